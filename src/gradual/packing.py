@@ -1,0 +1,62 @@
+"""Many token sequences as one tree: what they share is stored, read and computed once.
+
+Owns the tree and the order of its nodes, for probing and training alike. Knows token ids only: no text and no tensors
+(`engines` turns a tree into a forward pass in which every node attends to its ancestors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+ROOT = -1
+"""Parent of a sequence's first token."""
+
+
+class TokenTree:
+    """A growing prefix tree of tokens. Nodes are numbered in the order they are added, parents before children."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.parents: list[int] = []
+        self.depths: list[int] = []
+        self._children: dict[tuple[int, int], int] = {}
+        self._ancestors = np.zeros((0, 0), dtype=bool)
+        self._num_ancestor_rows = 0
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def add(self, parent: int, tokens: Sequence[int]) -> list[int]:
+        """The nodes of a chain of tokens under `parent`, new ones made where the tree lacks them."""
+        nodes = []
+        for token in tokens:
+            node = self._children.get((parent, token))
+            if node is None:
+                node = len(self.tokens)
+                self._children[parent, token] = node
+                self.tokens.append(token)
+                self.depths.append(self.depths[parent] + 1 if parent != ROOT else 0)
+                self.parents.append(parent)
+            nodes.append(node)
+            parent = node
+        return nodes
+
+    def ancestors(self, start: int = 0) -> npt.NDArray[np.bool_]:
+        """(N - start, N) mask: row i says which nodes node start + i attends to, itself included."""
+        count = len(self.tokens)
+        if count > self._ancestors.shape[0]:
+            grown = np.zeros((max(count, 256) * 3 // 2,) * 2, dtype=bool)
+            grown[: self._num_ancestor_rows, : self._num_ancestor_rows] = self._ancestors[
+                : self._num_ancestor_rows, : self._num_ancestor_rows
+            ]
+            self._ancestors = grown
+        for node in range(self._num_ancestor_rows, count):
+            parent = self.parents[node]
+            if parent != ROOT:
+                self._ancestors[node] = self._ancestors[parent]
+            self._ancestors[node, node] = True
+        self._num_ancestor_rows = count
+        return self._ancestors[start:count, :count]

@@ -1,0 +1,113 @@
+"""How a fact is asked: which solved facts stand before it, and the text that a model reads.
+
+Knows facts and texts, not tokens. The exemplars' draw depends on the seed and the relation only, so that a prompt can be
+rebuilt from a run folder, byte for byte.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gradual.errors import DataError
+from gradual.facts import Fact
+
+ChatTemplate = Callable[[list[dict[str, str]], bool], str]
+"""Renders messages with `role` and `content`; the flag opens the assistant's turn at the end."""
+
+
+@dataclass(frozen=True)
+class ExemplarSet:
+    """The shots of one relation's prompt. The spare stands in where a fact would meet itself among its shots."""
+
+    relation: str
+    index: int
+    shots: tuple[Fact, ...]
+    spare: Fact | None
+
+    def shots_for(self, fact: Fact) -> tuple[Fact, ...]:
+        """The shots to put before `fact`; never one with its question."""
+        if self.spare is None or all(shot.question != fact.question for shot in self.shots):
+            return self.shots
+        return tuple(self.spare if shot.question == fact.question else shot for shot in self.shots)
+
+
+def draw_exemplar_sets(
+    exemplars: Sequence[Fact], relation: str, *, num_sets: int, num_shots: int, seed: int
+) -> tuple[ExemplarSet, ...]:
+    """`num_sets` exemplar sets of `num_shots` facts and a spare each, drawn without repetition inside a set.
+
+    Same seed, same relation, same exemplars in whatever order: same sets (SliCK, arXiv 2405.05904, section 3: drawn once
+    per relation, shared by all its facts).
+
+    Raises:
+        DataError: fewer than `num_shots` + 1 exemplars.
+    """
+    if num_shots == 0:
+        return tuple(ExemplarSet(relation, index, (), None) for index in range(num_sets))
+    pool = sorted(exemplars, key=lambda fact: fact.id)
+    if len(pool) < num_shots + 1:
+        raise DataError(
+            f'relation "{relation}": expected at least {num_shots + 1} exemplars (shots + 1), found {len(pool)} - '
+            "add exemplars, lower num_shots, or leave the relation out"
+        )
+    sets = []
+    for index in range(num_sets):
+        drawn = random.Random(f"exemplars/{seed}/{relation}/{index}").sample(pool, num_shots + 1)
+        sets.append(ExemplarSet(relation, index, tuple(drawn[:-1]), drawn[-1]))
+    return tuple(sets)
+
+
+class PromptStyle(Protocol):
+    """Turns shots and a question into the text a model reads, and a target into the text it should write."""
+
+    def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
+        """The whole prompt, up to where the answer begins."""
+        ...
+
+    def render_completion(self, target: str) -> str:
+        """The answer with its stop, as it would follow the prompt."""
+        ...
+
+    adds_special_tokens: bool
+    """Whether the tokenizer must add its own beginning-of-sequence token (a chat template writes its own)."""
+
+
+@dataclass(frozen=True)
+class PlainPrompts:
+    """`Q: ...` / `A: ...` lines; an answer ends with the line (SliCK, arXiv 2405.05904, appendix)."""
+
+    adds_special_tokens: bool = True
+
+    def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
+        """See `PromptStyle`."""
+        solved = "".join(f"Q: {shot.question}\nA: {shot.answers[0]}\n" for shot in shots)
+        return f"{solved}Q: {question}\nA:"
+
+    def render_completion(self, target: str) -> str:
+        """See `PromptStyle`; the newline is the stop token."""
+        return f" {target}\n"
+
+
+@dataclass(frozen=True)
+class ChatPrompts:
+    """The tokenizer's chat template, shots as finished turns; an answer ends with the turn or the line."""
+
+    template: ChatTemplate
+    end_of_turn: str
+    adds_special_tokens: bool = False
+
+    def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
+        """See `PromptStyle`."""
+        messages: list[dict[str, str]] = []
+        for shot in shots:
+            messages.append({"role": "user", "content": shot.question})
+            messages.append({"role": "assistant", "content": shot.answers[0]})
+        messages.append({"role": "user", "content": question})
+        return self.template(messages, True)
+
+    def render_completion(self, target: str) -> str:
+        """See `PromptStyle`; the end-of-turn token is the stop token."""
+        return f"{target}{self.end_of_turn}"
