@@ -1,0 +1,271 @@
+"""Every setting of a run, its default, its legal range and its help text, in one place.
+
+Knows no files: `config_file` reads and writes the YAML. Docstrings under the fields are the help text; there is no
+second copy. Types are strict: a text is never taken for a number, nor a number for a text.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gradual.errors import ConfigError
+from gradual.selection import Replay, Strategy, can_match, parse_expression, resolve_strategy
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class ModelConfig(_Settings):
+    """Which model, and how it is loaded."""
+
+    name_or_path: Name
+    """Hugging Face id or local folder (from the current directory) of the model; `smollm2` is the embedded model."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub model."""
+    gguf_file: str | None = None
+    """File name inside the folder, when the weights are GGUF; they are dequantised."""
+    adapter: str | None = None
+    """Folder of a PEFT adapter to load on top of the model."""
+    dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
+    """auto: bfloat16 where the processor multiplies it natively, float32 otherwise."""
+    device: str = "auto"
+    """auto: the first GPU if there is one, else the CPU."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only the command line may switch it on."""
+
+
+class ColumnsConfig(_Settings):
+    """Names of the columns in the file of facts; what is not given is detected."""
+
+    id: str | None = None
+    """Column of the fact's id; without one, ids are made from relation and question."""
+    question: str | None = None
+    """Column of the question."""
+    answers: str | None = None
+    """Column of the accepted answers: one text or a list, the first being the one to train on."""
+    relation: str | None = None
+    """Column of the relation, whose facts share exemplars; without one, questions are grouped by their wording."""
+    subject: str | None = None
+    """Column of the entity asked about, which keeps facts about it from being in both train and test."""
+    split: str | None = None
+    """Column that says train, validation, test or exemplars; without one, splits are made."""
+
+
+class SplitsConfig(_Settings):
+    """How one file becomes train, validation, test and exemplars (ignored where the facts carry splits)."""
+
+    validation: Share = 0.15
+    """Share of the facts held out for early stopping."""
+    test: Share = 0.3
+    """Share of the facts held out for the final score."""
+    exemplars_per_relation: Annotated[int, Field(ge=2)] = 20
+    """Facts of each relation set aside as shots; never trained on, never scored."""
+    max_train_per_relation: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most this many training facts of a relation."""
+    max_validation_per_relation: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most this many validation facts of a relation."""
+    max_test_per_relation: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most this many test facts of a relation."""
+
+    @model_validator(mode="after")
+    def _some_facts_are_left_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1.0:
+            raise ConfigError(
+                f"validation ({self.validation:g}) and test ({self.test:g}) leave nothing to train on; "
+                "expected their sum to be less than 1"
+            )
+        return self
+
+
+class FactsConfig(_Settings):
+    """Which facts, and how they are divided."""
+
+    path: Name
+    """File (.jsonl, .json, .csv, .parquet) or folder (EntityQuestions, a saved data set), from the current directory;
+    `hf:owner/name`; or `atlas`, which is embedded."""
+    exemplars: str | None = None
+    """Another file of facts to draw the shots from."""
+    relations: list[str] | None = None
+    """Keep only these relations."""
+    columns: ColumnsConfig = ColumnsConfig()
+    """Names of the columns, where they are not detected."""
+    splits: SplitsConfig = SplitsConfig()
+    """How one file is divided."""
+
+
+class ProbeConfig(_Settings):
+    """How knowledge is measured; the defaults are SliCK's protocol."""
+
+    method: Literal["exact", "sampled"] = "exact"
+    """exact: probabilities computed with bounds; sampled: the paper's protocol, drawn at random."""
+    prompt_style: Literal["plain", "chat"] = "plain"
+    """plain: `Q: ...` / `A: ...` lines; chat: the tokenizer's chat template, shots as turns."""
+    num_exemplar_sets: Annotated[int, Field(ge=1)] = 10
+    """Exemplar sets per relation, shared by all its facts."""
+    num_shots: Annotated[int, Field(ge=0)] = 4
+    """Solved facts in an exemplar set."""
+    num_samples: Annotated[int, Field(ge=1)] = 16
+    """Sampled answers per fact and exemplar set (exact mode: the number that WeaklyKnown is defined by)."""
+    temperature: Annotated[float, Field(gt=0.0)] = 0.5
+    """Temperature of the sampled answers."""
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 40
+    """Tokens kept for sampling: all whose logit is at least the k-th largest."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Nucleus kept for sampling, after top_k; 1.0 is off."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 16
+    """Longest answer, in tokens; a longer one is cut there and judged as it stands."""
+    tolerance: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
+    """Exact mode searches until p_upper - p_lower is at most this."""
+    near_tie_margin: Annotated[float, Field(ge=0.0)] = 0.05
+    """Greedy verdicts decided by a smaller difference of logits are flagged."""
+    greedy_answers: Literal["first", "all"] = "first"
+    """Exact mode writes out wrong greedy answers for the first exemplar set, or for all (slower)."""
+    levels_only: bool = False
+    """Stop the search of a fact as soon as its level is settled; probabilities are then loose bounds."""
+
+
+class LoraSettings(_Settings):
+    """The adapter that is trained."""
+
+    r: Annotated[int, Field(ge=1)] = 16
+    """Rank of the adapter."""
+    lora_alpha: Annotated[float, Field(gt=0)] = 32.0
+    """Scale of the adapter: its output is multiplied by lora_alpha / r."""
+    lora_dropout: Share = 0.0
+    """Share of the adapter's inputs dropped in training."""
+    target_modules: str | list[str] = "all-linear"
+    """Layers that get an adapter."""
+
+
+class ReplayConfig(_Settings):
+    """Mastered facts mixed into a stage."""
+
+    pool: str = "now == HighlyKnown"
+    """Expression that says which facts may be replayed."""
+    ratio: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """How many are replayed, as a share of `of`."""
+    of: Literal["new", "mixture"] = "new"
+    """new: ratio x the newly selected facts; mixture: the replayed facts are this share of all that is trained on."""
+
+    @field_validator("pool")
+    @classmethod
+    def _pool_can_match(cls, pool: str) -> str:
+        return _checked_expression(pool)
+
+
+def _checked_expression(text: str) -> str:
+    parse_expression(text)
+    if not can_match(text):
+        raise ConfigError(f"`{text}` contradicts itself: no fact can match it")
+    return text
+
+
+class StageConfig(_Settings):
+    """One stage: what it trains on, and how."""
+
+    strategy: str | None = None
+    """Named strategy (see `gradual plan --strategies`); sets `select` and `replay` unless they are given."""
+    select: str | None = None
+    """Expression over `first`, `before`, `now` (levels), `trained` and `promoted`: the facts to train on."""
+    replay: ReplayConfig | None = None
+    """Mastered facts mixed in; null: what the strategy says. A ratio of 0 switches the strategy's replay off."""
+    learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-4
+    """Peak learning rate."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Weight decay of AdamW."""
+    num_train_epochs: Annotated[int, Field(ge=1)] = 8
+    """Most epochs; early stopping may end before."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Facts per optimiser step."""
+    early_stopping_patience: Annotated[int, Field(ge=1)] = 3
+    """Epochs without a better validation accuracy before the stage stops."""
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant_with_warmup"
+    """Course of the learning rate."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 3
+    """Steps over which the learning rate rises to its peak."""
+    num_shots: Annotated[int, Field(ge=0)] = 4
+    """Solved facts before each training question, drawn anew every epoch; 0 trains on bare questions."""
+    pack_size: Annotated[int, Field(ge=1)] = 8
+    """Facts of one relation that share one drawn exemplar set in a training row."""
+    max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    """Gradients are scaled down to this norm."""
+
+    @field_validator("strategy")
+    @classmethod
+    def _strategy_exists(cls, name: str | None) -> str | None:
+        if name is not None:
+            resolve_strategy(name, None, None)
+        return name
+
+    @field_validator("select")
+    @classmethod
+    def _select_can_match(cls, select: str | None) -> str | None:
+        return select if select is None else _checked_expression(select)
+
+    def resolve(self) -> Strategy:
+        """What the stage trains on: the named strategy with `select` and `replay` in place of its own where given.
+
+        Raises:
+            ConfigError: the stage has neither a strategy nor a `select`.
+        """
+        own = self.replay
+        replay = None if own is None else Replay(own.pool, own.ratio, own.of)
+        return resolve_strategy(self.strategy, self.select, replay)
+
+
+class EvaluationConfig(_Settings):
+    """How accuracy is scored."""
+
+    exemplar_seed: int = 42
+    """Seed of the one fixed exemplar set per relation that validation and test use."""
+
+
+class RunConfig(_Settings):
+    """All of a run."""
+
+    model: ModelConfig
+    """The model to probe and fine-tune."""
+    facts: FactsConfig
+    """The facts to teach."""
+    probe: ProbeConfig = ProbeConfig()
+    """How knowledge is measured."""
+    lora: LoraSettings = LoraSettings()
+    """The adapter that is trained."""
+    stages: Annotated[list[StageConfig], Field(min_length=1)] = [
+        StageConfig(strategy="maybe_known"),
+        StageConfig(strategy="S5", learning_rate=1.5e-4, weight_decay=0.01, num_train_epochs=4),
+    ]
+    """The stages, in order; the paper has two."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """How accuracy is scored."""
+    seed: int = 42
+    """Everything random in a run comes from this number."""
+    report_to: list[str] = []
+    """Experiment trackers (any that transformers knows: wandb, trackio, mlflow, tensorboard ...)."""
+
+    @model_validator(mode="after")
+    def _stages_can_select(self) -> Self:
+        problems: list[str] = []
+        for index, stage in enumerate(self.stages):
+            try:
+                select = stage.resolve().select
+            except ConfigError as error:
+                problems.append(f"stages[{index}]: {error}")
+                continue
+            if index == 0 and not can_match(select, first_stage=True):
+                problems.append(
+                    f"stages[0]: `{select}` can match no fact in the first stage, where nothing is trained yet and "
+                    "`first`, `before` and `now` are the same level"
+                )
+        if problems:
+            raise ConfigError("\n".join(problems))
+        return self
