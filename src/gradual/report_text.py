@@ -1,0 +1,127 @@
+"""How the report writes numbers and foreign texts: percentages, intervals, times, and characters that must be seen.
+
+Knows no run folder and no HTML; `report` gives these functions to its template and `charts` uses them for labels.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+
+NO_VALUE = "\N{EN DASH}"
+NBSP = "\N{NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+LONGEST_TEXT = 400
+"""Characters shown of one question, answer, setting or warning; the run folder holds the rest."""
+
+_JOINERS = frozenset("\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
+_SHORT_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def visible(text: str) -> str:
+    r"""The text with every invisible or direction-changing character written as an escape.
+
+    Control, format (bidi marks among them), surrogate, private and separator characters become `\n`, `\u202e` and the
+    like, so that no answer of a model can reorder or hide what stands around it. Joiners stay: scripts need them.
+
+    >>> visible("a\u202eb\n")
+    'a\\u202eb\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
+    category = unicodedata.category(character)
+    if character in _JOINERS or (category[0] != "C" and category not in ("Zl", "Zp")):
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def clipped(text: str, *, longest: int = LONGEST_TEXT) -> str:
+    """The text, cut with an ellipsis where it is longer than `longest` characters."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def number_word(number: int) -> str:
+    """The number in words up to ten, in digits beyond: `two`, `12`."""
+    return _NUMBER_WORDS[number] if 0 <= number < len(_NUMBER_WORDS) else count(number)
+
+
+def plural(number: int, noun: str) -> str:
+    """The number and its noun: `1 fact`, `2 facts`."""
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+
+
+def count(number: float | None) -> str:
+    """A count with thousands set apart by commas; a dash where there is none."""
+    if number is None or not math.isfinite(number):
+        return NO_VALUE
+    return f"{number:,.0f}".replace("-", MINUS)
+
+
+def signed(number: int) -> str:
+    """A difference with its sign: `+12`, `0`, or a minus sign before the number."""
+    return count(number) if number <= 0 else f"+{count(number)}"
+
+
+def percent(share: float | None, *, digits: int = 1) -> str:
+    """A share in [0, 1] (or a relative change) as a percentage: 0.266 gives `26.6 %`."""
+    if share is None or not math.isfinite(share):
+        return NO_VALUE
+    # Adding 0.0 turns a rounded -0.0 into 0.0.
+    return f"{round(100 * share, digits) + 0.0:,.{digits}f}".replace("-", MINUS) + f"{NBSP}%"
+
+
+def interval(low: float | None, high: float | None, *, digits: int = 1) -> str:
+    """Bounds in [0, 1] as percentages without the sign: `[23.0, 30.6]`; empty where there are none."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"[{100 * max(low, 0.0):.{digits}f}, {100 * min(high, 1.0):.{digits}f}]"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value with its relation sign: `= 0.034`, `< 0.0001`."""
+    if p is None or not math.isfinite(p):
+        return NO_VALUE
+    if p < 1e-4:
+        return f"<{NBSP}0.0001"
+    return f"={NBSP}{p:.2g}" if p < 0.995 else f"={NBSP}1"
+
+
+def decimal(number: float | None, digits: int = 2) -> str:
+    """A plain decimal number; a dash where there is none."""
+    if number is None or not math.isfinite(number):
+        return NO_VALUE
+    return f"{number:,.{digits}f}".replace("-", MINUS)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: `8.4 s`, `9 min 12 s`, `2 h 05 min`."""
+    if seconds is None or not math.isfinite(seconds):
+        return NO_VALUE
+    if seconds < 59.95:
+        return f"{seconds:.1f}{NBSP}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}{NBSP}min {whole % 60:02d}{NBSP}s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,}{NBSP}h {minutes % 60:02d}{NBSP}min"
+
+
+def stage_name(stage: int) -> str:
+    """What a probe or evaluation after this many stages is called: `base model`, `after stage 1`."""
+    return "base model" if stage == 0 else f"after stage {stage}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """The parts as an enumeration: `a`, `a and b`, `a, b and c`."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
