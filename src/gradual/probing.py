@@ -1,0 +1,204 @@
+"""Makes knowledge maps: asks every fact under every exemplar set and turns what comes back into levels.
+
+A probe is a list of independent units (a block of one relation's facts, under all exemplar sets); finished units are kept,
+so that an interrupted probe goes on where it was. Knows engines only through `engines`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from gradual.asking import Asking, draw_asking, plant_prompts, usual_completion_ids
+from gradual.config import ProbeConfig
+from gradual.engines import Engine, Forest
+from gradual.exact import ExactProbe, FactTask, Search, usual_paths
+from gradual.facts import Fact, by_relation
+from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
+from gradual.levels import Level, chance_of_right_sample, classify, level_probability
+from gradual.matching import Targets
+from gradual.sampled import SampledProbe, SampledTask
+from gradual.vocabulary import finished_text
+
+FACTS_PER_UNIT = 48
+"""Facts of one relation that are probed together; more share more, fewer are lost when a probe is interrupted."""
+
+Progress = Callable[[int], None]
+"""Called with the number of facts that have just been finished."""
+
+
+class Units(Protocol):
+    """Where finished units of a probe are kept (see `rundir.UnitStore`)."""
+
+    def get(self, key: str) -> bytes | None:
+        """What was put under a key, or None."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keeps a finished unit."""
+        ...
+
+
+def probe_facts(
+    facts: Sequence[Fact],
+    exemplars: Mapping[str, Sequence[Fact]],
+    engine: Engine,
+    settings: ProbeConfig,
+    *,
+    seed: int,
+    units: Units | None = None,
+    progress: Progress = lambda _: None,
+) -> KnowledgeMap:
+    """The knowledge map of `facts` under the engine's model.
+
+    The order of `facts` does not matter. Facts of one relation share the exemplar sets that `seed` draws.
+
+    Raises:
+        DataError: a relation has too few exemplars.
+        ProbeError: the model's logits are not numbers.
+    """
+    started, before = time.perf_counter(), engine.cost()
+    asking = draw_asking(
+        facts,
+        exemplars,
+        engine.prompt_style(settings.prompt_style),
+        num_sets=settings.num_exemplar_sets,
+        num_shots=settings.num_shots,
+        seed=seed,
+    )
+    known: list[FactKnowledge] = []
+    for key, block in unit_blocks(facts):
+        stored = units.get(key) if units else None
+        if stored is None:
+            found = probe_unit(block, asking, engine, settings, seed=seed)
+            if units:
+                units.put(key, _to_bytes(found))
+        else:
+            found = _from_bytes(stored)
+        known += found
+        progress(len(block))
+    seconds = time.perf_counter() - started
+    after = engine.cost()
+    cost = Cost(
+        seconds=seconds,
+        tokens_read=after.tokens - before.tokens,
+        forward_passes=after.forward_passes - before.forward_passes,
+        host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
+    )
+    info = MapInfo(probe={**settings.model_dump(mode="json"), "seed": seed}, model=dict(engine.fingerprint), cost=cost)
+    return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
+
+
+def unit_blocks(facts: Sequence[Fact]) -> Iterator[tuple[str, list[Fact]]]:
+    """The units of a probe: a key and up to `FACTS_PER_UNIT` facts of one relation, whatever the order of `facts`."""
+    for relation, members in by_relation(facts).items():
+        members = sorted(members, key=lambda fact: fact.id)
+        for start in range(0, len(members), FACTS_PER_UNIT):
+            block = members[start : start + FACTS_PER_UNIT]
+            yield f"{relation}/{start}/" + "/".join(fact.id for fact in block), block
+
+
+def probe_unit(
+    facts: Sequence[Fact], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
+) -> list[FactKnowledge]:
+    """What the model knows of some facts of one relation: a pure function of its arguments."""
+    forest = engine.new_forest(settings.num_exemplar_sets, top_k=settings.top_k)
+    ends = plant_prompts(forest, asking, facts, engine)
+    if settings.method == "sampled":
+        return _probe_sampled(facts, forest, ends, engine, settings, seed=seed)
+    return _probe_exactly(facts, forest, ends, asking, engine, settings)
+
+
+def _probe_exactly(
+    facts: Sequence[Fact],
+    forest: Forest,
+    ends: Sequence[Sequence[int]],
+    asking: Asking,
+    engine: Engine,
+    settings: ProbeConfig,
+) -> list[FactKnowledge]:
+    tasks = []
+    for fact, nodes in zip(facts, ends, strict=True):
+        paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
+        task = FactTask(Targets(fact.answers), paths)
+        task.searches = [Search(row, task, node) for row, node in enumerate(nodes)]
+        tasks.append(task)
+    ExactProbe(forest, engine.vocabulary, settings).run(tasks)
+    return [_exact_knowledge(fact, task, settings) for fact, task in zip(facts, tasks, strict=True)]
+
+
+def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactKnowledge:
+    answers = []
+    for number, search in enumerate(task.searches):
+        is_written = search.greedy_correct is True or (search.greedy_correct is False and search.wrong_end is None)
+        answers.append(
+            SetAnswer(
+                number,
+                greedy_correct=search.greedy_correct is True,
+                greedy_answer=finished_text(search.greedy_answer).strip() if is_written else None,
+                p_lower=search.p_lower,
+                p_upper=search.p_upper,
+                margin=search.margin,
+            )
+        )
+    p_any = chance_of_right_sample([answer.p for answer in answers], settings.num_samples)
+    return _knowledge(fact, answers, p_any, settings)
+
+
+def _probe_sampled(
+    facts: Sequence[Fact],
+    forest: Forest,
+    ends: Sequence[Sequence[int]],
+    engine: Engine,
+    settings: ProbeConfig,
+    *,
+    seed: int,
+) -> list[FactKnowledge]:
+    tasks = [SampledTask(fact.id, Targets(fact.answers), list(nodes)) for fact, nodes in zip(facts, ends, strict=True)]
+    answers = SampledProbe(forest, engine.vocabulary, settings, seed=seed).run(tasks)
+    return [
+        _knowledge(fact, found, float(any(answer.n_right for answer in found)), settings)
+        for fact, found in zip(facts, answers, strict=True)
+    ]
+
+
+def _knowledge(fact: Fact, answers: Sequence[SetAnswer], p_any: float, settings: ProbeConfig) -> FactKnowledge:
+    p_greedy = sum(answer.greedy_correct for answer in answers) / len(answers)
+    min_margin = min(answer.margin for answer in answers)
+    level: Level = classify(p_greedy, p_any)
+    return FactKnowledge(
+        id=fact.id,
+        relation=fact.relation,
+        question=fact.question,
+        answers=fact.answers,
+        level=level,
+        p_greedy=p_greedy,
+        p_sampled=sum(answer.p for answer in answers) / len(answers),
+        p_any_sample=p_any,
+        level_probability=level_probability(p_greedy, p_any),
+        near_tie=min_margin < settings.near_tie_margin,
+        min_margin=min_margin,
+        greedy_answer=answers[0].greedy_answer,
+        sets=tuple(answers),
+    )
+
+
+def _to_bytes(known: Sequence[FactKnowledge]) -> bytes:
+    return json.dumps([dataclasses.asdict(fact) for fact in known], allow_nan=False).encode()
+
+
+def _from_bytes(data: bytes) -> list[FactKnowledge]:
+    return [
+        FactKnowledge(
+            **fact
+            | {
+                "answers": tuple(fact["answers"]),
+                "level": Level(fact["level"]),
+                "sets": tuple(SetAnswer(**answer) for answer in fact["sets"]),
+            }
+        )
+        for fact in json.loads(data)
+    ]
