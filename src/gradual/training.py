@@ -1,0 +1,351 @@
+"""Trains one stage: a LoRA adapter on packed rows, with TRL and PEFT, stopped on accuracy by generation.
+
+Knows rows, not why these facts were selected; the score it stops on comes from the caller.
+Shapes: B rows (packs), T slots, N supervised places.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before trl is imported: it pings its makers otherwise
+
+import numpy as np
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
+from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint
+from trl import SFTConfig, SFTTrainer
+
+from gradual.config import LoraSettings, StageConfig
+from gradual.errors import TrainingError
+from gradual.models import LoadedModel
+from gradual.training_rows import Pack, TrainingRows
+from gradual.transformers_engine import MaskKinds, logits_at
+
+BEST_METRIC = "score"
+
+
+class Score(NamedTuple):
+    """How a model does on the validation facts."""
+
+    accuracy: float
+    """Share of facts with a right greedy answer, in [0, 1]."""
+    p: float
+    """Mean lower bound of the probability of a right sampled answer, in [0, 1]; breaks ties of the accuracy."""
+
+    @property
+    def value(self) -> float:
+        """What a stage stops on: the accuracy, ties broken by `p` (which counts less than any one fact could)."""
+        return self.accuracy + self.p * 1e-4
+
+
+class EpochRecord(NamedTuple):
+    """What an epoch of training did; epoch 0 is before training."""
+
+    epoch: int
+    loss: float | None
+    eval_accuracy: float
+    eval_p: float
+    learning_rate: float | None
+    seconds: float
+    tokens: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage of training came to."""
+
+    best_epoch: int
+    stopped_early: bool
+    epochs: tuple[EpochRecord, ...]
+
+
+def train_stage(
+    loaded: LoadedModel,
+    rows: TrainingRows,
+    stage: StageConfig,
+    *,
+    lora: LoraSettings,
+    start_adapter: Path | None,
+    folder: Path,
+    score: Callable[[Any], Score],
+    seed: int,
+    report_to: Sequence[str] = (),
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> StageResult:
+    """Trains an adapter and saves the best epoch's in `folder/adapter` (PEFT format); the base model is left as it was.
+
+    Args:
+        start_adapter: folder of the adapter to go on from; None starts a new one from `seed`.
+        folder: also keeps `checkpoints/`, from which an interrupted stage goes on at its last finished epoch.
+        score: accuracy by generation of a model (the base with its adapter) on the validation facts.
+        on_step: called with (steps done, most steps) after each optimiser step.
+
+    Raises:
+        TrainingError: nothing to train on, or a loss that is not a number.
+    """
+    if not rows.facts:
+        raise TrainingError("expected facts to train on, found none - see the level counts of the knowledge map")
+    set_seed(seed)
+    model = _adapted(loaded, lora, start_adapter)
+    try:
+        trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder / "checkpoints")))
+        model.eval()
+        model.save_pretrained(str(folder / "adapter"))
+        return trainer.result()
+    finally:
+        _unload(model)
+
+
+@contextmanager
+def with_adapter(loaded: LoadedModel, adapter: Path | None) -> Iterator[LoadedModel]:
+    """The loaded model with an adapter on top, for as long as the context lasts; without one, the model itself."""
+    if adapter is None:
+        yield loaded
+        return
+    model = PeftModel.from_pretrained(loaded.model, str(adapter))
+    model.eval()
+    try:
+        yield LoadedModel(model, loaded.tokenizer, loaded.source, loaded.fingerprint)
+    finally:
+        _unload(model)
+
+
+def _adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:
+    if start_adapter is not None:
+        return PeftModel.from_pretrained(loaded.model, str(start_adapter), is_trainable=True)
+    loaded.model.config.name_or_path = loaded.source
+    settings = LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(loaded.model, settings)
+
+
+def _unload(model: Any) -> None:
+    """Takes the adapter off the base model, and the forward method that TRL puts on it."""
+    base = model.unload()
+    base.__dict__.pop("forward", None)
+    if hasattr(base, "peft_config"):
+        del base.peft_config
+    base.eval()
+
+
+def _make_trainer(
+    model: Any,
+    loaded: LoadedModel,
+    rows: TrainingRows,
+    stage: StageConfig,
+    folder: Path,
+    score: Callable[[Any], Score],
+    seed: int,
+    report_to: Sequence[str],
+    on_step: Callable[[int, int], None],
+    on_epoch: Callable[[EpochRecord], None],
+) -> _StageTrainer:
+    args = SFTConfig(
+        output_dir=str(folder / "checkpoints"),
+        num_train_epochs=stage.num_train_epochs,
+        per_device_train_batch_size=1,  # one row of the data set is one step: see _Steps
+        learning_rate=stage.learning_rate,
+        weight_decay=stage.weight_decay,
+        lr_scheduler_type=stage.lr_scheduler_type,
+        warmup_steps=stage.warmup_steps,
+        max_grad_norm=stage.max_grad_norm,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        eval_on_start=True,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{BEST_METRIC}",
+        greater_is_better=True,
+        save_total_limit=2,
+        restore_callback_states_from_checkpoint=True,
+        train_sampling_strategy="sequential",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        gradient_checkpointing=False,
+        bf16=False,  # the model's own number format is kept; the adapter trains in float32
+        use_cpu=loaded.model.device.type == "cpu",
+        dataloader_pin_memory=loaded.model.device.type != "cpu",
+        seed=seed,
+        data_seed=seed,
+        report_to=list(report_to) or "none",
+        disable_tqdm=True,
+    )
+    patience = EarlyStoppingCallback(early_stopping_patience=stage.early_stopping_patience)
+    watcher = _Watcher(rows, on_step, on_epoch)
+    trainer = _StageTrainer(
+        model=model,
+        args=args,
+        train_dataset=Dataset.from_dict({"step": list(range(rows.steps_per_epoch))}),
+        eval_dataset=Dataset.from_dict({"step": [0]}),
+        data_collator=_Steps(rows, watcher, loaded.tokenizer.pad_token_id),
+        processing_class=loaded.tokenizer,
+        callbacks=[watcher, patience],
+    )
+    trainer.score = score
+    trainer.watcher = watcher
+    trainer.masks = MaskKinds(loaded.model.config)
+    trainer.pop_callback(_printer())
+    return trainer
+
+
+def _printer() -> type[TrainerCallback]:
+    from transformers.trainer_callback import PrinterCallback
+
+    return PrinterCallback
+
+
+class _Watcher(TrainerCallback):  # type: ignore[misc]
+    """Keeps count of epochs, losses and tokens, and tells the caller."""
+
+    def __init__(
+        self, rows: TrainingRows, on_step: Callable[[int, int], None], on_epoch: Callable[[EpochRecord], None]
+    ) -> None:
+        self._rows = rows
+        self._on_step = on_step
+        self._on_epoch = on_epoch
+        self.epoch = 0
+        self.losses: list[float] = []
+        self.tokens = 0
+        self.records: list[EpochRecord] = []
+        self._started = time.perf_counter()
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.epoch = round(state.epoch or 0)
+        self.losses, self.tokens, self._started = [], 0, time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._on_step(state.global_step, state.max_steps)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:
+        rate = next((entry["learning_rate"] for entry in reversed(state.log_history) if "learning_rate" in entry), None)
+        record = EpochRecord(
+            epoch=round(state.epoch or 0),
+            loss=float(np.mean(self.losses)) if self.losses else None,
+            eval_accuracy=metrics["eval_accuracy"],
+            eval_p=metrics["eval_p"],
+            learning_rate=rate,
+            seconds=time.perf_counter() - self._started,
+            tokens=self.tokens,
+            steps=len(self.losses),
+        )
+        self.records.append(record)
+        self._on_epoch(record)
+
+
+class _Steps:
+    """Collates: turns the number of a step into the tensors of its packs."""
+
+    def __init__(self, rows: TrainingRows, watcher: _Watcher, pad_token: int) -> None:
+        self._rows = rows
+        self._watcher = watcher
+        self._pad_token = pad_token
+
+    def __call__(self, numbers: Sequence[Mapping[str, int]]) -> dict[str, torch.Tensor]:
+        packs = [pack for row in numbers for pack in self._rows.step(self._watcher.epoch, row["step"])]
+        batch = pack_tensors(packs, self._pad_token)
+        self._watcher.tokens += int(batch["num_tokens"])
+        return batch
+
+
+def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tensor]:
+    """The tensors of some packs: input_ids, position_ids (B, T), allowed (B, T, T), rows, columns and labels (N,)."""
+    trees = [pack.tree() for pack in packs]
+    width = max(len(tree) for tree, _ in trees)
+    ids = np.full((len(packs), width), pad_token, dtype=np.int64)
+    positions = np.zeros((len(packs), width), dtype=np.int64)
+    allowed = np.zeros((len(packs), width, width), dtype=bool)
+    allowed[:, np.arange(width), np.arange(width)] = True
+    rows: list[int] = []
+    columns: list[int] = []
+    labels: list[int] = []
+    for row, (tree, supervised) in enumerate(trees):
+        count = len(tree)
+        ids[row, :count] = tree.tokens
+        positions[row, :count] = tree.depths
+        allowed[row, :count, :count] = tree.ancestors()
+        rows += [row] * len(supervised)
+        columns += [node for node, _ in supervised]
+        labels += [token for _, token in supervised]
+    tensors = {"input_ids": ids, "position_ids": positions, "allowed": allowed}
+    places = {"rows": np.array(rows), "columns": np.array(columns), "labels": np.array(labels)}
+    batch = {name: torch.from_numpy(array) for name, array in (tensors | places).items()}
+    return batch | {"num_tokens": torch.tensor(sum(len(tree) for tree, _ in trees))}
+
+
+def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds) -> torch.Tensor:
+    """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding."""
+    positions = batch["position_ids"]
+    logits = logits_at(
+        model,
+        (batch["rows"], batch["columns"]),
+        input_ids=batch["input_ids"],
+        attention_mask=masks.masks(batch["allowed"], positions, positions, model.dtype),
+        position_ids=positions,
+        use_cache=False,
+    )
+    return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
+
+
+class _StageTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with the packed loss, evaluated by accuracy instead of loss."""
+
+    score: Callable[[Any], Score]
+    watcher: _Watcher
+    masks: MaskKinds
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        summed = packed_loss(self.accelerator.unwrap_model(model), inputs, self.masks)
+        count = len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
+        loss: torch.Tensor = summed / count
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"step {self.state.global_step + 1}: expected a finite loss, found {value} - lower learning_rate, or use "
+                "dtype float32"
+            )
+        self.watcher.losses.append(value)
+        return loss
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: Any = None,
+        ignore_keys: Any = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        self.model.eval()
+        found = self.score(self.model)
+        metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
+        named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        return EvalLoopOutput(predictions=None, label_ids=None, metrics=named, num_samples=1)
+
+    def result(self) -> StageResult:
+        """What training came to; to be called after it."""
+        best = self.state.best_global_step or self.state.global_step
+        steps = self.watcher._rows.steps_per_epoch
+        return StageResult(
+            best_epoch=round(best / steps),
+            stopped_early=self.state.global_step < self.state.max_steps,
+            epochs=tuple(self.watcher.records),
+        )

@@ -1,0 +1,116 @@
+"""What a stage reads: training facts with their shots, packed so that facts that share shots share their reading.
+
+Owns the order of the facts, the drawn shots and which tokens carry loss; the same seed and epoch give the same rows. Knows
+tokens, not tensors (`training` makes those and trains).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gradual.errors import TrainingError
+from gradual.facts import Fact, by_relation
+from gradual.packing import ROOT, TokenTree
+from gradual.prompts import PromptStyle
+
+Encode = Callable[[Sequence[str], bool], list[list[int]]]
+"""Token ids of texts; the flag adds the tokenizer's special tokens."""
+
+
+class TrainingExample(NamedTuple):
+    """One fact as it is trained on: only the completion (the answer and its stop token) carries loss."""
+
+    fact_id: str
+    prompt_ids: list[int]
+    completion_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Facts of one relation behind one drawn exemplar set."""
+
+    examples: tuple[TrainingExample, ...]
+
+    def tree(self) -> tuple[TokenTree, list[tuple[int, int]]]:
+        """The pack as one token tree, and its supervised places: (node that predicts, token to predict)."""
+        tree = TokenTree()
+        supervised = []
+        for example in self.examples:
+            nodes = tree.add(ROOT, example.prompt_ids + example.completion_ids[:-1])
+            first = len(example.prompt_ids) - 1
+            supervised += list(zip(nodes[first:], example.completion_ids, strict=True))
+        return tree, supervised
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a stage, epoch by epoch and step by step."""
+
+    facts: Sequence[Fact]
+    exemplars: Mapping[str, Sequence[Fact]]
+    style: PromptStyle
+    encode: Encode
+    num_shots: int
+    pack_size: int
+    batch_size: int
+    seed: int
+
+    @property
+    def packs_per_step(self) -> int:
+        """Rows of one optimiser step."""
+        return max(1, self.batch_size // self.pack_size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch."""
+        num_packs = sum(-(-len(members) // self.pack_size) for members in by_relation(self.facts).values())
+        return -(-num_packs // self.packs_per_step)
+
+    def step(self, epoch: int, step: int) -> list[Pack]:
+        """The packs of one optimiser step.
+
+        Raises:
+            TrainingError: a fact would be trained on without a supervised token.
+        """
+        groups = self._groups(epoch)[step * self.packs_per_step : (step + 1) * self.packs_per_step]
+        return [self._pack(facts, shots) for facts, shots in groups]
+
+    def _groups(self, epoch: int) -> list[tuple[list[Fact], list[Fact]]]:
+        """All packs of an epoch in their order, as (facts, shots): every fact once, shots drawn anew."""
+        rng = random.Random(f"rows/{self.seed}/{epoch}")
+        groups = []
+        for relation, members in by_relation(self.facts).items():
+            members = sorted(members, key=lambda fact: fact.id)
+            rng.shuffle(members)
+            pool = sorted(self.exemplars.get(relation, ()), key=lambda fact: fact.id)
+            for start in range(0, len(members), self.pack_size):
+                facts = members[start : start + self.pack_size]
+                asked = {fact.question for fact in facts}
+                others = [shot for shot in pool if shot.question not in asked]
+                groups.append((facts, rng.sample(others, min(self.num_shots, len(others)))))
+        rng.shuffle(groups)
+        return groups
+
+    def _pack(self, facts: Sequence[Fact], shots: Sequence[Fact]) -> Pack:
+        prompts = [self.style.render_prompt(shots, fact.question) for fact in facts]
+        completions = [self.style.render_completion(fact.answers[0]) for fact in facts]
+        add_special_tokens = self.style.adds_special_tokens
+        prompt_ids = self.encode(prompts, add_special_tokens)
+        whole_ids = self.encode([p + c for p, c in zip(prompts, completions, strict=True)], add_special_tokens)
+        alone_ids = self.encode(completions, False)
+        examples = []
+        for fact, prompt, whole, alone in zip(facts, prompt_ids, whole_ids, alone_ids, strict=True):
+            completion = continuation(prompt, whole, alone)
+            if not completion:
+                raise TrainingError(f'fact "{fact.id}": expected an answer with at least one token, found none')
+            examples.append(TrainingExample(fact.id, prompt, completion))
+        return Pack(tuple(examples))
+
+
+def continuation(prompt_ids: list[int], whole_ids: list[int], alone_ids: list[int]) -> list[int]:
+    """The tokens of a text behind its prompt: as tokenised with it, or alone where the two merge at their seam."""
+    is_prefix = whole_ids[: len(prompt_ids)] == prompt_ids
+    return whole_ids[len(prompt_ids) :] if is_prefix else alone_ids
