@@ -1,0 +1,291 @@
+"""The whole method: probe, train on what is half known, probe again, train on what came within reach, evaluate.
+
+Each step reads the run folder and writes into it, and a finished step is never done again. Knows the order of the steps;
+how each is done is known below (`probing`, `training`, `selection`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gradual import storage
+from gradual.config import ProbeConfig, RunConfig, StageConfig
+from gradual.config_file import dump_config
+from gradual.facts import Fact
+from gradual.knowledge_map import KnowledgeMap, read_map, write_map
+from gradual.models import LoadedModel, check_model, load_model
+from gradual.preparing import Prepared, prepare
+from gradual.probing import probe_facts
+from gradual.progress import Progress, Silent
+from gradual.rundir import RunDir, open_run
+from gradual.selection import FactState, Selection, select_facts
+from gradual.summary import summarise
+from gradual.tables import Column, read_table, write_table
+from gradual.training import EpochRecord, Score, train_stage, with_adapter
+from gradual.training_rows import TrainingRows
+from gradual.transformers_engine import TransformersEngine
+
+_FACTS = tuple(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")) + (
+    Column("answers", "texts"),
+)
+_SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
+
+
+def fit(config: RunConfig, out: str | Path, *, progress: Progress | None = None) -> RunDir:
+    """Makes or continues the run in folder `out` and returns it; finished steps are taken as they are.
+
+    A run without MaybeKnown facts to train on ends in order, with its map and status `nothing_to_train`.
+
+    Raises:
+        ConfigError, DataError, ModelError: the settings, facts or model cannot be used (before anything is computed).
+        RunDirError: the folder belongs to another process or to a run with other settings.
+        TrainingError: a loss is not a number.
+    """
+    progress = progress or Silent()
+    check_model(config.model)
+    prepared = prepare(config)
+    for warning in prepared.warnings:
+        progress.say(f"warning: {warning}")
+    loaded = load_model(config.model)
+    fingerprint = run_fingerprint(config, prepared, loaded)
+    with open_run(Path(out), fingerprint, config_yaml=dump_config(config)) as run:
+        _Fit(run, config, prepared, loaded, progress).all_steps()
+    return run
+
+
+def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> dict[str, str]:
+    """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions."""
+    settings = flat_settings(config, leave_out=("report_to",))
+    model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
+    versions = {f"version.{name}": metadata.version(name) for name in ("trl", "peft", "accelerate")}
+    data = {"facts.digest": prepared.digest()}
+    return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
+
+
+def flat_settings(config: RunConfig, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """Every setting by its dotted path; list positions are part of the path."""
+    flat: dict[str, Any] = {}
+
+    def walk(value: Any, path: str) -> None:
+        if isinstance(value, dict):
+            for name, part in value.items():
+                walk(part, f"{path}.{name}" if path else name)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for index, part in enumerate(value):
+                walk(part, f"{path}.{index}")
+        else:
+            flat[path] = value
+
+    walk(config.model_dump(mode="json", exclude=set(leave_out)), "")
+    return flat
+
+
+class _Fit:
+    """One call of `fit`: the steps of a run, in order."""
+
+    def __init__(
+        self, run: RunDir, config: RunConfig, prepared: Prepared, loaded: LoadedModel, progress: Progress
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.prepared = prepared
+        self.loaded = loaded
+        self.progress = progress
+        self.evaluation = config.probe.model_copy(
+            update={"num_exemplar_sets": 1, "method": "exact", "levels_only": False, "greedy_answers": "first"}
+        )
+
+    def all_steps(self) -> None:
+        """Does what is left of the run."""
+        self._write_facts()
+        self._measure(0)
+        self._probe("levels", self.run.test_levels, self.prepared.test, self.config.probe, None, self.config.seed)
+        status: str = "complete"
+        for index, stage in enumerate(self.config.stages, start=1):
+            if not self._train(index, stage):
+                status = "nothing_to_train"
+                break
+            self._measure(index)
+        storage.write_json(self.run.summary, summarise(self.run, flat_settings(self.config), self.prepared.warnings))
+        self.run.set_status("complete" if status == "complete" else "nothing_to_train")
+
+    def _write_facts(self) -> None:
+        if self.run.is_done("facts"):
+            return
+        facts = sorted(self.prepared.all_facts(), key=lambda fact: (fact.split, fact.relation, fact.id))
+        columns: dict[str, list[object]] = {column.name: [getattr(f, column.name) for f in facts] for column in _FACTS}
+        write_table(self.run.facts, _FACTS, columns)
+        self.run.mark_done("facts", [self.run.facts])
+
+    def _measure(self, index: int) -> None:
+        """Probes the training facts after stage `index` and evaluates the test facts."""
+        adapter = self.run.adapter(index) if index else None
+        self._probe(
+            f"probe-{index}", self.run.probe(index), self.prepared.train, self.config.probe, adapter, self.config.seed
+        )
+        self._probe(
+            f"evaluation-{index}",
+            self.run.evaluation(index),
+            self.prepared.test,
+            self.evaluation,
+            adapter,
+            self.config.evaluation.exemplar_seed,
+        )
+
+    def _probe(
+        self, step: str, folder: Path, facts: Sequence[Fact], settings: ProbeConfig, adapter: Path | None, seed: int
+    ) -> None:
+        """Makes a knowledge map, unless it is there; finished units of an interrupted one are kept."""
+        if self.run.is_done(step):
+            return
+        units = self.run.units(step)
+        with with_adapter(self.loaded, adapter) as loaded, self.progress.bar(step, len(facts), "facts") as advance:
+            engine = TransformersEngine(loaded)
+            known = probe_facts(
+                facts, self.prepared.exemplars, engine, settings, seed=seed, units=units, progress=advance
+            )
+        write_map(known, folder)
+        self.run.mark_done(step, sorted(folder.iterdir()))
+        units.clear()
+
+    def _train(self, index: int, stage: StageConfig) -> bool:
+        """Trains a stage, unless it is done; False if there is nothing to train on."""
+        step = f"stage-{index}"
+        if self.run.is_done(step):
+            return True
+        selection = select_facts(fact_states(self.run, index), stage.resolve(), rng_seed=self.config.seed + index)
+        write_selection(selection, self.run.selection(index))
+        if not selection.num_new:
+            self.progress.say(f"stage {index}: no fact matches `{selection.strategy.select}`; the run ends here")
+            return False
+        by_id = {fact.id: fact for fact in self.prepared.train}
+        facts = [by_id[row.id] for row in selection.rows]
+        engine = TransformersEngine(self.loaded)
+        rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config)
+        started = time.perf_counter()
+        records: list[EpochRecord] = []
+        with self.progress.bar(step, rows.steps_per_epoch * stage.num_train_epochs, "steps") as advance:
+            result = train_stage(
+                self.loaded,
+                rows,
+                stage,
+                lora=self.config.lora,
+                start_adapter=self.run.adapter(index - 1) if index > 1 else None,
+                folder=self.run.stage(index),
+                score=self._validation_score,
+                seed=self.config.seed,
+                report_to=self.config.report_to,
+                on_step=lambda done, total: advance(1),
+                on_epoch=lambda record: records.append(record) or self.progress.say(_epoch_line(index, record)),  # type: ignore[func-returns-value]
+            )
+        self._write_stage(index, selection, result.best_epoch, result.stopped_early, records, time.perf_counter() - started)
+        return True
+
+    def _validation_score(self, model: Any) -> Score:
+        """Greedy accuracy of a model on the validation facts, under the fixed exemplar set."""
+        engine = TransformersEngine(LoadedModel(model, self.loaded.tokenizer, self.loaded.source, self.loaded.fingerprint))
+        settings = self.evaluation.model_copy(update={"tolerance": 1.0})  # greedy verdicts only: no search for bounds
+        known = probe_facts(
+            self.prepared.validation,
+            self.prepared.exemplars,
+            engine,
+            settings,
+            seed=self.config.evaluation.exemplar_seed,
+        )
+        count = len(known)
+        return Score(sum(fact.p_greedy for fact in known) / count, sum(fact.sets[0].p_lower for fact in known) / count)
+
+    def _write_stage(
+        self,
+        index: int,
+        selection: Selection,
+        best_epoch: int,
+        stopped_early: bool,
+        records: Sequence[EpochRecord],
+        seconds: float,
+    ) -> None:
+        for record in records:
+            storage.append_json_line(self.run.epochs(index), record._asdict())
+        steps = sum(record.steps for record in records)
+        storage.write_json(
+            self.run.stage_summary(index),
+            {
+                "strategy": selection.strategy.name,
+                "select": selection.strategy.select,
+                "num_new": selection.num_new,
+                "num_replay": selection.num_replay,
+                "replay_wanted": selection.replay_wanted,
+                "replay_shortfall": selection.replay_shortfall,
+                "promoted_trained": selection.num_promoted,
+                "best_epoch": best_epoch,
+                "stopped_early": stopped_early,
+                "seconds": seconds,
+                "tokens": sum(record.tokens for record in records),
+                "steps": steps,
+                "seconds_per_step": seconds / steps if steps else 0.0,
+            },
+        )
+        adapter = sorted(path for path in self.run.adapter(index).rglob("*") if path.is_file())
+        self.run.mark_done(f"stage-{index}", [self.run.selection(index), self.run.stage_summary(index), *adapter])
+
+
+def training_rows(
+    facts: Sequence[Fact],
+    stage: StageConfig,
+    exemplars: Mapping[str, Sequence[Fact]],
+    engine: TransformersEngine,
+    config: RunConfig,
+) -> TrainingRows:
+    """The rows of a stage that trains on `facts`."""
+    return TrainingRows(
+        facts=facts,
+        exemplars=exemplars,
+        style=engine.prompt_style(config.probe.prompt_style),
+        encode=lambda texts, add_special_tokens: engine.encode(texts, add_special_tokens=add_special_tokens),
+        num_shots=stage.num_shots,
+        pack_size=stage.pack_size,
+        batch_size=stage.batch_size,
+        seed=config.seed,
+    )
+
+
+def fact_states(run: RunDir, index: int) -> list[FactState]:
+    """The training facts as stage `index` sees them: their levels so far, and whether an earlier stage trained on them."""
+    maps = [read_map(run.probe(each)) for each in sorted({0, max(0, index - 2), index - 1})]
+    first, before, now = maps[0], maps[-2] if len(maps) > 1 else maps[0], maps[-1]
+    trained = {row_id for each in range(1, index) for row_id in read_table(run.selection(each), _SELECTION)["id"]}
+    return [
+        FactState(
+            id=fact.id,
+            relation=fact.relation,
+            first=first.level_of(fact.id),
+            before=before.level_of(fact.id),
+            now=fact.level,
+            trained=fact.id in trained,
+        )
+        for fact in now
+    ]
+
+
+def write_selection(selection: Selection, path: Path) -> None:
+    """Keeps what a stage trains on, and why, as a table."""
+    storage.make_folder(path.parent)
+    rows = [dataclasses.asdict(row) for row in selection.rows]
+    columns: dict[str, list[object]] = {column.name: [str(row[column.name]) for row in rows] for column in _SELECTION}
+    write_table(path, _SELECTION, columns)
+
+
+def _epoch_line(stage: int, record: EpochRecord) -> str:
+    loss = "" if record.loss is None else f"loss {record.loss:.3f}, "
+    return f"stage {stage}, epoch {record.epoch}: {loss}validation accuracy {record.eval_accuracy:.3f}"
+
+
+def load_run_map(run: RunDir, index: int) -> KnowledgeMap:
+    """The knowledge map of the training facts after stage `index`."""
+    return read_map(run.probe(index))

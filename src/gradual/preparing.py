@@ -1,0 +1,112 @@
+"""Everything of a run that can be found out without a model: its facts, splits and exemplars, checked.
+
+Knows files of facts and settings; no models and no run folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gradual.config import FactsConfig, RunConfig
+from gradual.errors import DataError
+from gradual.facts import Fact, by_relation
+from gradual.loading import check_exemplars, load_exemplars, load_facts
+from gradual.splits import Splits, split_facts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The facts of a run by purpose. Every relation has enough exemplars."""
+
+    train: tuple[Fact, ...]
+    validation: tuple[Fact, ...]
+    test: tuple[Fact, ...]
+    exemplars: Mapping[str, tuple[Fact, ...]]
+    dropped_for_overlap: int
+    warnings: tuple[str, ...]
+
+    def all_facts(self) -> list[Fact]:
+        """Every fact once, exemplars included; `split` says what each is for."""
+        return [*self.train, *self.validation, *self.test, *(fact for group in self.exemplars.values() for fact in group)]
+
+    def digest(self) -> str:
+        """Hash of everything about the facts that can change a result; their order in the file is none of it."""
+        rows = sorted(json.dumps([f.id, f.relation, f.question, *f.answers, f.split]) for f in self.all_facts())
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """The checked facts of a run, divided.
+
+    Raises:
+        DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty.
+    """
+    needed = max(config.probe.num_shots, *(stage.num_shots for stage in config.stages))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        facts = load_facts(config.facts, num_shots=needed)
+        splits = split_facts(facts, config.facts.splits, seed=config.seed)
+        exemplars = _exemplars(config.facts, splits, facts)
+    used = [*splits.train, *splits.validation, *splits.test]
+    checked = check_exemplars(_grouped(used), exemplars, num_shots=needed)
+    kept = {fact.id: fact for group in checked.facts.values() for fact in group}
+    prepared = Prepared(
+        train=tuple(kept[fact.id] for fact in splits.train),
+        validation=tuple(kept[fact.id] for fact in splits.validation),
+        test=tuple(kept[fact.id] for fact in splits.test),
+        exemplars=checked.exemplars,
+        dropped_for_overlap=splits.dropped_for_overlap,
+        warnings=(*(str(warning.message) for warning in caught), *splits.warnings),
+    )
+    for name in ("train", "validation", "test"):
+        if not getattr(prepared, name):
+            raise DataError(
+                f"{config.facts.path}: expected facts for {name}, found none after dividing {len(facts)} facts - "
+                "use more facts, or give them a split column"
+            )
+    return prepared
+
+
+def prepare_probe(
+    facts: FactsConfig, *, num_shots: int, limit: int | None = None
+) -> tuple[list[Fact], Mapping[str, tuple[Fact, ...]]]:
+    """The facts to probe and the exemplars to ask them with, by relation.
+
+    Exemplars come from `facts.exemplars`, else from the facts marked `exemplars`, else from the facts themselves: a fact
+    is never among its own shots. With `limit`, that many facts are kept, the same share of every relation.
+
+    Raises:
+        DataError: as for `prepare`.
+    """
+    loaded = load_facts(facts, num_shots=num_shots)
+    marked = [fact for fact in loaded if fact.split == "exemplars"]
+    asked = [fact for fact in loaded if fact.split != "exemplars"]
+    if facts.exemplars:
+        exemplars = load_exemplars(facts.exemplars, asked)
+    else:
+        exemplars = _grouped(marked or asked)
+    checked = check_exemplars(_grouped(asked), exemplars, num_shots=num_shots)
+    kept = [fact for group in checked.facts.values() for fact in group]
+    return (kept if limit is None else _limited(kept, limit)), checked.exemplars
+
+
+def _exemplars(settings: FactsConfig, splits: Splits, facts: Sequence[Fact]) -> dict[str, tuple[Fact, ...]]:
+    if settings.exemplars:
+        return load_exemplars(settings.exemplars, facts)
+    return _grouped(splits.exemplars)
+
+
+def _grouped(facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:
+    return {relation: tuple(group) for relation, group in by_relation(facts).items()}
+
+
+def _limited(facts: Sequence[Fact], limit: int) -> list[Fact]:
+    """About `limit` facts, spread evenly over the facts sorted by relation and id."""
+    ordered = sorted(facts, key=lambda fact: (fact.relation, fact.id))
+    if limit >= len(ordered):
+        return ordered
+    return [ordered[place * len(ordered) // limit] for place in range(limit)]
