@@ -33,10 +33,13 @@ class NextTokens(NamedTuple):
 class Forest(Protocol):
     """One token tree per row, with what the model has computed for it so far."""
 
-    trees: Sequence[TokenTree]
+    @property
+    def trees(self) -> Sequence[TokenTree]:
+        """The trees, by row; nodes are added to them between reads."""
+        ...
 
     def read(self, wanted: Sequence[Node]) -> NextTokens:
-        """Runs the model over all nodes added since the last call; next tokens at `wanted`, which must be among them."""
+        """Runs the model over all nodes added since the last call; next tokens at `wanted`, which are among them."""
         ...
 
 

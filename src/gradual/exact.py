@@ -1,8 +1,9 @@
 """The exact probe: how likely a sampled answer is right, computed with certain bounds instead of sampled.
 
-The answers that can still become right form a small tree. Reading one node gives the chance of every next token at once:
-what ends rightly there is added to the lower bound, what can still become right stays open, the rest is dead. The search
-opens the likeliest nodes until the bounds meet. Greedy decoding is followed in the same tree, so its verdict is exact too.
+The answers that can still become right form a small tree. Reading one node gives the chance of every next token at
+once: what ends rightly there is added to the lower bound, what can still become right stays open, the rest is dead. The
+search opens the likeliest nodes until the bounds meet. Greedy decoding is followed in the same tree, so its verdict is
+exact too.
 Knows engines, targets and probabilities; `probing` decides what is asked and what the numbers mean for a level.
 """
 
@@ -70,7 +71,7 @@ class Search:
 
 @dataclass(eq=False)
 class FactTask:
-    """A fact being probed: its targets, the usual token paths of its targets, and its searches, one per exemplar set."""
+    """A fact being probed: its targets, their usual token paths, and its searches, one per exemplar set."""
 
     targets: Targets
     paths: dict[bytes, tuple[int, ...]]
@@ -278,7 +279,7 @@ def sampling_chances(found: NextTokens, settings: ProbeConfig) -> npt.NDArray[np
     """
     scaled = found.logits.astype(np.float64) / settings.temperature
     weights = np.exp(scaled - scaled[:, :1])
-    chances = weights / weights.sum(axis=1, keepdims=True)
+    chances: npt.NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     if settings.top_p < 1.0:
         before = np.cumsum(chances, axis=1) - chances
         chances = np.where(before < settings.top_p, chances, 0.0)

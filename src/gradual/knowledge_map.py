@@ -325,7 +325,7 @@ def _answers_columns(knowledge: KnowledgeMap) -> dict[str, list[object]]:
     ]
     columns: dict[str, list[object]] = {
         "id": [fact.id for fact, _ in rows],
-        "prompt_ref": refs,
+        "prompt_ref": list(refs),
     }
     for column in _ANSWERS:
         if column.name not in columns:

@@ -57,7 +57,7 @@ def classify(p_greedy: float, p_any_sample: float) -> Level:
 
 
 def level_probability(p_greedy: float, p_any_sample: float) -> float:
-    """Probability in [0, 1] that SliCK's random protocol gives the level that `classify` gives; 1.0 if it is not random."""
+    """Probability in [0, 1] that SliCK's random protocol gives the level of `classify`; 1.0 if nothing is random."""
     if p_greedy > 0.0:
         return 1.0
     return max(p_any_sample, 1.0 - p_any_sample)

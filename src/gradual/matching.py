@@ -99,8 +99,8 @@ class Targets:
 def token_f1(answer: str, targets: Iterable[str]) -> float:
     """Highest token F1 in [0, 1] between an answer and the targets, counted with repetitions.
 
-    2PR/(P+R) over white-space words after `normalise`, common words counted min(count, count) times (SQuAD, section 6.1).
-    Reported beside accuracy only; it never decides a level. Two empty texts score 1.
+    2PR/(P+R) over white-space words after `normalise`, common words counted min(count, count) times (SQuAD, section
+    6.1). Reported beside accuracy only; it never decides a level. Two empty texts score 1.
 
     >>> token_f1("new york new york", ["New York"])
     0.6666666666666666

@@ -86,11 +86,11 @@ def check_model(settings: ModelConfig) -> None:
             )
         return
     looks_local = name.startswith((".", "/", "~")) or name.count("/") != 1
-    if looks_local or os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(settings):
+    if looks_local or (os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(settings)):
         known = ", ".join(EMBEDDED_MODELS)
         raise ModelError(
-            f'model "{name}": expected a folder with a saved model, a Hugging Face id (owner/name) that is at hand, or one of '
-            f"{known}; found none of them - check the path, or allow the network"
+            f'model "{name}": expected a folder with a saved model, a Hugging Face id (owner/name) that is at hand, or '
+            f"one of {known}; found none of them - check the path, or allow the network"
         )
 
 

@@ -1,14 +1,14 @@
 """The whole method: probe, train on what is half known, probe again, train on what came within reach, evaluate.
 
-Each step reads the run folder and writes into it, and a finished step is never done again. Knows the order of the steps;
-how each is done is known below (`probing`, `training`, `selection`).
+Each step reads the run folder and writes into it, and a finished step is never done again. Knows the order of the
+steps; how each is done is known below (`probing`, `training`, `selection`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import time
+import shutil
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +18,7 @@ from gradual import storage
 from gradual.config import ProbeConfig, RunConfig, StageConfig
 from gradual.config_file import dump_config
 from gradual.facts import Fact
-from gradual.knowledge_map import KnowledgeMap, read_map, write_map
+from gradual.knowledge_map import read_map, write_map
 from gradual.models import LoadedModel, check_model, load_model
 from gradual.preparing import Prepared, prepare
 from gradual.probing import probe_facts
@@ -27,11 +27,12 @@ from gradual.rundir import RunDir, open_run
 from gradual.selection import FactState, Selection, select_facts
 from gradual.summary import summarise
 from gradual.tables import Column, read_table, write_table
-from gradual.training import EpochRecord, Score, train_stage, with_adapter
+from gradual.training import EpochRecord, Score, StageResult, train_stage, with_adapter
 from gradual.training_rows import TrainingRows
 from gradual.transformers_engine import TransformersEngine
 
-_FACTS = tuple(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")) + (
+_FACTS = (
+    *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
     Column("answers", "texts"),
 )
 _SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
@@ -86,6 +87,12 @@ def flat_settings(config: RunConfig, *, leave_out: Sequence[str] = ()) -> dict[s
     return flat
 
 
+def evaluation_settings(config: RunConfig) -> ProbeConfig:
+    """How validation and test facts are asked: as in the probe, but exactly and under one exemplar set."""
+    changes = {"num_exemplar_sets": 1, "method": "exact", "levels_only": False, "greedy_answers": "first"}
+    return config.probe.model_copy(update=changes)
+
+
 class _Fit:
     """One call of `fit`: the steps of a run, in order."""
 
@@ -97,9 +104,7 @@ class _Fit:
         self.prepared = prepared
         self.loaded = loaded
         self.progress = progress
-        self.evaluation = config.probe.model_copy(
-            update={"num_exemplar_sets": 1, "method": "exact", "levels_only": False, "greedy_answers": "first"}
-        )
+        self.evaluation = evaluation_settings(config)
 
     def all_steps(self) -> None:
         """Does what is left of the run."""
@@ -168,8 +173,6 @@ class _Fit:
         facts = [by_id[row.id] for row in selection.rows]
         engine = TransformersEngine(self.loaded)
         rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config)
-        started = time.perf_counter()
-        records: list[EpochRecord] = []
         with self.progress.bar(step, rows.steps_per_epoch * stage.num_train_epochs, "steps") as advance:
             result = train_stage(
                 self.loaded,
@@ -181,15 +184,23 @@ class _Fit:
                 score=self._validation_score,
                 seed=self.config.seed,
                 report_to=self.config.report_to,
-                on_step=lambda done, total: advance(1),
-                on_epoch=lambda record: records.append(record) or self.progress.say(_epoch_line(index, record)),  # type: ignore[func-returns-value]
+                on_step=lambda: advance(1),
+                on_epoch=lambda record: self._note_epoch(index, record),
             )
-        self._write_stage(index, selection, result.best_epoch, result.stopped_early, records, time.perf_counter() - started)
+        self._finish_stage(index, selection, result)
         return True
+
+    def _note_epoch(self, index: int, record: EpochRecord) -> None:
+        """Keeps an epoch's numbers at once: an interrupted stage goes on behind them."""
+        storage.append_json_line(self.run.epochs(index), record._asdict())
+        loss = "" if record.loss is None else f"loss {record.loss:.3f}, "
+        self.progress.say(f"stage {index}, epoch {record.epoch}: {loss}validation accuracy {record.eval_accuracy:.3f}")
 
     def _validation_score(self, model: Any) -> Score:
         """Greedy accuracy of a model on the validation facts, under the fixed exemplar set."""
-        engine = TransformersEngine(LoadedModel(model, self.loaded.tokenizer, self.loaded.source, self.loaded.fingerprint))
+        engine = TransformersEngine(
+            LoadedModel(model, self.loaded.tokenizer, self.loaded.source, self.loaded.fingerprint)
+        )
         settings = self.evaluation.model_copy(update={"tolerance": 1.0})  # greedy verdicts only: no search for bounds
         known = probe_facts(
             self.prepared.validation,
@@ -201,18 +212,11 @@ class _Fit:
         count = len(known)
         return Score(sum(fact.p_greedy for fact in known) / count, sum(fact.sets[0].p_lower for fact in known) / count)
 
-    def _write_stage(
-        self,
-        index: int,
-        selection: Selection,
-        best_epoch: int,
-        stopped_early: bool,
-        records: Sequence[EpochRecord],
-        seconds: float,
-    ) -> None:
-        for record in records:
-            storage.append_json_line(self.run.epochs(index), record._asdict())
-        steps = sum(record.steps for record in records)
+    def _finish_stage(self, index: int, selection: Selection, result: StageResult) -> None:
+        noted = storage.read_json_lines(self.run.epochs(index))
+        epochs = list({epoch["epoch"]: epoch for epoch in noted}.values())  # an epoch done twice counts as done last
+        storage.write_text(self.run.epochs(index), "".join(f"{storage.canonical_json(epoch)}\n" for epoch in epochs))
+        totals = {name: sum(_number(epoch[name]) for epoch in epochs) for name in ("seconds", "tokens", "steps")}
         storage.write_json(
             self.run.stage_summary(index),
             {
@@ -223,16 +227,20 @@ class _Fit:
                 "replay_wanted": selection.replay_wanted,
                 "replay_shortfall": selection.replay_shortfall,
                 "promoted_trained": selection.num_promoted,
-                "best_epoch": best_epoch,
-                "stopped_early": stopped_early,
-                "seconds": seconds,
-                "tokens": sum(record.tokens for record in records),
-                "steps": steps,
-                "seconds_per_step": seconds / steps if steps else 0.0,
+                "best_epoch": result.best_epoch,
+                "stopped_early": result.stopped_early,
+                "seconds_per_step": totals["seconds"] / totals["steps"] if totals["steps"] else 0.0,
+                **totals,
             },
         )
         adapter = sorted(path for path in self.run.adapter(index).rglob("*") if path.is_file())
-        self.run.mark_done(f"stage-{index}", [self.run.selection(index), self.run.stage_summary(index), *adapter])
+        made = [self.run.selection(index), self.run.epochs(index), self.run.stage_summary(index), *adapter]
+        self.run.mark_done(f"stage-{index}", made)
+        shutil.rmtree(self.run.checkpoints(index), ignore_errors=True)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def training_rows(
@@ -256,7 +264,7 @@ def training_rows(
 
 
 def fact_states(run: RunDir, index: int) -> list[FactState]:
-    """The training facts as stage `index` sees them: their levels so far, and whether an earlier stage trained on them."""
+    """The training facts as stage `index` sees them: their levels so far, and whether one before trained on them."""
     maps = [read_map(run.probe(each)) for each in sorted({0, max(0, index - 2), index - 1})]
     first, before, now = maps[0], maps[-2] if len(maps) > 1 else maps[0], maps[-1]
     trained = {row_id for each in range(1, index) for row_id in read_table(run.selection(each), _SELECTION)["id"]}
@@ -279,13 +287,3 @@ def write_selection(selection: Selection, path: Path) -> None:
     rows = [dataclasses.asdict(row) for row in selection.rows]
     columns: dict[str, list[object]] = {column.name: [str(row[column.name]) for row in rows] for column in _SELECTION}
     write_table(path, _SELECTION, columns)
-
-
-def _epoch_line(stage: int, record: EpochRecord) -> str:
-    loss = "" if record.loss is None else f"loss {record.loss:.3f}, "
-    return f"stage {stage}, epoch {record.epoch}: {loss}validation accuracy {record.eval_accuracy:.3f}"
-
-
-def load_run_map(run: RunDir, index: int) -> KnowledgeMap:
-    """The knowledge map of the training facts after stage `index`."""
-    return read_map(run.probe(index))

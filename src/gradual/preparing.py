@@ -9,13 +9,13 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradual.config import FactsConfig, RunConfig
 from gradual.errors import DataError
 from gradual.facts import Fact, by_relation
 from gradual.loading import check_exemplars, load_exemplars, load_facts
-from gradual.splits import Splits, split_facts
+from gradual.splits import split_facts
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,12 @@ class Prepared:
 
     def all_facts(self) -> list[Fact]:
         """Every fact once, exemplars included; `split` says what each is for."""
-        return [*self.train, *self.validation, *self.test, *(fact for group in self.exemplars.values() for fact in group)]
+        return [
+            *self.train,
+            *self.validation,
+            *self.test,
+            *(fact for group in self.exemplars.values() for fact in group),
+        ]
 
     def digest(self) -> str:
         """Hash of everything about the facts that can change a result; their order in the file is none of it."""
@@ -49,10 +54,10 @@ def prepare(config: RunConfig) -> Prepared:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         facts = load_facts(config.facts, num_shots=needed)
-        splits = split_facts(facts, config.facts.splits, seed=config.seed)
-        exemplars = _exemplars(config.facts, splits, facts)
-    used = [*splits.train, *splits.validation, *splits.test]
-    checked = check_exemplars(_grouped(used), exemplars, num_shots=needed)
+        given = _given_exemplars(config.facts, facts)
+        splits = split_facts([*facts, *given], config.facts.splits, seed=config.seed)
+        used = [*splits.train, *splits.validation, *splits.test]
+        checked = check_exemplars(_grouped(used), _grouped(splits.exemplars), num_shots=needed)
     kept = {fact.id: fact for group in checked.facts.values() for fact in group}
     prepared = Prepared(
         train=tuple(kept[fact.id] for fact in splits.train),
@@ -76,8 +81,8 @@ def prepare_probe(
 ) -> tuple[list[Fact], Mapping[str, tuple[Fact, ...]]]:
     """The facts to probe and the exemplars to ask them with, by relation.
 
-    Exemplars come from `facts.exemplars`, else from the facts marked `exemplars`, else from the facts themselves: a fact
-    is never among its own shots. With `limit`, that many facts are kept, the same share of every relation.
+    Exemplars come from `facts.exemplars`, else from the facts marked `exemplars`, else from the facts themselves: a
+    fact is never among its own shots. With `limit`, that many facts are kept, the same share of every relation.
 
     Raises:
         DataError: as for `prepare`.
@@ -85,28 +90,29 @@ def prepare_probe(
     loaded = load_facts(facts, num_shots=num_shots)
     marked = [fact for fact in loaded if fact.split == "exemplars"]
     asked = [fact for fact in loaded if fact.split != "exemplars"]
-    if facts.exemplars:
-        exemplars = load_exemplars(facts.exemplars, asked)
-    else:
-        exemplars = _grouped(marked or asked)
+    exemplars = _grouped(_given_exemplars(facts, asked) or marked or asked)
     checked = check_exemplars(_grouped(asked), exemplars, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
-    return (kept if limit is None else _limited(kept, limit)), checked.exemplars
+    return (kept if limit is None else spread(kept, limit)), checked.exemplars
 
 
-def _exemplars(settings: FactsConfig, splits: Splits, facts: Sequence[Fact]) -> dict[str, tuple[Fact, ...]]:
-    if settings.exemplars:
-        return load_exemplars(settings.exemplars, facts)
-    return _grouped(splits.exemplars)
+def _given_exemplars(settings: FactsConfig, facts: Sequence[Fact]) -> list[Fact]:
+    """The exemplars of the file that `settings` names for them, under ids that no fact has; none without a file."""
+    if settings.exemplars is None:
+        return []
+    source = FactsConfig(path=settings.exemplars, columns=settings.columns)
+    given = [fact for group in load_exemplars(source, facts).values() for fact in group]
+    taken = {fact.id for fact in facts}
+    return [fact if fact.id not in taken else replace(fact, id=f"exemplar/{fact.id}") for fact in given]
 
 
 def _grouped(facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:
     return {relation: tuple(group) for relation, group in by_relation(facts).items()}
 
 
-def _limited(facts: Sequence[Fact], limit: int) -> list[Fact]:
-    """About `limit` facts, spread evenly over the facts sorted by relation and id."""
+def spread(facts: Sequence[Fact], count: int) -> list[Fact]:
+    """About `count` of the facts, spread evenly over them in the order of relation and id."""
     ordered = sorted(facts, key=lambda fact: (fact.relation, fact.id))
-    if limit >= len(ordered):
+    if count >= len(ordered):
         return ordered
-    return [ordered[place * len(ordered) // limit] for place in range(limit)]
+    return [ordered[place * len(ordered) // count] for place in range(count)]

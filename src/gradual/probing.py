@@ -1,7 +1,7 @@
 """Makes knowledge maps: asks every fact under every exemplar set and turns what comes back into levels.
 
-A probe is a list of independent units (a block of one relation's facts, under all exemplar sets); finished units are kept,
-so that an interrupted probe goes on where it was. Knows engines only through `engines`.
+A probe is a list of independent units (a block of one relation's facts, under all exemplar sets); finished units are
+kept, so that an interrupted probe goes on where it was. Knows engines only through `engines`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a fact is asked: which solved facts stand before it, and the text that a model reads.
 
-Knows facts and texts, not tokens. The exemplars' draw depends on the seed and the relation only, so that a prompt can be
-rebuilt from a run folder, byte for byte.
+Knows facts and texts, not tokens. The exemplars' draw depends on the seed and the relation only, so that a prompt can
+be rebuilt from a run folder, byte for byte.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def draw_exemplar_sets(
 ) -> tuple[ExemplarSet, ...]:
     """`num_sets` exemplar sets of `num_shots` facts and a spare each, drawn without repetition inside a set.
 
-    Same seed, same relation, same exemplars in whatever order: same sets (SliCK, arXiv 2405.05904, section 3: drawn once
-    per relation, shared by all its facts).
+    Same seed, same relation, same exemplars in whatever order: same sets (SliCK, arXiv 2405.05904, section 3: drawn
+    once per relation, shared by all its facts).
 
     Raises:
         DataError: fewer than `num_shots` + 1 exemplars.
@@ -71,8 +71,10 @@ class PromptStyle(Protocol):
         """The answer with its stop, as it would follow the prompt."""
         ...
 
-    adds_special_tokens: bool
-    """Whether the tokenizer must add its own beginning-of-sequence token (a chat template writes its own)."""
+    @property
+    def adds_special_tokens(self) -> bool:
+        """Whether the tokenizer must add its own beginning-of-sequence token (a chat template writes its own)."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the report reads from a run folder: its types, and what of it is missing.
 
-Checks the shape of the files and fills nothing in; every number comes from the folder. Knows no HTML (`report`) and
-no sentences (`report_story`).
+Checks the shape of the files and fills nothing in; every number comes from the folder. Knows neither HTML
+(`report_page`) nor sentences (`report_story`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How the report writes numbers and foreign texts: percentages, intervals, times, and characters that must be seen.
 
-Knows no run folder and no HTML; `report` gives these functions to its template and `charts` uses them for labels.
+Knows no run folder and no HTML; `report_page` gives these functions to its template and `charts` uses them for labels.
 """
 
 from __future__ import annotations

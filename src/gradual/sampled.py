@@ -1,7 +1,7 @@
 """The sampled probe: SliCK's protocol word for word, one greedy answer and n sampled ones per fact and exemplar set.
 
-All answers of a fact grow in one tree, so samples that begin alike are read once. Each sample's random numbers come from
-the seed, the fact, the exemplar set and the sample's number: no neighbour changes them.
+All answers of a fact grow in one tree, so samples that begin alike are read once. Each sample's random numbers come
+from the seed, the fact, the exemplar set and the sample's number: no neighbour changes them.
 """
 
 from __future__ import annotations

@@ -71,9 +71,7 @@ def _names(counts: Mapping[Level, int]) -> dict[str, int]:
 
 
 def _transitions(before: KnowledgeMap, after: KnowledgeMap) -> dict[str, dict[str, int]]:
-    counts = transition_counts(
-        {fact.id: fact.level for fact in before}, {fact.id: fact.level for fact in after}
-    )
+    counts = transition_counts({fact.id: fact.level for fact in before}, {fact.id: fact.level for fact in after})
     return {str(level): _names(row) for level, row in counts.items()}
 
 
@@ -99,7 +97,9 @@ def _by_level(run: RunDir, verdicts: Sequence[Mapping[str, bool]]) -> list[dict[
     known = read_map(run.test_levels)
     groups = {level: [fact.id for fact in known if fact.level is level] for level in reversed(Level)}
     return [
-        {"level": str(level), "total": len(ids), "stages": _shares(ids, verdicts)} for level, ids in groups.items() if ids
+        {"level": str(level), "total": len(ids), "stages": _shares(ids, verdicts)}
+        for level, ids in groups.items()
+        if ids
     ]
 
 
@@ -164,11 +164,10 @@ def _examples(maps: Sequence[KnowledgeMap]) -> dict[str, list[dict[str, Any]]]:
     rising = sorted((f for f in maps[0] if change(f)[0] > 0), key=lambda f: (*(-x for x in change(f)), f.id))
     falling = sorted((f for f in maps[0] if change(f)[0] < 0), key=lambda f: (*change(f), f.id))
     low = (Level.UNKNOWN, Level.WEAKLY_KNOWN)
-    stuck = sorted((f for f in maps[0] if all(known.level_of(f.id) in low for known in maps)), key=lambda f: -f.p_sampled)
+    never_risen = (fact for fact in maps[0] if all(known.level_of(fact.id) in low for known in maps))
+    stuck = sorted(never_risen, key=lambda fact: -fact.p_sampled)
     chosen = {"promoted": rising, "lost": falling, "stuck": stuck}
-    return {
-        name: [_example(fact, maps) for fact in _from_different_relations(facts)] for name, facts in chosen.items()
-    }
+    return {name: [_example(fact, maps) for fact in _from_different_relations(facts)] for name, facts in chosen.items()}
 
 
 def _from_different_relations(facts: Sequence[FactKnowledge]) -> list[FactKnowledge]:

@@ -30,8 +30,8 @@ def write_table(path: Path, schema: Sequence[Column], columns: Mapping[str, Sequ
     Raises:
         RunDirError: the disk refused, a number is NaN, or a value is missing that must be there (column and row named).
     """
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     types = _arrow_types()
     arrays = [pa.array(columns[column.name], type=types[column.type]) for column in schema]
@@ -93,7 +93,7 @@ def _arrow_types() -> dict[str, Any]:
 
 
 def _refuse_bad_values(path: Path, column: Column, array: Any) -> None:
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     where = f"{path}: column {column.name!r}"
     if array.null_count and not column.nullable:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.helpers import disable_input_dtype_casting
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
@@ -67,7 +68,6 @@ class StageResult:
 
     best_epoch: int
     stopped_early: bool
-    epochs: tuple[EpochRecord, ...]
 
 
 def train_stage(
@@ -81,7 +81,7 @@ def train_stage(
     score: Callable[[Any], Score],
     seed: int,
     report_to: Sequence[str] = (),
-    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
 ) -> StageResult:
     """Trains an adapter and saves the best epoch's in `folder/adapter` (PEFT format); the base model is left as it was.
@@ -90,7 +90,7 @@ def train_stage(
         start_adapter: folder of the adapter to go on from; None starts a new one from `seed`.
         folder: also keeps `checkpoints/`, from which an interrupted stage goes on at its last finished epoch.
         score: accuracy by generation of a model (the base with its adapter) on the validation facts.
-        on_step: called with (steps done, most steps) after each optimiser step.
+        on_step: called after each optimiser step.
 
     Raises:
         TrainingError: nothing to train on, or a loss that is not a number.
@@ -100,8 +100,10 @@ def train_stage(
     set_seed(seed)
     model = _adapted(loaded, lora, start_adapter)
     try:
+        checkpoint = _last_checkpoint(folder / "checkpoints")
         trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder / "checkpoints")))
+        trainer.args.eval_on_start = checkpoint is None
+        trainer.train(resume_from_checkpoint=checkpoint)
         model.eval()
         model.save_pretrained(str(folder / "adapter"))
         return trainer.result()
@@ -115,12 +117,18 @@ def with_adapter(loaded: LoadedModel, adapter: Path | None) -> Iterator[LoadedMo
     if adapter is None:
         yield loaded
         return
-    model = PeftModel.from_pretrained(loaded.model, str(adapter))
+    # In the model's own number format: reading in float32 would cost time and sharpen nothing.
+    model = PeftModel.from_pretrained(loaded.model, str(adapter), autocast_adapter_dtype=False)
     model.eval()
     try:
         yield LoadedModel(model, loaded.tokenizer, loaded.source, loaded.fingerprint)
     finally:
         _unload(model)
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """The newest finished epoch of an interrupted stage, if there is one."""
+    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
 
 
 def _adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:
@@ -155,7 +163,7 @@ def _make_trainer(
     score: Callable[[Any], Score],
     seed: int,
     report_to: Sequence[str],
-    on_step: Callable[[int, int], None],
+    on_step: Callable[[], None],
     on_epoch: Callable[[EpochRecord], None],
 ) -> _StageTrainer:
     args = SFTConfig(
@@ -206,7 +214,7 @@ def _make_trainer(
     return trainer
 
 
-def _printer() -> type[TrainerCallback]:
+def _printer() -> Any:
     from transformers.trainer_callback import PrinterCallback
 
     return PrinterCallback
@@ -216,7 +224,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     """Keeps count of epochs, losses and tokens, and tells the caller."""
 
     def __init__(
-        self, rows: TrainingRows, on_step: Callable[[int, int], None], on_epoch: Callable[[EpochRecord], None]
+        self, rows: TrainingRows, on_step: Callable[[], None], on_epoch: Callable[[EpochRecord], None]
     ) -> None:
         self._rows = rows
         self._on_step = on_step
@@ -224,7 +232,6 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         self.epoch = 0
         self.losses: list[float] = []
         self.tokens = 0
-        self.records: list[EpochRecord] = []
         self._started = time.perf_counter()
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -232,7 +239,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         self.losses, self.tokens, self._started = [], 0, time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._on_step(state.global_step, state.max_steps)
+        self._on_step()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:
         rate = next((entry["learning_rate"] for entry in reversed(state.log_history) if "learning_rate" in entry), None)
@@ -246,7 +253,6 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
             tokens=self.tokens,
             steps=len(self.losses),
         )
-        self.records.append(record)
         self._on_epoch(record)
 
 
@@ -293,15 +299,32 @@ def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tenso
 def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds) -> torch.Tensor:
     """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding."""
     positions = batch["position_ids"]
-    logits = logits_at(
-        model,
-        (batch["rows"], batch["columns"]),
-        input_ids=batch["input_ids"],
-        attention_mask=masks.masks(batch["allowed"], positions, positions, model.dtype),
-        position_ids=positions,
-        use_cache=False,
-    )
+    is_16_bit = model.dtype != torch.float32
+    # A context of its own for every step: autocast would keep the 16-bit copies of weights that the optimiser changes.
+    with torch.autocast(model.device.type, dtype=model.dtype, enabled=is_16_bit), disable_input_dtype_casting(model):
+        logits = logits_at(
+            model,
+            (batch["rows"], batch["columns"]),
+            input_ids=batch["input_ids"],
+            attention_mask=masks.masks(batch["allowed"], positions, positions, model.dtype),
+            position_ids=positions,
+            use_cache=False,
+        )
     return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
+
+
+def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
+    """Seconds and tokens of one optimiser step's forward and backward pass, with a new adapter that is thrown away."""
+    model = _adapted(loaded, lora, None)
+    masks = MaskKinds(loaded.model.config)
+    try:
+        batch = pack_tensors(rows.step(0, 0), loaded.tokenizer.pad_token_id)
+        packed_loss(model, batch, masks).backward()  # once to warm up: first calls allocate
+        started = time.perf_counter()
+        packed_loss(model, batch, masks).backward()
+        return time.perf_counter() - started, int(batch["num_tokens"])
+    finally:
+        _unload(model)
 
 
 class _StageTrainer(SFTTrainer):  # type: ignore[misc]
@@ -320,8 +343,8 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
-                f"step {self.state.global_step + 1}: expected a finite loss, found {value} - lower learning_rate, or use "
-                "dtype float32"
+                f"step {self.state.global_step + 1}: expected a finite loss, found {value} - lower learning_rate, or "
+                "use dtype float32"
             )
         self.watcher.losses.append(value)
         return loss
@@ -347,5 +370,4 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         return StageResult(
             best_epoch=round(best / steps),
             stopped_early=self.state.global_step < self.state.max_steps,
-            epochs=tuple(self.watcher.records),
         )

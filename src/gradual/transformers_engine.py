@@ -1,7 +1,7 @@
 """Reads forests of tokens with a Hugging Face causal language model.
 
-Every new node of a row attends to its ancestors by a mask, at the position of its depth in the tree: so whatever shares a
-beginning shares its computation. Knows tokens and logits only; what they mean is the probe's business.
+Every new node of a row attends to its ancestors by a mask, at the position of its depth in the tree: so whatever shares
+a beginning shares its computation. Knows tokens and logits only; what they mean is the probe's business.
 Shapes: B rows, T new slots, S slots in all, N wanted nodes, V vocabulary.
 """
 
@@ -60,8 +60,8 @@ class TransformersEngine:
         tokenizer = self.loaded.tokenizer
         if not tokenizer.chat_template:
             raise ModelError(
-                f'probe.prompt_style: "chat" needs a chat template, and the tokenizer of "{self.loaded.source}" has none - '
-                'use prompt_style "plain"'
+                'probe.prompt_style: "chat" needs a chat template, and the tokenizer of '
+                f'"{self.loaded.source}" has none - use prompt_style "plain"'
             )
 
         def template(messages: list[dict[str, str]], opens_answer: bool) -> str:
@@ -112,7 +112,7 @@ class MaskKinds:
         self.layer_types = sorted(layer_types)
 
     def masks(self, allowed: Any, query_positions: Any, key_positions: Any, dtype: Any) -> Any:
-        """Additive (B, 1, T, S) masks from a boolean one: a tensor, or a dictionary by layer type where there are several."""
+        """Additive (B, 1, T, S) mask from a boolean one: a tensor, or one per layer type where there are several."""
         made = {}
         for kind in self.layer_types:
             seen = allowed
@@ -123,7 +123,7 @@ class MaskKinds:
         return made if len(made) > 1 else next(iter(made.values()))
 
 
-class _SlotCache(DynamicCache):
+class _SlotCache(DynamicCache):  # type: ignore[misc]
     """Keys and values of all slots of a forest, written in place; only the rows at work are read."""
 
     def __init__(self, num_rows: int) -> None:

@@ -32,7 +32,8 @@ class Vocabulary:
 def settled_text(answer: bytes) -> str:
     """The text of an unfinished answer without a last character that is still incomplete.
 
-    Whatever is cut off can only add to the text, so a continuation that is right stays possible (an upper bound stays one).
+    Whatever is cut off can only add to the text, so a continuation that is right stays possible (an upper bound stays
+    one).
     """
     return codecs.getincrementaldecoder("utf-8")(errors="replace").decode(answer)
 
@@ -51,7 +52,8 @@ def read_vocabulary(tokenizer: Any, stops: Collection[int]) -> Vocabulary:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ModelError(
-            f"expected a fast tokenizer (tokenizer.json), found {type(tokenizer).__name__} - convert it, or use a model with one"
+            f"expected a fast tokenizer (tokenizer.json), found {type(tokenizer).__name__} - "
+            "convert it, or use a model with one"
         )
     decoder = json.dumps(json.loads(backend.to_str()).get("decoder"))
     to_bytes = _byte_level if "ByteLevel" in decoder else _sentencepiece

@@ -132,7 +132,7 @@ def test_map_json_tells_the_counts(tmp_path: Path) -> None:
 
 
 def test_answers_point_to_prompts_that_exist(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     write_map(example(), tmp_path)
     assert pq.read_table(tmp_path / "answers.parquet").column("prompt_ref").to_pylist() == ["capital#0", None]

@@ -12,8 +12,8 @@ from report_fixture import make_summary, write_run
 
 from gradual.errors import RunDirError
 from gradual.levels import Level
-from gradual.report import report
 from gradual.report_data import McNemar, Share, read_run
+from gradual.report_page import report
 from gradual.report_story import tell, verdict
 from gradual.report_text import clipped, duration, interval, p_value, percent, signed, visible
 

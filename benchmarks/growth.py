@@ -1,0 +1,48 @@
+"""Draws seconds against the number of facts, on logarithmic axes, as an SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+WIDTH, HEIGHT, LEFT, BOTTOM = 640, 400, 70, 50
+COLOURS = ("#0072b2", "#d55e00", "#009e73")
+
+
+def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    """Writes the drawing; a grey line shows exact proportion from the first point."""
+    points = [point for line in series.values() for point in line]
+    low_x, high_x = math.log10(min(x for x, _ in points)), math.log10(max(x for x, _ in points))
+    low_y, high_y = math.log10(min(y for _, y in points) * 0.8), math.log10(max(y for _, y in points) * 1.3)
+
+    def place(x: float, y: float) -> str:
+        across = LEFT + (math.log10(x) - low_x) / (high_x - low_x) * (WIDTH - LEFT - 20)
+        up = HEIGHT - BOTTOM - (math.log10(y) - low_y) / (high_y - low_y) * (HEIGHT - BOTTOM - 20)
+        return f"{across:.1f},{up:.1f}"
+
+    first_x, first_y = next(iter(series.values()))[0]
+    last_x = 10**high_x
+    lines = [
+        f'<polyline points="{place(first_x, first_y)} {place(last_x, first_y * last_x / first_x)}" stroke="#999" fill="none"/>'
+    ]
+    for colour, (name, line) in zip(COLOURS, series.items(), strict=False):
+        lines.append(
+            f'<polyline points="{" ".join(place(*p) for p in line)}" stroke="{colour}" fill="none" stroke-width="2"/>'
+        )
+        for x, y in line:
+            across, up = place(x, y).split(",")
+            lines.append(f'<circle cx="{across}" cy="{up}" r="4" fill="{colour}"/>')
+            lines.append(f'<text x="{across}" y="{float(up) - 9}" text-anchor="middle">{y:.0f} s</text>')
+        across, up = place(*line[-1]).split(",")
+        lines.append(
+            f'<text x="{float(across) - 8}" y="{float(up) + 22}" fill="{colour}" text-anchor="end">{name}</text>'
+        )
+    for x, _ in next(iter(series.values())):
+        lines.append(f'<text x="{place(x, 10**low_y).split(",")[0]}" y="{HEIGHT - 28}" text-anchor="middle">{x}</text>')
+    lines.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">facts (10 exemplar sets each)</text>')
+    body = "\n".join(lines)
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">\n'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>\n{body}\n</svg>\n'
+    )

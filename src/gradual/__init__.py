@@ -1,0 +1,83 @@
+"""Which facts a language model knows, teaching it those within reach, and what that gained and lost.
+
+    facts = gradual.load_facts("atlas")                  # or a file: questions, accepted answers, relations
+    before = gradual.probe("smollm2", facts, limit=100)  # a knowledge map: the level of each fact, and why
+    config = gradual.load_config("config.yaml")          # every setting of a run, checked
+    plan = gradual.plan(config)                          # what it would train on; trains nothing
+    run = gradual.fit(config, "run")                     # probe, train, probe again, ..., evaluate; goes on if stopped
+    gradual.report(run.path)                             # the page that tells what was gained and lost
+    after = gradual.read_map(run.probe(1))               # the map after the first stage
+    gradual.diff(run.probe(0), after).promoted           # the facts whose level rose between two maps
+    gradual.show(run.path, facts[0].id)                  # one fact: level, chances, prompts, answers
+    gradual.demo("gradual-demo")                         # all of it, on the embedded model and facts
+
+Names are loaded when they are first used, so that importing the package stays quick and needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradual.api import demo, diff, fit, plan, probe, show
+    from gradual.config import RunConfig
+    from gradual.config_file import load_config
+    from gradual.errors import GradualError
+    from gradual.facts import Fact
+    from gradual.knowledge_map import KnowledgeMap, read_map
+    from gradual.levels import Level
+    from gradual.loading import load_facts
+    from gradual.report_page import report
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Fact",
+    "GradualError",
+    "KnowledgeMap",
+    "Level",
+    "RunConfig",
+    "__version__",
+    "demo",
+    "diff",
+    "fit",
+    "load_config",
+    "load_facts",
+    "plan",
+    "probe",
+    "read_map",
+    "report",
+    "show",
+]
+
+_HOMES = {
+    "Fact": "facts",
+    "GradualError": "errors",
+    "KnowledgeMap": "knowledge_map",
+    "Level": "levels",
+    "RunConfig": "config",
+    "demo": "api",
+    "diff": "api",
+    "fit": "api",
+    "load_config": "config_file",
+    "load_facts": "loading",
+    "plan": "api",
+    "probe": "api",
+    "read_map": "knowledge_map",
+    "report": "report_page",
+    "show": "api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """The public name, fetched from its module the first time (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,241 @@
+"""The commands as functions: what `gradual probe`, `fit`, `plan`, `show`, `diff` and `demo` call; `report` is apart.
+
+Prepares the process and calls what does the work, loading libraries for models only when they are needed. Knows no
+terminal.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradual.environment import PROBE_PACKAGES, TRAIN_PACKAGES, prepare_environment, require_packages
+from gradual.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from gradual.comparing_maps import MapDiff
+    from gradual.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
+    from gradual.engines import Engine
+    from gradual.facts import Fact
+    from gradual.knowledge_map import KnowledgeMap
+    from gradual.planning import Plan
+    from gradual.rundir import RunDir
+    from gradual.showing import ShownFact
+
+DEMO_FOLDER = "gradual-demo"
+"""Where the demo's run goes by default."""
+
+
+def probe(
+    model: str | Path | ModelConfig,
+    facts: str | Path | FactsConfig | Sequence[Fact],
+    *,
+    exemplars: str | Path | None = None,
+    out: str | Path | None = None,
+    settings: ProbeConfig | None = None,
+    seed: int = 42,
+    limit: int | None = None,
+    num_checked: int = 0,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> KnowledgeMap:
+    """The knowledge map of some facts under a model, written into the folder `out` if that is given.
+
+    A killed probe goes on where it was when it is called again in the same way, and a finished one is only read.
+
+    Args:
+        model: Hugging Face id, folder, or the name of an embedded model.
+        facts: a source of facts (see `loading.load_facts`), or facts.
+        exemplars: another source to draw the shots from; without one they come from the facts marked so, else from
+            the facts themselves, where a fact is never among its own shots.
+        out: folder for the map.
+        settings: how knowledge is measured; by default SliCK's protocol with computed probabilities.
+        seed: seed of the exemplar sets and of sampled answers.
+        limit: ask only this many facts, the same share of each relation.
+        num_checked: compare this many facts with sampled answers afterwards; the result is said through `progress`
+            and kept in `out` as check.json.
+        online: let libraries use the network; otherwise the process stays offline from now on.
+        progress: where bars and remarks go.
+
+    Raises:
+        DataError, ModelError: the facts or the model cannot be used; before any model is loaded where it can be known.
+        RunDirError: `out` belongs to another probe or process, or holds something else.
+        ProbeError: the model's logits are not numbers.
+    """
+    prepare_environment(online=online)
+    from gradual.config import ModelConfig, ProbeConfig
+    from gradual.models import check_model
+    from gradual.probe_folder import ProbeRequest, make_map
+
+    progress, settings = progress or Silent(), settings or ProbeConfig()
+    model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
+    check_model(model)
+    with _warnings_said(progress):
+        asked, shots = _asked(facts, exemplars, num_shots=settings.num_shots, limit=limit)
+    require_packages(PROBE_PACKAGES)
+    request = ProbeRequest(model, tuple(asked), shots, settings, seed, num_checked)
+    return make_map(request, None if out is None else Path(out), open_engine=_open_engine, progress=progress)
+
+
+def fit(
+    config: RunConfig | str | Path, out: str | Path, *, online: bool = False, progress: Progress | None = None
+) -> RunDir:
+    """The run in the folder `out`, made or continued: probe, train in stages with a probe after each, evaluate.
+
+    Args:
+        config: settings, or the path of a YAML file with them.
+        out: folder of the run.
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
+        RunDirError: the folder belongs to another process or to a run with other settings.
+        TrainingError: a loss is not a number.
+    """
+    prepare_environment(online=online)
+    settings = _as_config(config)
+    require_packages(TRAIN_PACKAGES)
+    from gradual import pipeline
+
+    return pipeline.fit(settings, out, progress=progress)
+
+
+def plan(
+    config: RunConfig | str | Path,
+    out: str | Path | None = None,
+    *,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """What a run would train on, as far as it can be known; nothing is trained.
+
+    Args:
+        config: settings, or the path of a YAML file with them.
+        out: folder of a run with these settings, whose maps say what the next stage would train on.
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used.
+        RunDirError: `out` is no run folder, or damaged.
+    """
+    prepare_environment(online=online)
+    settings = _as_config(config)
+    require_packages(TRAIN_PACKAGES)
+    from gradual.planning import make_plan
+
+    return make_plan(settings, None if out is None else Path(out), progress=progress or Silent())
+
+
+def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> ShownFact:
+    """Everything that a map or a run knows about one fact; see `showing.show_fact`.
+
+    Raises:
+        DataError: the folder has no such fact, or the run no such probe.
+        RunDirError: the folder is neither a map nor a run, or damaged.
+    """
+    from gradual.showing import show_fact
+
+    return show_fact(Path(folder), fact_id, probe=probe)
+
+
+def diff(map_a: str | Path | KnowledgeMap, map_b: str | Path | KnowledgeMap) -> MapDiff:
+    """What became of the facts between two maps; see `comparing_maps.compare_maps`.
+
+    Raises:
+        DataError: the maps have no fact in common.
+        RunDirError: a folder is no map, or damaged.
+    """
+    from gradual.comparing_maps import compare_maps, open_map
+    from gradual.knowledge_map import KnowledgeMap
+
+    one, other = (each if isinstance(each, KnowledgeMap) else open_map(Path(each)) for each in (map_a, map_b))
+    return compare_maps(one, other)
+
+
+def demo(
+    out: str | Path = DEMO_FOLDER,
+    *,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> RunDir:
+    """A whole run on the embedded model and facts, without network; made or continued in the folder `out`.
+
+    Args:
+        out: folder of the run.
+        overrides: texts `key=value` in place of the demo's own settings.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError: an override is no legal setting.
+        ModelError: the package with the embedded model is not installed.
+        RunDirError: the folder belongs to another process or to a run with other settings.
+    """
+    from gradual.config_file import load_config
+
+    with resources.as_file(resources.files("gradual") / "data" / "demo.yaml") as path:
+        config = load_config(path, overrides)
+    return fit(config, out, progress=progress)
+
+
+def _as_config(config: RunConfig | str | Path) -> RunConfig:
+    from gradual.config_file import load_config
+
+    return load_config(config) if isinstance(config, str | Path) else config
+
+
+def _asked(
+    facts: str | Path | FactsConfig | Sequence[Fact],
+    exemplars: str | Path | None,
+    *,
+    num_shots: int,
+    limit: int | None,
+) -> tuple[Sequence[Fact], Mapping[str, Sequence[Fact]]]:
+    """The facts to ask and the exemplars of their relations."""
+    from gradual.config import FactsConfig
+    from gradual.preparing import prepare_probe
+
+    source = FactsConfig(path=str(facts)) if isinstance(facts, str | Path) else facts
+    if not isinstance(source, FactsConfig):
+        return _asked_of_facts(source, exemplars, num_shots=num_shots, limit=limit)
+    if exemplars is not None:
+        source = source.model_copy(update={"exemplars": str(exemplars)})
+    return prepare_probe(source, num_shots=num_shots, limit=limit)
+
+
+def _asked_of_facts(
+    facts: Sequence[Fact], exemplars: str | Path | None, *, num_shots: int, limit: int | None
+) -> tuple[Sequence[Fact], Mapping[str, Sequence[Fact]]]:
+    """The same, of facts that are loaded already."""
+    from gradual.facts import by_relation
+    from gradual.loading import check_exemplars, load_exemplars
+    from gradual.preparing import spread
+
+    asked = [fact for fact in facts if fact.split != "exemplars"]
+    marked = [fact for fact in facts if fact.split == "exemplars"]
+    shots = by_relation(marked or asked) if exemplars is None else load_exemplars(exemplars, asked)
+    checked = check_exemplars(by_relation(asked), shots, num_shots=num_shots)
+    kept = [fact for group in checked.facts.values() for fact in group]
+    return (kept if limit is None else spread(kept, limit)), checked.exemplars
+
+
+def _open_engine(model: ModelConfig) -> Engine:
+    from gradual.models import load_model
+    from gradual.transformers_engine import TransformersEngine
+
+    return TransformersEngine(load_model(model))
+
+
+@contextmanager
+def _warnings_said(progress: Progress) -> Iterator[None]:
+    """Says what is warned of in the body, in place of Python's own way."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in (each for each in caught if issubclass(each.category, UserWarning)):
+        progress.say(f"warning: {warning.message}")

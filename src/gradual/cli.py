@@ -1,0 +1,389 @@
+"""The command `gradual`: each command reads its options, calls the function of its name and shows what came back.
+
+Owns options, exit codes and what happens on Ctrl-C. Loads nothing heavy until a command needs it. Exit codes: 0 done,
+1 a bug (with traceback), 2 something the user can correct, 130 interrupted, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gradual import __version__, api
+from gradual.console import Console
+from gradual.errors import ConfigError, GradualError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from gradual.config import RunConfig
+    from gradual.rundir import RunDir
+
+_CAN_GO_ON = ("probe", "fit", "demo")
+_ARGUMENTS = "gradual.arguments"
+_PROBE_SECTIONS = ("model", "facts", "probe", "seed")
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, raised where the program stands so that everything open is closed in order."""
+
+
+class _Commands(TyperGroup):
+    """The commands, with errors of users told in their own words and interruptions with how to go on."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Remembers the arguments, to say with which command to go on."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command; see the module for the exit codes."""
+        try:
+            with _sigterm_raised():
+                return super().invoke(ctx)
+        except GradualError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt as error:
+            arguments = ctx.meta[_ARGUMENTS]
+            print("\nstopped", file=sys.stderr)
+            if any(each in _CAN_GO_ON for each in arguments[:1]):
+                print(f"go on with: {shlex.join(['gradual', *arguments])}", file=sys.stderr)
+            raise typer.Exit(143 if isinstance(error, _Terminated) else 130) from None
+
+
+@contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    """Turns SIGTERM into an exception while the body runs; only the main thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+app = typer.Typer(
+    name="gradual",
+    cls=_Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file with the settings.", show_default=False)]
+Run = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run; one that is there is continued.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting by its dotted name; may be given again."),
+]
+Seed = Annotated[int | None, typer.Option(help="Everything random comes from this number (the setting `seed`).")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, all else on stderr.")]
+Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fetch a model or data set.")]
+Text = Annotated[str | None, typer.Option(show_default=False)]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"gradual {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _gradual(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Which facts a language model knows, teaching it those within reach, and what that gained and lost.
+
+    \b
+    Examples:
+      gradual demo
+      gradual probe --model smollm2 --facts atlas --limit 100 --out my-map
+      gradual COMMAND --help
+    """  # noqa: D301 - \b keeps the lines of a paragraph apart
+
+
+@app.command()
+def probe(
+    model: Annotated[str, typer.Option(help="Hugging Face id, folder, or embedded model (smollm2).")],
+    facts: Annotated[str, typer.Option(help="File or folder of facts, hf:owner/name, or atlas.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the knowledge map.")],
+    exemplars: Annotated[str | None, typer.Option(help="Another file to draw the shots from.")] = None,
+    method: Annotated[str | None, typer.Option(help="exact (probabilities with bounds) or sampled.")] = None,
+    levels_only: Annotated[bool, typer.Option("--levels-only", help="Faster: stop where the level is sure.")] = False,
+    prompt_style: Annotated[str | None, typer.Option(help="plain (Q:/A: lines) or chat (chat template).")] = None,
+    adapter: Annotated[str | None, typer.Option(help="Folder of a PEFT adapter on top of the model.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")] = None,
+    gguf_file: Annotated[str | None, typer.Option(help="GGUF file inside the model's folder.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, bfloat16, float32 or float16.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many facts, spread over the relations.")] = None,
+    check: Annotated[int, typer.Option(min=0, help="Compare so many facts with sampled answers.")] = 0,
+    seed: Seed = None,
+    settings: Set = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+    online: Online = False,
+    as_json: Json = False,
+) -> None:
+    """Find out which facts a model knows, and how well.
+
+    Writes a knowledge map: the level of each fact, its probabilities, and what was asked and answered.
+
+    A probe that was stopped goes on where it was when the same command is given again.
+
+    \b
+    Examples:
+      gradual probe --model smollm2 --facts atlas --limit 100 --out my-map
+      gradual probe --model ./my-model --facts facts.jsonl --exemplars solved.jsonl --out my-map --json
+      gradual probe --model ./my-model --facts facts.csv --out my-map --set facts.columns.question=prompt
+    """  # noqa: D301
+    given: dict[str, dict[str, object]] = {
+        "model": {"name_or_path": model, "adapter": adapter, "revision": revision, "gguf_file": gguf_file}
+        | {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code or None},
+        "facts": {"path": facts, "exemplars": exemplars},
+        "probe": {"method": method, "prompt_style": prompt_style, "levels_only": levels_only or None},
+    }
+    config, console = _probe_config(given, [*(settings or []), *_seed(seed)]), Console(as_json=as_json)
+    with console.working():
+        known = api.probe(
+            config.model,
+            config.facts,
+            out=out,
+            settings=config.probe,
+            seed=config.seed,
+            limit=limit,
+            num_checked=check,
+            online=online,
+            progress=console,
+        )
+    from gradual.console_tables import map_parts, map_result
+
+    if as_json:
+        console.result(map_result(known, out, with_check=check > 0))
+    else:
+        console.show(*map_parts(known), f"written to {out}")
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a knowledge map or a run.")],
+    fact_id: Annotated[str, typer.Argument(metavar="FACT_ID", help="Id of the fact, as in facts.parquet.")],
+    probe: Annotated[int | None, typer.Option(min=0, help="In a run: the probe to show in full.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell everything about one fact: level, prompts, answers.
+
+    Its level and why, probabilities, and behind each exemplar set the whole prompt and the greedy answer.
+
+    \b
+    Examples:
+      gradual show my-map FACT_ID
+      gradual show gradual-demo FACT_ID --probe 0 --json
+    """  # noqa: D301
+    console, shown = Console(as_json=as_json), api.show(folder, fact_id, probe=probe)
+    if as_json:
+        console.result(shown.as_dict())
+    else:
+        console.show(*shown.lines())
+
+
+@app.command()
+def plan(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML file with the settings.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="A run with these settings: plan its rest.")] = None,
+    settings: Set = None,
+    seed: Seed = None,
+    strategies: Annotated[bool, typer.Option("--strategies", help="List the named strategies instead.")] = False,
+    online: Online = False,
+    as_json: Json = False,
+) -> None:
+    """Show what each stage would train on; train nothing.
+
+    With prompts, one example token by token, counts, and estimates of time and disk.
+
+    \b
+    Examples:
+      gradual plan config.yaml
+      gradual plan config.yaml --set stages.1.strategy=S3 --json
+      gradual plan --strategies
+    """  # noqa: D301
+    console = Console(as_json=as_json)
+    if strategies:
+        from gradual.console_tables import strategy_lines, strategy_result
+
+        if as_json:
+            console.result(strategy_result())
+        else:
+            console.show(*strategy_lines())
+        return
+    if config is None:
+        raise typer.BadParameter("expected the YAML file with the settings, or --strategies", param_hint="CONFIG")
+    with console.working():
+        found = api.plan(_config(config, settings, seed), out, online=online, progress=console)
+    if as_json:
+        console.result(found.as_dict())
+    else:
+        console.show(*found.lines())
+
+
+@app.command()
+def fit(
+    config: Config,
+    out: Run,
+    settings: Set = None,
+    seed: Seed = None,
+    online: Online = False,
+    as_json: Json = False,
+) -> None:
+    """Probe, train, probe again, train again, evaluate, report.
+
+    Trains on what the model half knows, then on what has come within reach, as the settings say.
+
+    A run that was stopped goes on where it was when the same command is given again.
+
+    \b
+    Examples:
+      gradual fit config.yaml --out my-run
+      gradual fit config.yaml --out run-7 --seed 7 --set stages.0.learning_rate=1e-4
+    """  # noqa: D301
+    console = Console(as_json=as_json)
+    with console.working():
+        run = api.fit(_config(config, settings, seed), out, online=online, progress=console)
+    _finish(run, console)
+
+
+@app.command()
+def diff(
+    map_a: Annotated[Path, typer.Argument(metavar="MAP_A", help="Folder of the earlier knowledge map.")],
+    map_b: Annotated[Path, typer.Argument(metavar="MAP_B", help="Folder of the later one.")],
+    as_json: Json = False,
+) -> None:
+    """Compare two knowledge maps: who was promoted or demoted.
+
+    \b
+    Examples:
+      gradual diff gradual-demo/probes/0 gradual-demo/probes/2
+      gradual diff map-of-one-model map-of-another --json
+    """  # noqa: D301
+    from gradual.console_tables import diff_parts
+
+    console, found = Console(as_json=as_json), api.diff(map_a, map_b)
+    if as_json:
+        console.result(found.as_dict())
+    else:
+        console.show(*diff_parts(found))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, finished or not.")],
+    as_json: Json = False,
+) -> None:
+    """Write the page that tells what a run gained and lost.
+
+    From the folder of the run alone, finished or not.
+
+    \b
+    Examples:
+      gradual report gradual-demo
+    """  # noqa: D301
+    from gradual.report_page import report as write_report
+
+    page = write_report(run)
+    if as_json:
+        Console(as_json=True).result({"report": str(page)})
+    else:
+        print(page)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run.")] = Path(api.DEMO_FOLDER),
+    settings: Set = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Do all of it on the embedded model and facts, offline.
+
+    \b
+    Examples:
+      gradual demo
+      gradual demo --out demo-7 --seed 7
+    """  # noqa: D301
+    from gradual.console_tables import next_steps
+
+    console = Console(as_json=as_json)
+    with console.working():
+        run = api.demo(out, overrides=[*(settings or []), *_seed(seed)], progress=console)
+    _finish(run, console)
+    if not as_json:
+        console.show(*next_steps(out))
+
+
+def _config(path: Path, settings: list[str] | None, seed: int | None) -> RunConfig:
+    from gradual.config_file import load_config
+
+    return load_config(path, [*(settings or []), *_seed(seed)])
+
+
+def _probe_config(given: Mapping[str, Mapping[str, object]], overrides: list[str]) -> RunConfig:
+    """The options of a probe as settings; options that were not given are left to the defaults."""
+    from gradual.config_file import parse_config
+
+    for override in overrides:
+        if override.partition("=")[0].strip().partition(".")[0] not in _PROBE_SECTIONS:
+            sections = ", ".join(_PROBE_SECTIONS)
+            raise ConfigError(f"--set {override}: expected a setting of {sections}, the ones a probe has; leave it out")
+    data = {name: {key: value for key, value in part.items() if value is not None} for name, part in given.items()}
+    return parse_config(data, overrides, source="command line", allow_remote_code=True)
+
+
+def _seed(seed: int | None) -> list[str]:
+    return [] if seed is None else [f"seed={seed}"]
+
+
+def _finish(run: RunDir, console: Console) -> None:
+    """Shows a run that has ended and writes its report."""
+    from gradual import storage
+    from gradual.console_tables import run_parts
+    from gradual.report_data import read_run
+    from gradual.report_page import report as write_report
+
+    page = write_report(run.path)
+    if console.as_json:
+        console.result(storage.read_json(run.summary))
+    else:
+        console.show(*run_parts(read_run(run.path)))
+    console.say(f"report: {page}")
+
+
+def main() -> None:
+    """Runs the command line; ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")  # a terminal that cannot show a character is no reason to stop
+    app(prog_name="gradual")
+
+
+if __name__ == "__main__":
+    main()

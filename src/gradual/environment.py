@@ -1,0 +1,58 @@
+"""What a process is told before libraries for models are loaded: no network unless asked, and no bars but our own.
+
+Knows names of environment variables and of packages; loads none of them itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import util
+
+from gradual.errors import ModelError
+
+PROBE_PACKAGES = ("torch", "transformers")
+"""What reading a model takes."""
+TRAIN_PACKAGES = (*PROBE_PACKAGES, "accelerate", "datasets", "peft", "trl")
+"""What training takes."""
+
+_QUIET = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+_OFFLINE = "HF_HUB_OFFLINE"
+
+
+def prepare_environment(*, online: bool) -> None:
+    """Tells the Hugging Face libraries whether they may use the network, and to keep quiet; for the whole process.
+
+    Variables of `_QUIET` that the user has set stay as they are; `HF_HUB_OFFLINE` follows `online` in every case.
+    Libraries that are loaded already are told as well, for they read their environment only once.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ[_OFFLINE] = "0" if online else "1"
+    for name in ("huggingface_hub.constants", "datasets.config"):
+        if name in sys.modules:
+            setattr(sys.modules[name], _OFFLINE, not online)
+    if "transformers" in sys.modules:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+
+
+def require_packages(packages: Sequence[str]) -> None:
+    """Finds out, without loading them, whether packages are installed.
+
+    Raises:
+        ModelError: one is not; the message says how to install it.
+    """
+    missing = [name for name in packages if util.find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"expected the packages {', '.join(packages)}, found no {missing[0]} - "
+            "pip install 'gradual-learning[train]'"
+        )

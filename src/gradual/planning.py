@@ -1,0 +1,248 @@
+"""What a run would do, before it does it: prompts, loss mask, counts, tokens, time and disk. Trains nothing.
+
+Speeds come from a small probe and one training step on the user's own model and facts; counts of a stage come from the
+run folder where its map is there already, and are estimates else, marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gradual.asking import draw_asking
+from gradual.config import RunConfig, StageConfig
+from gradual.facts import Fact
+from gradual.knowledge_map import MAP_FILE, KnowledgeMap, read_map
+from gradual.models import LoadedModel, check_model, load_model
+from gradual.pipeline import evaluation_settings, fact_states, training_rows
+from gradual.preparing import Prepared, prepare, spread
+from gradual.probing import probe_facts
+from gradual.progress import Progress, Silent
+from gradual.rundir import RunDir
+from gradual.selection import FactState, select_facts
+from gradual.training import time_one_step
+from gradual.training_rows import TrainingRows
+from gradual.transformers_engine import TransformersEngine
+
+SAMPLE_SIZE = 48
+"""Facts that are probed to measure speed and levels."""
+_BYTES_PER_ANSWER = 24
+"""Disk that one fact takes in a knowledge map per exemplar set, compressed; measured on the atlas."""
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """One token of a training example."""
+
+    token: int
+    text: str
+    has_loss: bool
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What one stage would train on."""
+
+    name: str
+    select: str
+    replay: str
+    num_facts: int
+    is_estimate: bool
+    """The map that decides is not there yet; the number follows from a sample, or from the stage before."""
+    max_steps: int
+    max_tokens: int
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do; times are upper ends where early stopping may save some."""
+
+    model: str
+    num_facts: dict[str, int]
+    dropped_for_overlap: int
+    warnings: tuple[str, ...]
+    levels: dict[str, int]
+    levels_of: str
+    """`all training facts`, or the sample that was probed."""
+    probe_prompt: str
+    training_example: tuple[TokenLine, ...]
+    stages: tuple[StagePlan, ...]
+    probe_tokens: int
+    probe_seconds: float
+    """All probes and evaluations of the run."""
+    training_seconds: float
+    disk_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The plan for people."""
+        counts = ", ".join(f"{name} {count}" for name, count in self.num_facts.items())
+        levels = ", ".join(f"{name} {count}" for name, count in self.levels.items())
+        lines = [
+            f"model      {self.model}",
+            f"facts      {counts}; {self.dropped_for_overlap} dropped because they link training with held-out facts",
+            f"levels     {levels} (of {self.levels_of})",
+            *(f"warning    {warning}" for warning in self.warnings),
+            "",
+            "A prompt of the probe, byte for byte:",
+            *(f"  | {line}" for line in self.probe_prompt.split("\n")),
+            "",
+            "A training example, token by token; only tokens marked * carry loss:",
+            *(f"  {'*' if line.has_loss else ' '} {line.token:>7}  {line.text!r}" for line in self._shown_tokens()),
+            "",
+        ]
+        for stage in self.stages:
+            about = "about " if stage.is_estimate else ""
+            lines += [
+                f"{stage.name}    select {stage.select}; replay {stage.replay}",
+                f"           {about}{stage.num_facts} facts, at most {stage.max_steps} steps, "
+                f"{stage.max_tokens:,} tokens, {_minutes(stage.max_seconds)}",
+            ]
+        total = self.probe_seconds + self.training_seconds
+        return [
+            *lines,
+            f"probes     {self.probe_tokens:,} tokens, {_minutes(self.probe_seconds)}",
+            f"in all     at most about {_minutes(total)}, {self.disk_bytes / 1e6:.0f} MB of disk",
+        ]
+
+    def _shown_tokens(self) -> Sequence[TokenLine]:
+        """The end of the example: the last shot, the question and the answer."""
+        return self.training_example[-40:]
+
+
+def make_plan(config: RunConfig, out: str | Path | None = None, *, progress: Progress | None = None) -> Plan:
+    """What `fit` would do with this config, and with the run folder `out` as far as it has come.
+
+    Raises:
+        ConfigError, DataError, ModelError: what `fit` would refuse.
+    """
+    progress = progress or Silent()
+    check_model(config.model)
+    prepared = prepare(config)
+    loaded = load_model(config.model)
+    engine = TransformersEngine(loaded)
+    run = RunDir(Path(out)) if out is not None else None
+    with progress.bar("timing a sample", min(SAMPLE_SIZE, len(prepared.train)), "facts") as advance:
+        sample = probe_facts(
+            spread(prepared.train, SAMPLE_SIZE),
+            prepared.exemplars,
+            engine,
+            config.probe,
+            seed=config.seed,
+            progress=advance,
+        )
+    known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
+    timed = _timed_rows(prepared, known, config, engine)
+    step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
+    stages = _stages(config, prepared, known, run, timed, step_seconds, step_tokens)
+    answers, tokens = _probe_work(config, prepared, sample)
+    seconds_per_token = sample.info.cost.seconds / max(1, sample.info.cost.tokens_read)
+    evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages) * len(prepared.validation)
+    tokens_per_answer = sample.info.cost.tokens_read / (len(sample) * config.probe.num_exemplar_sets)
+    example = timed.step(0, 0)[0].examples[0]
+    fact = prepared.train[0]
+    asking = draw_asking(
+        [fact],
+        prepared.exemplars,
+        timed.style,
+        num_sets=config.probe.num_exemplar_sets,
+        num_shots=config.probe.num_shots,
+        seed=config.seed,
+    )
+    return Plan(
+        model=config.model.name_or_path,
+        num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
+        dropped_for_overlap=prepared.dropped_for_overlap,
+        warnings=prepared.warnings,
+        levels={str(level): count for level, count in known.levels().items()},
+        levels_of="all training facts" if known is not sample else f"a sample of {len(sample)} training facts",
+        probe_prompt=asking.prompt(fact, 0),
+        training_example=_token_lines(example.prompt_ids, example.completion_ids, loaded),
+        stages=stages,
+        probe_tokens=tokens,
+        probe_seconds=tokens * seconds_per_token,
+        training_seconds=sum(stage.max_seconds for stage in stages)
+        + evaluations * tokens_per_answer * seconds_per_token,
+        disk_bytes=_disk_bytes(loaded, config, answers),
+    )
+
+
+def _timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine) -> TrainingRows:
+    """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
+    by_id = {fact.id: fact for fact in prepared.train}
+    chosen = _selected(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
+    facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
+    return training_rows(facts, config.stages[0], prepared.exemplars, engine, config)
+
+
+def _selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
+    states = [FactState(f.id, f.relation, f.level, f.level, f.level, trained=False) for f in known]
+    return [row.id for row in select_facts(states, stage.resolve(), rng_seed=0).rows]
+
+
+def _stages(
+    config: RunConfig,
+    prepared: Prepared,
+    known: KnowledgeMap,
+    run: RunDir | None,
+    timed: TrainingRows,
+    step_seconds: float,
+    step_tokens: int,
+) -> tuple[StagePlan, ...]:
+    plans = []
+    count = round(len(_selected(known, config.stages[0])) * len(prepared.train) / len(known))
+    for index, stage in enumerate(config.stages, start=1):
+        strategy = stage.resolve()
+        is_known = run is not None and (run.probe(index - 1) / MAP_FILE).is_file()
+        if run is not None and is_known:
+            count = len(select_facts(fact_states(run, index), strategy, rng_seed=config.seed + index).rows)
+        steps = stage.num_train_epochs * -(-count // stage.batch_size)
+        replay = strategy.replay
+        plans.append(
+            StagePlan(
+                name=f"stage {index}",
+                select=strategy.select,
+                replay="none" if replay is None else f"{replay.ratio} of the {replay.of}, from {replay.pool}",
+                num_facts=count,
+                is_estimate=not is_known,
+                max_steps=steps,
+                max_tokens=steps * step_tokens,
+                max_seconds=steps * step_seconds,
+            )
+        )
+    return tuple(plans)
+
+
+def _probe_work(config: RunConfig, prepared: Prepared, sample: KnowledgeMap) -> tuple[int, int]:
+    """Answers (fact x exemplar set) that the run's maps will hold, and the tokens to read for them."""
+    sets = config.probe.num_exemplar_sets
+    rounds = len(config.stages) + 1
+    answers = rounds * (len(prepared.train) * sets + len(prepared.test) * evaluation_settings(config).num_exemplar_sets)
+    answers += len(prepared.test) * sets
+    return answers, round(answers * sample.info.cost.tokens_read / (len(sample) * sets))
+
+
+def _disk_bytes(loaded: LoadedModel, config: RunConfig, answers: int) -> int:
+    """Maps, one adapter per stage, and two checkpoints with the optimiser's state while a stage runs."""
+    weights = sum(
+        config.lora.r * (module.in_features + module.out_features)
+        for name, module in loaded.model.named_modules()
+        if hasattr(module, "in_features") and "lm_head" not in name
+    )
+    adapter: int = 4 * weights
+    return answers * _BYTES_PER_ANSWER + adapter * (len(config.stages) + 2 * 3)
+
+
+def _token_lines(prompt_ids: list[int], completion_ids: list[int], loaded: LoadedModel) -> tuple[TokenLine, ...]:
+    lines = [(token, False) for token in prompt_ids] + [(token, True) for token in completion_ids]
+    return tuple(TokenLine(token, loaded.tokenizer.decode([token]), has_loss) for token, has_loss in lines)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,85 @@
+"""The embedded model for real: the probe against `generate`, and a small run from end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gradual.checking import check_against_sampling
+from gradual.config import FactsConfig, ModelConfig, ProbeConfig
+from gradual.levels import Level
+from gradual.models import LoadedModel, load_model
+from gradual.preparing import prepare_probe, spread
+from gradual.probing import probe_facts
+from gradual.transformers_engine import TransformersEngine
+
+pytestmark = pytest.mark.real
+
+RELATIONS = ["capital", "country_of_city", "currency", "continent"]
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> LoadedModel:
+    """The embedded model in float32, where rounding decides nothing."""
+    return load_model(ModelConfig(name_or_path="smollm2", dtype="float32", device="cpu"))
+
+
+def test_greedy_answers_equal_generate_and_samples_lie_around_p(smollm2: LoadedModel) -> None:
+    engine = TransformersEngine(smollm2)
+    facts, exemplars = prepare_probe(FactsConfig(path="atlas", relations=RELATIONS), num_shots=4)
+    settings = ProbeConfig(num_exemplar_sets=2, max_new_tokens=8, greedy_answers="all")
+    chosen = spread(facts, 12)
+    known = probe_facts(chosen, exemplars, engine, settings, seed=1)
+    tokenizer = smollm2.tokenizer
+    ends = [token for token, piece in enumerate(engine.vocabulary.pieces) if b"\n" in piece]
+    for fact in known:
+        for answer in fact.sets:
+            ids = tokenizer(known.prompt_text(fact.id, answer.set), return_tensors="pt")
+            out = smollm2.model.generate(
+                **ids,
+                do_sample=False,
+                max_new_tokens=8,
+                eos_token_id=[*engine.vocabulary.stops, *ends],
+                pad_token_id=tokenizer.pad_token_id,
+            )
+            text = tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
+            assert answer.greedy_answer == text.split("\n")[0].strip()
+    check = check_against_sampling(chosen, exemplars, engine, settings, seed=1, num_facts=6, num_samples=200)
+    assert check.is_passed, check.lines()
+
+
+def test_the_whole_method_runs_from_the_command_line(tmp_path: Path) -> None:
+    from gradual.cli import app
+
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        """
+model: smollm2
+facts:
+  path: atlas
+  relations: [capital, continent, country_of_city, nationality]
+  splits:
+    {exemplars_per_relation: 8, max_train_per_relation: 10, max_validation_per_relation: 4, max_test_per_relation: 6}
+probe: {num_exemplar_sets: 3}
+stages:
+  - {strategy: maybe_known, num_train_epochs: 2, batch_size: 8}
+  - {strategy: S5, num_train_epochs: 1, batch_size: 8}
+"""
+    )
+    run = tmp_path / "run"
+    done = CliRunner().invoke(app, ["fit", str(config), "--out", str(run), "--json"])
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
+    assert len(summary["levels"]) == 3
+    assert sum(summary["levels"][0].values()) == summary["num_facts"]["train"] == 40
+    assert summary["levels"][0][Level.MAYBE_KNOWN] == summary["stages"][0]["num_new"]
+    assert summary["levels"][1] != summary["levels"][0]
+    assert [row["stage"] for row in summary["test_accuracy"]] == [0, 1, 2]
+    assert (run / "report.html").is_file()
+    before = {path: path.read_bytes() for path in sorted(run.rglob("*.parquet"))}
+    again = CliRunner().invoke(app, ["fit", str(config), "--out", str(run), "--json"])
+    assert json.loads(again.stdout)["levels"] == summary["levels"]
+    assert before == {path: path.read_bytes() for path in sorted(run.rglob("*.parquet"))}

@@ -1,0 +1,182 @@
+"""Packed training computes what training fact by fact computes, and leaves everything else alone."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from gradual.config import LoraSettings, StageConfig
+from gradual.errors import TrainingError
+from gradual.models import LoadedModel
+from gradual.prompts import PlainPrompts
+from gradual.testing import toy_facts
+from gradual.training import EpochRecord, Score, pack_tensors, packed_loss, train_stage, with_adapter
+from gradual.training_rows import TrainingRows
+from gradual.transformers_engine import MaskKinds, TransformersEngine
+
+
+def make_rows(engine: TransformersEngine, **changes: Any) -> TrainingRows:
+    facts = toy_facts(2, 20)
+    exemplars = {f"toy-{n}": [f for f in facts if f.relation == f"toy-{n}"][12:] for n in range(2)}
+    settings: dict[str, Any] = {"num_shots": 2, "pack_size": 4, "batch_size": 8, "seed": 1} | changes
+    return TrainingRows(
+        facts=[fact for fact in facts if int(fact.id.split("-")[2]) < 10],
+        exemplars=exemplars,
+        style=PlainPrompts(),
+        encode=lambda texts, add: engine.encode(texts, add_special_tokens=add),
+        **settings,
+    )
+
+
+def test_every_fact_is_read_once_an_epoch_with_shots_drawn_anew(tiny_engine: TransformersEngine) -> None:
+    rows = make_rows(tiny_engine)
+    epochs = [
+        [e for step in range(rows.steps_per_epoch) for pack in rows.step(epoch, step) for e in pack.examples]
+        for epoch in (0, 1)
+    ]
+    for epoch in epochs:
+        assert sorted(e.fact_id for e in epoch) == sorted(fact.id for fact in rows.facts)
+    assert {e.fact_id: e.prompt_ids for e in epochs[0]} != {e.fact_id: e.prompt_ids for e in epochs[1]}
+    assert rows.step(1, 0) == make_rows(tiny_engine).step(1, 0)
+
+
+def test_only_the_answer_and_its_stop_token_carry_loss(tiny_engine: TransformersEngine) -> None:
+    rows = make_rows(tiny_engine)
+    answers = {fact.id: fact.answers[0] for fact in rows.facts}
+    for pack in rows.step(0, 0):
+        tree, supervised = pack.tree()
+        texts = [tiny_engine.loaded.tokenizer.decode(e.completion_ids) for e in pack.examples]
+        assert texts == [f" {answers[e.fact_id]}\n" for e in pack.examples]
+        assert [token for _, token in supervised] == [t for e in pack.examples for t in e.completion_ids]
+        assert len(tree) < sum(len(e.prompt_ids) + len(e.completion_ids) for e in pack.examples)
+
+
+def test_packed_loss_and_gradients_equal_those_of_single_facts(
+    tiny: LoadedModel, tiny_engine: TransformersEngine
+) -> None:
+    packs = make_rows(tiny_engine).step(0, 0)
+    torch.manual_seed(0)
+    model = get_peft_model(tiny.model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    masks = MaskKinds(tiny.model.config)
+    weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    packed = packed_loss(model, pack_tensors(packs, 1), masks)
+    packed_grads = torch.autograd.grad(packed, list(weights.values()))
+
+    single = torch.zeros(())
+    for example in (e for pack in packs for e in pack.examples):
+        ids = torch.tensor([example.prompt_ids + example.completion_ids])
+        labels = ids.clone()
+        labels[:, : len(example.prompt_ids)] = -100
+        logits = model(input_ids=ids).logits[0, :-1]
+        single = single + torch.nn.functional.cross_entropy(logits, labels[0, 1:], reduction="sum")
+    single_grads = torch.autograd.grad(single, list(weights.values()))
+
+    assert packed.item() == pytest.approx(single.item(), rel=1e-5)
+    for one, other in zip(packed_grads, single_grads, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def run_stage(
+    tiny: LoadedModel, folder: Path, start: Path | None = None, **changes: Any
+) -> tuple[list[EpochRecord], Any]:
+    engine = TransformersEngine(tiny)
+    settings: dict[str, Any] = {"select": "True", "num_train_epochs": 3, "learning_rate": 0.01, "warmup_steps": 0}
+    stage = StageConfig(**(settings | changes))
+    scores = iter([0.1, 0.3, 0.5, 0.2, 0.2, 0.2, 0.2])
+    records: list[EpochRecord] = []
+    result = train_stage(
+        tiny,
+        make_rows(engine),
+        stage,
+        lora=LoraSettings(r=4),
+        start_adapter=start,
+        folder=folder,
+        score=lambda model: Score(next(scores), 0.0),
+        seed=3,
+        on_epoch=records.append,
+    )
+    return records, result
+
+
+def test_a_stage_trains_keeps_the_best_epoch_and_leaves_the_base_model_alone(tiny: LoadedModel, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in tiny.model.state_dict().items()}
+    records, result = run_stage(tiny, tmp_path / "one", num_train_epochs=6, early_stopping_patience=2)
+    assert [record.epoch for record in records] == [0, 1, 2, 3, 4]
+    assert result.best_epoch == 2
+    assert result.stopped_early
+    losses = [record.loss for record in records[1:]]
+    assert losses[-1] < losses[0]
+    after = tiny.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_adapter_changes_answers_and_the_next_stage_goes_on_from_it(tiny: LoadedModel, tmp_path: Path) -> None:
+    run_stage(tiny, tmp_path / "one")
+    ids = torch.arange(10, 40)[None]
+    with torch.inference_mode():
+        base = tiny.model(ids).logits
+        with with_adapter(tiny, tmp_path / "one" / "adapter") as loaded:
+            adapted = loaded.model(ids).logits
+        again = tiny.model(ids).logits
+        own = PeftModel.from_pretrained(deepcopy(tiny.model), str(tmp_path / "one" / "adapter"))(ids).logits
+    assert not torch.allclose(base, adapted)
+    assert torch.equal(base, again)
+    assert torch.equal(adapted, own)
+    fresh, _ = run_stage(tiny, tmp_path / "fresh", num_train_epochs=1)
+    going_on, _ = run_stage(tiny, tmp_path / "two", start=tmp_path / "one" / "adapter", num_train_epochs=1)
+    assert going_on[1].loss < fresh[1].loss
+
+
+def test_a_stage_killed_after_an_epoch_ends_with_the_same_adapter(tiny: LoadedModel, tmp_path: Path) -> None:
+    run_stage(tiny, tmp_path / "unbroken")
+
+    class Killed(BaseException):
+        pass
+
+    engine = TransformersEngine(tiny)
+    stage = StageConfig(select="True", num_train_epochs=3, learning_rate=0.01, warmup_steps=0)
+
+    def attempt(scores: list[float], kill_at: int | None) -> None:
+        def on_step() -> None:
+            nonlocal kill_at
+            kill_at = None if kill_at is None else kill_at - 1
+            if kill_at == 0:
+                raise Killed
+
+        values = iter(scores)
+        train_stage(
+            tiny, make_rows(engine), stage, lora=LoraSettings(r=4), start_adapter=None, folder=tmp_path / "killed",
+            score=lambda model: Score(next(values), 0.0), seed=3, on_step=on_step,
+        )  # fmt: skip
+
+    with pytest.raises(Killed):
+        attempt([0.1, 0.3, 0.5], kill_at=make_rows(engine).steps_per_epoch + 1)
+    attempt([0.5, 0.2], kill_at=None)  # two epochs are left, and none is scored again
+    names = [
+        folder / "adapter" / "adapter_model.safetensors" for folder in (tmp_path / "unbroken", tmp_path / "killed")
+    ]
+    assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_a_loss_that_is_not_a_number_stops_the_stage(tiny: LoadedModel, tmp_path: Path) -> None:
+    with torch.no_grad():
+        tiny.model.lm_head.weight[:] = torch.nan
+    with pytest.raises(TrainingError, match="finite loss"):
+        run_stage(tiny, tmp_path)
+
+
+def test_no_facts_to_train_on_is_an_error(tiny: LoadedModel, tiny_engine: TransformersEngine, tmp_path: Path) -> None:
+    rows = make_rows(tiny_engine)
+    empty = TrainingRows([], rows.exemplars, rows.style, rows.encode, 2, 4, 8, 1)
+    with pytest.raises(TrainingError, match="expected facts to train on"):
+        train_stage(
+            tiny, empty, StageConfig(select="True"), lora=LoraSettings(), start_adapter=None, folder=tmp_path,
+            score=lambda model: Score(0.0, 0.0), seed=1,
+        )  # fmt: skip
