@@ -24,7 +24,8 @@ def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -
     first_x, first_y = next(iter(series.values()))[0]
     last_x = 10**high_x
     lines = [
-        f'<polyline points="{place(first_x, first_y)} {place(last_x, first_y * last_x / first_x)}" stroke="#999" fill="none"/>'
+        f'<polyline points="{place(first_x, first_y)} {place(last_x, first_y * last_x / first_x)}" '
+        'stroke="#999" fill="none"/>'
     ]
     for colour, (name, line) in zip(COLOURS, series.items(), strict=False):
         lines.append(
@@ -43,6 +44,7 @@ def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -
     lines.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">facts (10 exemplar sets each)</text>')
     body = "\n".join(lines)
     path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="sans-serif" font-size="12">\n'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>\n{body}\n</svg>\n'
     )

@@ -169,7 +169,8 @@ def _prompts(
     engine: TransformersEngine, facts: Sequence[Fact], exemplars: Mapping[str, Any], settings: ProbeConfig
 ) -> list[str]:
     asking = draw_asking(
-        facts, exemplars, engine.prompt_style("plain"), num_sets=settings.num_exemplar_sets, num_shots=settings.num_shots,
+        facts, exemplars, engine.prompt_style("plain"),
+        num_sets=settings.num_exemplar_sets, num_shots=settings.num_shots,
         seed=SEED,
     )  # fmt: skip
     return [asking.prompt(fact, number) for fact in facts for number in range(settings.num_exemplar_sets)]
@@ -243,7 +244,7 @@ def _print(results: Sequence[Result], engine: TransformersEngine, peak: float, s
     fields = ("name", "dtype", "device", "threads", "torch", "transformers")
     print(", ".join(f"{field} {fingerprint[field]}" for field in fields))
     print(
-        f"multiply peak at the model's shapes: {peak / 1e9:.0f} GFLOP/s; forward passes of the exact probe: {share:.0%} of it"
+        f"multiply peak at the model's shapes {peak / 1e9:.0f} GFLOP/s; the exact probe's forward passes: {share:.0%} of it"
     )
     print(f"peak memory of this process: {memory:.2f} GB\n")
     print("| method | facts | seconds | facts/s | exact is faster by | tokens read | tokens generated | note |")

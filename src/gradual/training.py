@@ -299,9 +299,7 @@ def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tenso
 def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds) -> torch.Tensor:
     """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding."""
     positions = batch["position_ids"]
-    is_16_bit = model.dtype != torch.float32
-    # A context of its own for every step: autocast would keep the 16-bit copies of weights that the optimiser changes.
-    with torch.autocast(model.device.type, dtype=model.dtype, enabled=is_16_bit), disable_input_dtype_casting(model):
+    with _in_model_precision(model):
         logits = logits_at(
             model,
             (batch["rows"], batch["columns"]),
@@ -311,6 +309,17 @@ def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds)
             use_cache=False,
         )
     return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
+
+
+@contextmanager
+def _in_model_precision(model: Any) -> Iterator[None]:
+    """The adapter's float32 weights are used in the model's own 16 bits, instead of casting all that flows through them.
+
+    To be opened for every step: autocast keeps the 16-bit copies of weights that the optimiser is about to change.
+    """
+    is_16_bit = model.dtype != torch.float32
+    with torch.autocast(model.device.type, dtype=model.dtype, enabled=is_16_bit), disable_input_dtype_casting(model):
+        yield
 
 
 def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
@@ -358,7 +367,8 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         self.model.eval()
-        found = self.score(self.model)
+        with _in_model_precision(self.model):
+            found = self.score(self.model)
         metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=named, num_samples=1)

