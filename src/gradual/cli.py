@@ -6,6 +6,7 @@ Owns options, exit codes and what happens on Ctrl-C. Loads nothing heavy until a
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -378,6 +379,7 @@ def _finish(run: RunDir, console: Console) -> None:
 
 def main() -> None:
     """Runs the command line; ends the process."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is loaded: only our own bars are drawn
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

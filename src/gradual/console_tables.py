@@ -196,8 +196,8 @@ def stage_line(number: int, stage: Stage) -> str:
     short = f", {count(stage.replay_shortfall)} fewer than wanted" if stage.replay_shortfall else ""
     strategy = visible(stage.strategy or NO_VALUE)
     return (
-        f"stage {number} ({strategy}): {count(stage.num_new)} new facts of which {count(stage.promoted_trained)} promoted, "
-        f"{count(stage.num_replay)} replayed{short}; best epoch {count(stage.best_epoch)}"
+        f"stage {number} ({strategy}): {count(stage.num_new)} new facts of which {count(stage.promoted_trained)} "
+        f"promoted, {count(stage.num_replay)} replayed{short}; best epoch {count(stage.best_epoch)}"
         f"{', stopped early' if stage.stopped_early else ''}; {count(stage.steps)} steps in {duration(stage.seconds)}"
     )
 

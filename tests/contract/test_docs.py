@@ -1,0 +1,68 @@
+"""What README and docs show exists: commands, settings, files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gradual.cli import app
+from gradual.config_file import load_config, parse_config
+from gradual.selection import parse_expression
+from gradual.strict_yaml import read_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^    gradual ([a-z]+)", TEXT, re.MULTILINE))))
+def test_every_command_shown_exists_with_the_options_shown(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+    assert shown.exit_code == 0
+    for line in re.findall(rf"^    gradual {command} (.*)$", TEXT, re.MULTILINE):
+        for option in re.findall(r"--[a-z-]+", line.split("#")[0]):
+            assert option in shown.output, (command, option)
+
+
+def test_the_config_of_the_readme_loads() -> None:
+    block = re.search(
+        r"^    model: .*?\n\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert block
+    config = parse_config(read_yaml(block.group(), "README"))
+    assert [stage.resolve().name for stage in config.stages] == ["maybe_known", "S5"]
+
+
+def test_expressions_shown_can_be_read() -> None:
+    expressions = re.findall(r'(?:select|pool): "([^"]+)"', TEXT)
+    assert expressions
+    for expression in expressions:
+        parse_expression(expression)
+
+
+def test_the_demo_config_loads() -> None:
+    assert load_config(ROOT / "src" / "gradual" / "data" / "demo.yaml").model.name_or_path == "smollm2"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_files_named_in_the_table_exist() -> None:
+    for name in re.findall(r"`((?:tests|docs|src)/[\w/.-]+)`", TEXT):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(
+        r"^\| [^|]+\| ([^|]+)\| `tests", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        for module in re.findall(r"`([\w/]+\.py)`", name):
+            assert list((ROOT / "src" / "gradual").rglob(module)), module
