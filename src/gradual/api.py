@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradual.facts import Fact
     from gradual.knowledge_map import KnowledgeMap
     from gradual.planning import Plan
+    from gradual.preparing import Prepared
     from gradual.rundir import RunDir
     from gradual.showing import ShownFact
 
@@ -98,11 +99,10 @@ def fit(
         TrainingError: a loss is not a number.
     """
     prepare_environment(online=online)
-    settings = _as_config(config)
-    require_packages(TRAIN_PACKAGES)
+    settings, prepared = _prepared(config)
     from gradual import pipeline
 
-    return pipeline.fit(settings, out, progress=progress)
+    return pipeline.fit(settings, prepared, out, progress=progress)
 
 
 def plan(
@@ -125,11 +125,10 @@ def plan(
         RunDirError: `out` is no run folder, or damaged.
     """
     prepare_environment(online=online)
-    settings = _as_config(config)
-    require_packages(TRAIN_PACKAGES)
+    settings, prepared = _prepared(config)
     from gradual.planning import make_plan
 
-    return make_plan(settings, None if out is None else Path(out), progress=progress or Silent())
+    return make_plan(settings, prepared, None if out is None else Path(out), progress=progress or Silent())
 
 
 def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> ShownFact:
@@ -189,6 +188,18 @@ def _as_config(config: RunConfig | str | Path) -> RunConfig:
     return load_config(config) if isinstance(config, str | Path) else config
 
 
+def _prepared(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
+    """Settings and facts, checked before libraries for models are loaded, which takes seconds."""
+    from gradual.models import check_model
+    from gradual.preparing import prepare
+
+    settings = _as_config(config)
+    check_model(settings.model)
+    prepared = prepare(settings)
+    require_packages(TRAIN_PACKAGES)
+    return settings, prepared
+
+
 def _asked(
     facts: str | Path | FactsConfig | Sequence[Fact],
     exemplars: str | Path | None,
@@ -201,27 +212,8 @@ def _asked(
     from gradual.preparing import prepare_probe
 
     source = FactsConfig(path=str(facts)) if isinstance(facts, str | Path) else facts
-    if not isinstance(source, FactsConfig):
-        return _asked_of_facts(source, exemplars, num_shots=num_shots, limit=limit)
-    if exemplars is not None:
-        source = source.model_copy(update={"exemplars": str(exemplars)})
-    return prepare_probe(source, num_shots=num_shots, limit=limit)
-
-
-def _asked_of_facts(
-    facts: Sequence[Fact], exemplars: str | Path | None, *, num_shots: int, limit: int | None
-) -> tuple[Sequence[Fact], Mapping[str, Sequence[Fact]]]:
-    """The same, of facts that are loaded already."""
-    from gradual.facts import by_relation
-    from gradual.loading import check_exemplars, load_exemplars
-    from gradual.preparing import spread
-
-    asked = [fact for fact in facts if fact.split != "exemplars"]
-    marked = [fact for fact in facts if fact.split == "exemplars"]
-    shots = by_relation(marked or asked) if exemplars is None else load_exemplars(exemplars, asked)
-    checked = check_exemplars(by_relation(asked), shots, num_shots=num_shots)
-    kept = [fact for group in checked.facts.values() for fact in group]
-    return (kept if limit is None else spread(kept, limit)), checked.exemplars
+    shots = FactsConfig(path=str(exemplars)) if exemplars is not None else None
+    return prepare_probe(source, shots, num_shots=num_shots, limit=limit)
 
 
 def _open_engine(model: ModelConfig) -> Engine:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import util
 
@@ -24,6 +25,8 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 _OFFLINE = "HF_HUB_OFFLINE"
+_GIVEN_UP_NAMES = ("is_gradient_checkpointing", "gradient_checkpointing")
+"""Names that transformers gave up and that PEFT and TRL still use: no news for our users."""
 
 
 def prepare_environment(*, online: bool) -> None:
@@ -34,6 +37,8 @@ def prepare_environment(*, online: bool) -> None:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    for name in _GIVEN_UP_NAMES:
+        warnings.filterwarnings("ignore", message=f"`{name}` is deprecated", category=FutureWarning)
     os.environ[_OFFLINE] = "0" if online else "1"
     for name in ("huggingface_hub.constants", "datasets.config"):
         if name in sys.modules:

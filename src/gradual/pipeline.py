@@ -19,8 +19,8 @@ from gradual.config import ProbeConfig, RunConfig, StageConfig
 from gradual.config_file import dump_config
 from gradual.facts import Fact
 from gradual.knowledge_map import read_map, write_map
-from gradual.models import LoadedModel, check_model, load_model
-from gradual.preparing import Prepared, prepare
+from gradual.models import LoadedModel, load_model
+from gradual.preparing import Prepared
 from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir, open_run
@@ -38,8 +38,8 @@ _FACTS = (
 _SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
 
 
-def fit(config: RunConfig, out: str | Path, *, progress: Progress | None = None) -> RunDir:
-    """Makes or continues the run in folder `out` and returns it; finished steps are taken as they are.
+def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Progress | None = None) -> RunDir:
+    """Makes or continues the run of `prepared` facts in folder `out`; finished steps are taken as they are.
 
     A run without MaybeKnown facts to train on ends in order, with its map and status `nothing_to_train`.
 
@@ -49,10 +49,9 @@ def fit(config: RunConfig, out: str | Path, *, progress: Progress | None = None)
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
-    check_model(config.model)
-    prepared = prepare(config)
     for warning in prepared.warnings:
         progress.say(f"warning: {warning}")
+    progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
     loaded = load_model(config.model)
     fingerprint = run_fingerprint(config, prepared, loaded)
     with open_run(Path(out), fingerprint, config_yaml=dump_config(config)) as run:

@@ -15,9 +15,9 @@ from gradual.asking import draw_asking
 from gradual.config import RunConfig, StageConfig
 from gradual.facts import Fact
 from gradual.knowledge_map import MAP_FILE, KnowledgeMap, read_map
-from gradual.models import LoadedModel, check_model, load_model
+from gradual.models import LoadedModel, load_model
 from gradual.pipeline import evaluation_settings, fact_states, training_rows
-from gradual.preparing import Prepared, prepare, spread
+from gradual.preparing import Prepared, spread
 from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir
@@ -116,15 +116,15 @@ class Plan:
         return self.training_example[-40:]
 
 
-def make_plan(config: RunConfig, out: str | Path | None = None, *, progress: Progress | None = None) -> Plan:
-    """What `fit` would do with this config, and with the run folder `out` as far as it has come.
+def make_plan(
+    config: RunConfig, prepared: Prepared, out: str | Path | None = None, *, progress: Progress | None = None
+) -> Plan:
+    """What `fit` would do with this config and these facts, and with the run folder `out` as far as it has come.
 
     Raises:
         ConfigError, DataError, ModelError: what `fit` would refuse.
     """
     progress = progress or Silent()
-    check_model(config.model)
-    prepared = prepare(config)
     loaded = load_model(config.model)
     engine = TransformersEngine(loaded)
     run = RunDir(Path(out)) if out is not None else None

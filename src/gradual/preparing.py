@@ -54,7 +54,7 @@ def prepare(config: RunConfig) -> Prepared:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         facts = load_facts(config.facts, num_shots=needed)
-        given = _given_exemplars(config.facts, facts)
+        given = _given_exemplars(_exemplar_source(config.facts), facts)
         splits = split_facts([*facts, *given], config.facts.splits, seed=config.seed)
         used = [*splits.train, *splits.validation, *splits.test]
         checked = check_exemplars(_grouped(used), _grouped(splits.exemplars), num_shots=needed)
@@ -77,30 +77,43 @@ def prepare(config: RunConfig) -> Prepared:
 
 
 def prepare_probe(
-    facts: FactsConfig, *, num_shots: int, limit: int | None = None
+    facts: FactsConfig | Sequence[Fact],
+    exemplars: FactsConfig | None = None,
+    *,
+    num_shots: int,
+    limit: int | None = None,
 ) -> tuple[list[Fact], Mapping[str, tuple[Fact, ...]]]:
     """The facts to probe and the exemplars to ask them with, by relation.
 
-    Exemplars come from `facts.exemplars`, else from the facts marked `exemplars`, else from the facts themselves: a
-    fact is never among its own shots. With `limit`, that many facts are kept, the same share of every relation.
+    Exemplars come from `exemplars` (or `facts.exemplars`), else from the facts marked so, else from the facts
+    themselves: a fact is never among its own shots. With `limit`, that many facts are kept, the same share of every
+    relation.
 
     Raises:
         DataError: as for `prepare`.
     """
-    loaded = load_facts(facts, num_shots=num_shots)
+    if isinstance(facts, FactsConfig):
+        loaded = load_facts(facts, num_shots=num_shots)
+        exemplars = exemplars or _exemplar_source(facts)
+    else:
+        loaded = list(facts)
     marked = [fact for fact in loaded if fact.split == "exemplars"]
     asked = [fact for fact in loaded if fact.split != "exemplars"]
-    exemplars = _grouped(_given_exemplars(facts, asked) or marked or asked)
-    checked = check_exemplars(_grouped(asked), exemplars, num_shots=num_shots)
+    shots = _grouped(_given_exemplars(exemplars, asked) or marked or asked)
+    checked = check_exemplars(_grouped(asked), shots, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
     return (kept if limit is None else spread(kept, limit)), checked.exemplars
 
 
-def _given_exemplars(settings: FactsConfig, facts: Sequence[Fact]) -> list[Fact]:
-    """The exemplars of the file that `settings` names for them, under ids that no fact has; none without a file."""
-    if settings.exemplars is None:
+def _exemplar_source(settings: FactsConfig) -> FactsConfig | None:
+    """The file that `settings` names for exemplars, if any; its columns are named as those of the facts."""
+    return FactsConfig(path=settings.exemplars, columns=settings.columns) if settings.exemplars else None
+
+
+def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> list[Fact]:
+    """The exemplars of a source, under ids that no fact has; none without a source."""
+    if source is None:
         return []
-    source = FactsConfig(path=settings.exemplars, columns=settings.columns)
     given = [fact for group in load_exemplars(source, facts).values() for fact in group]
     taken = {fact.id for fact in facts}
     return [fact if fact.id not in taken else replace(fact, id=f"exemplar/{fact.id}") for fact in given]

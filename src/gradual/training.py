@@ -313,7 +313,7 @@ def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds)
 
 @contextmanager
 def _in_model_precision(model: Any) -> Iterator[None]:
-    """The adapter's float32 weights are used in the model's own 16 bits, instead of casting all that flows through them.
+    """The adapter's float32 weights are used in the model's own 16 bits, rather than casting what flows through them.
 
     To be opened for every step: autocast keeps the 16-bit copies of weights that the optimiser is about to change.
     """
