@@ -243,9 +243,7 @@ def _print(results: Sequence[Result], engine: TransformersEngine, peak: float, s
     fingerprint = engine.fingerprint
     fields = ("name", "dtype", "device", "threads", "torch", "transformers")
     print(", ".join(f"{field} {fingerprint[field]}" for field in fields))
-    print(
-        f"multiply peak at the model's shapes {peak / 1e9:.0f} GFLOP/s; the exact probe's forward passes: {share:.0%} of it"
-    )
+    print(f"multiply peak at the model's shapes {peak / 1e9:.0f} GFLOP/s; passes of the exact probe {share:.0%} of it")
     print(f"peak memory of this process: {memory:.2f} GB\n")
     print("| method | facts | seconds | facts/s | exact is faster by | tokens read | tokens generated | note |")
     print("|---|---:|---:|---:|---:|---:|---:|---|")

@@ -1,6 +1,6 @@
 """Prompts as a probe asks them: every fact of a relation under every exemplar set, as text, as tokens and as a tree.
 
-Knows prompts, tokens and forests; not how answers are searched or drawn (`exact`, `sampled`).
+Knows prompts, tokens and trees of them; not how answers are searched or drawn (`exact`, `sampled`).
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gradual.engines import Engine, Forest
+from gradual.engines import Engine
 from gradual.facts import Fact, by_relation
 from gradual.knowledge_map import Prompt
-from gradual.packing import ROOT
+from gradual.packing import ROOT, TokenTree
 from gradual.prompts import ExemplarSet, PromptStyle, draw_exemplar_sets
 from gradual.training_rows import continuation
 
@@ -82,16 +82,16 @@ def draw_asking(
     )
 
 
-def plant_prompts(forest: Forest, asking: Asking, facts: Sequence[Fact], engine: Engine) -> list[list[int]]:
-    """Adds every prompt of the facts (of one relation) to the forest, exemplar set j to row j.
+def plant_prompts(trees: Sequence[TokenTree], asking: Asking, facts: Sequence[Fact], engine: Engine) -> list[list[int]]:
+    """Adds every prompt of the facts (of one relation) to the trees, exemplar set j to tree j.
 
     Each prompt is tokenised whole, and the tree shares what turns out equal: where shots and question would merge into
     other tokens at their seam, that is what is read. Returns the last node of each prompt, by fact and exemplar set.
     """
-    num_sets = len(forest.trees)
+    num_sets = len(trees)
     texts = [asking.prompt(fact, number) for fact in facts for number in range(num_sets)]
     ids = engine.encode(texts, add_special_tokens=asking.style.adds_special_tokens)
-    ends = [forest.trees[place % num_sets].add(ROOT, tokens)[-1] for place, tokens in enumerate(ids)]
+    ends = [trees[place % num_sets].add(ROOT, tokens)[-1] for place, tokens in enumerate(ids)]
     return [ends[start : start + num_sets] for start in range(0, len(ends), num_sets)]
 
 

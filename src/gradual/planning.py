@@ -11,14 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gradual.asking import draw_asking
-from gradual.config import RunConfig, StageConfig
+from gradual.asking import Asking, draw_asking, plant_prompts
+from gradual.config import ProbeConfig, RunConfig, StageConfig
 from gradual.facts import Fact
 from gradual.knowledge_map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models import LoadedModel, load_model
+from gradual.packing import TokenTree
 from gradual.pipeline import evaluation_settings, fact_states, training_rows
 from gradual.preparing import Prepared, spread
-from gradual.probing import probe_facts
+from gradual.probing import probe_facts, probe_units
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir
 from gradual.selection import FactState, select_facts
@@ -141,20 +142,13 @@ def make_plan(
     timed = _timed_rows(prepared, known, config, engine)
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
     stages = _stages(config, prepared, known, run, timed, step_seconds, step_tokens)
-    answers, tokens = _probe_work(config, prepared, sample)
-    seconds_per_token = sample.info.cost.seconds / max(1, sample.info.cost.tokens_read)
-    evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages) * len(prepared.validation)
-    tokens_per_answer = sample.info.cost.tokens_read / (len(sample) * config.probe.num_exemplar_sets)
+    reading = _Reading(config, prepared, engine, sample)
+    evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
+    probe_tokens, answers = _probe_work(config, prepared, reading)
+    validation = reading.tokens(prepared.validation, evaluation_settings(config))
     example = timed.step(0, 0)[0].examples[0]
     fact = prepared.train[0]
-    asking = draw_asking(
-        [fact],
-        prepared.exemplars,
-        timed.style,
-        num_sets=config.probe.num_exemplar_sets,
-        num_shots=config.probe.num_shots,
-        seed=config.seed,
-    )
+    asking = _asking(config.probe, [fact], prepared, engine, config.seed)
     return Plan(
         model=config.model.name_or_path,
         num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
@@ -165,10 +159,10 @@ def make_plan(
         probe_prompt=asking.prompt(fact, 0),
         training_example=_token_lines(example.prompt_ids, example.completion_ids, loaded),
         stages=stages,
-        probe_tokens=tokens,
-        probe_seconds=tokens * seconds_per_token,
+        probe_tokens=probe_tokens,
+        probe_seconds=probe_tokens * reading.seconds_per_token,
         training_seconds=sum(stage.max_seconds for stage in stages)
-        + evaluations * tokens_per_answer * seconds_per_token,
+        + evaluations * validation * reading.seconds_per_token,
         disk_bytes=_disk_bytes(loaded, config, answers),
     )
 
@@ -219,13 +213,53 @@ def _stages(
     return tuple(plans)
 
 
-def _probe_work(config: RunConfig, prepared: Prepared, sample: KnowledgeMap) -> tuple[int, int]:
-    """Answers (fact x exemplar set) that the run's maps will hold, and the tokens to read for them."""
-    sets = config.probe.num_exemplar_sets
+class _Reading:
+    """How much there is to read: prompts are counted token by token, searches are extrapolated from the sample."""
+
+    def __init__(self, config: RunConfig, prepared: Prepared, engine: TransformersEngine, sample: KnowledgeMap) -> None:
+        self._config, self._prepared, self._engine = config, prepared, engine
+        by_id = {fact.id: fact for fact in prepared.train}
+        prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
+        read = sample.info.cost.tokens_read
+        self._searched_per_answer = (read - prompts) / (len(sample) * config.probe.num_exemplar_sets)
+        self.seconds_per_token = sample.info.cost.seconds / max(1, read)
+
+    def tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
+        """Tokens of a probe of `facts`."""
+        answers = len(facts) * settings.num_exemplar_sets
+        return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
+
+    def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
+        asking = _asking(settings, facts, self._prepared, self._engine, self._config.seed)
+        total = 0
+        for _, blocks in probe_units(facts, settings.num_exemplar_sets):
+            for block in blocks:
+                trees = [TokenTree() for _ in range(settings.num_exemplar_sets)]
+                plant_prompts(trees, asking, block, self._engine)
+                total += sum(len(tree) for tree in trees)
+        return total
+
+
+def _asking(
+    settings: ProbeConfig, facts: Sequence[Fact], prepared: Prepared, engine: TransformersEngine, seed: int
+) -> Asking:
+    return draw_asking(
+        facts,
+        prepared.exemplars,
+        engine.prompt_style(settings.prompt_style),
+        num_sets=settings.num_exemplar_sets,
+        num_shots=settings.num_shots,
+        seed=seed,
+    )
+
+
+def _probe_work(config: RunConfig, prepared: Prepared, reading: _Reading) -> tuple[int, int]:
+    """Tokens to read for all maps of the run, and the answers (fact x exemplar set) that they will hold."""
     rounds = len(config.stages) + 1
-    answers = rounds * (len(prepared.train) * sets + len(prepared.test) * evaluation_settings(config).num_exemplar_sets)
-    answers += len(prepared.test) * sets
-    return answers, round(answers * sample.info.cost.tokens_read / (len(sample) * sets))
+    full, single = config.probe, evaluation_settings(config)
+    tokens = rounds * (reading.tokens(prepared.train, full) + reading.tokens(prepared.test, single))
+    answers = rounds * (len(prepared.train) * full.num_exemplar_sets + len(prepared.test))
+    return tokens + reading.tokens(prepared.test, full), answers + len(prepared.test) * full.num_exemplar_sets
 
 
 def _disk_bytes(loaded: LoadedModel, config: RunConfig, answers: int) -> int:

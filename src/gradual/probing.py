@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gradual.asking import Asking, draw_asking, plant_prompts, usual_completion_ids
 from gradual.config import ProbeConfig
-from gradual.engines import Engine, Forest
+from gradual.engines import Engine, Forest, Node
 from gradual.exact import ExactProbe, FactTask, Search, usual_paths
 from gradual.facts import Fact, by_relation
 from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
@@ -23,8 +23,10 @@ from gradual.matching import Targets
 from gradual.sampled import SampledProbe, SampledTask
 from gradual.vocabulary import finished_text
 
-FACTS_PER_UNIT = 48
+FACTS_PER_BLOCK = 48
 """Facts of one relation that are probed together; more share more, fewer are lost when a probe is interrupted."""
+ROWS_PER_UNIT = 10
+"""Rows of a forest: enough to keep the processor busy in a search's last rounds."""
 
 Progress = Callable[[int], None]
 """Called with the number of facts that have just been finished."""
@@ -70,16 +72,16 @@ def probe_facts(
         seed=seed,
     )
     known: list[FactKnowledge] = []
-    for key, block in unit_blocks(facts):
+    for key, blocks in probe_units(facts, settings.num_exemplar_sets):
         stored = units.get(key) if units else None
         if stored is None:
-            found = probe_unit(block, asking, engine, settings, seed=seed)
+            found = probe_unit(blocks, asking, engine, settings, seed=seed)
             if units:
                 units.put(key, _to_bytes(found))
         else:
             found = _from_bytes(stored)
         known += found
-        progress(len(block))
+        progress(len(found))
     seconds = time.perf_counter() - started
     after = engine.cost()
     cost = Cost(
@@ -92,21 +94,36 @@ def probe_facts(
     return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
 
 
-def unit_blocks(facts: Sequence[Fact]) -> Iterator[tuple[str, list[Fact]]]:
-    """The units of a probe: a key and up to `FACTS_PER_UNIT` facts of one relation, whatever the order of `facts`."""
-    for relation, members in by_relation(facts).items():
-        members = sorted(members, key=lambda fact: fact.id)
-        for start in range(0, len(members), FACTS_PER_UNIT):
-            block = members[start : start + FACTS_PER_UNIT]
-            yield f"{relation}/{start}/" + "/".join(fact.id for fact in block), block
+def probe_units(facts: Sequence[Fact], num_sets: int) -> Iterator[tuple[str, list[list[Fact]]]]:
+    """The units of a probe: a key and blocks of facts, each of one relation, whatever the order of `facts`.
+
+    A unit has as many blocks as fill `ROWS_PER_UNIT` rows, a row being one block under one exemplar set: with few
+    exemplar sets, several relations are read together.
+    """
+    blocks = [
+        members[start : start + FACTS_PER_BLOCK]
+        for members in (sorted(group, key=lambda fact: fact.id) for group in by_relation(facts).values())
+        for start in range(0, len(members), FACTS_PER_BLOCK)
+    ]
+    together = max(1, ROWS_PER_UNIT // num_sets)
+    for start in range(0, len(blocks), together):
+        unit = blocks[start : start + together]
+        yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
 
 
 def probe_unit(
-    facts: Sequence[Fact], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
+    blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
 ) -> list[FactKnowledge]:
-    """What the model knows of some facts of one relation: a pure function of its arguments."""
-    forest = engine.new_forest(settings.num_exemplar_sets, top_k=settings.top_k)
-    ends = plant_prompts(forest, asking, facts, engine)
+    """What the model knows of some blocks of facts, each of one relation: a pure function of its arguments."""
+    num_sets = settings.num_exemplar_sets
+    forest = engine.new_forest(num_sets * len(blocks), top_k=settings.top_k)
+    facts: list[Fact] = []
+    ends: list[list[Node]] = []
+    for index, block in enumerate(blocks):
+        rows = range(index * num_sets, (index + 1) * num_sets)
+        nodes = plant_prompts([forest.trees[row] for row in rows], asking, block, engine)
+        facts += block
+        ends += [list(zip(rows, of_fact, strict=True)) for of_fact in nodes]
     if settings.method == "sampled":
         return _probe_sampled(facts, forest, ends, engine, settings, seed=seed)
     return _probe_exactly(facts, forest, ends, asking, engine, settings)
@@ -115,16 +132,16 @@ def probe_unit(
 def _probe_exactly(
     facts: Sequence[Fact],
     forest: Forest,
-    ends: Sequence[Sequence[int]],
+    ends: Sequence[Sequence[Node]],
     asking: Asking,
     engine: Engine,
     settings: ProbeConfig,
 ) -> list[FactKnowledge]:
     tasks = []
-    for fact, nodes in zip(facts, ends, strict=True):
+    for fact, places in zip(facts, ends, strict=True):
         paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
         task = FactTask(Targets(fact.answers), paths)
-        task.searches = [Search(row, task, node) for row, node in enumerate(nodes)]
+        task.searches = [Search(row, task, node) for row, node in places]
         tasks.append(task)
     ExactProbe(forest, engine.vocabulary, settings).run(tasks)
     return [_exact_knowledge(fact, task, settings) for fact, task in zip(facts, tasks, strict=True)]
@@ -151,7 +168,7 @@ def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactK
 def _probe_sampled(
     facts: Sequence[Fact],
     forest: Forest,
-    ends: Sequence[Sequence[int]],
+    ends: Sequence[Sequence[Node]],
     engine: Engine,
     settings: ProbeConfig,
     *,

@@ -23,11 +23,11 @@ from gradual.vocabulary import Vocabulary, ends_line, finished_text, settled_tex
 
 @dataclass(eq=False)
 class SampledTask:
-    """A fact being probed: its targets and the last node of its prompt in each row."""
+    """A fact being probed: its targets and the last node of its prompt under each exemplar set."""
 
     fact_id: str
     targets: Targets
-    prompt_ends: Sequence[int]
+    prompt_ends: Sequence[Node]
 
 
 @dataclass(eq=False)
@@ -105,16 +105,16 @@ class SampledProbe:
 
     def _start(self, task: SampledTask) -> _Group:
         group = _Group(task.targets)
-        for row, node in enumerate(task.prompt_ends):
+        for exemplar_set, (row, node) in enumerate(task.prompt_ends):
             samples = [
-                _Answer(group, row, node, self._draws(task.fact_id, row, number))
+                _Answer(group, row, node, self._draws(task.fact_id, exemplar_set, number))
                 for number in range(self._settings.num_samples)
             ]
             group.sets.append(_Set(_Answer(group, row, node, None), samples))
         return group
 
-    def _draws(self, fact_id: str, row: int, number: int) -> npt.NDArray[np.float64]:
-        key = hashlib.blake2b(f"{self._seed}/{fact_id}/{row}/{number}".encode(), digest_size=8).digest()
+    def _draws(self, fact_id: str, exemplar_set: int, number: int) -> npt.NDArray[np.float64]:
+        key = hashlib.blake2b(f"{self._seed}/{fact_id}/{exemplar_set}/{number}".encode(), digest_size=8).digest()
         return np.random.default_rng(int.from_bytes(key)).random(self._settings.max_new_tokens)
 
     def _write(self, answers: Sequence[_Answer], groups: Sequence[_Group]) -> None:

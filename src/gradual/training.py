@@ -98,7 +98,7 @@ def train_stage(
     if not rows.facts:
         raise TrainingError("expected facts to train on, found none - see the level counts of the knowledge map")
     set_seed(seed)
-    model = _adapted(loaded, lora, start_adapter)
+    model = adapted(loaded, lora, start_adapter)
     try:
         checkpoint = _last_checkpoint(folder / "checkpoints")
         trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
@@ -108,7 +108,7 @@ def train_stage(
         model.save_pretrained(str(folder / "adapter"))
         return trainer.result()
     finally:
-        _unload(model)
+        unload_adapter(model)
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def with_adapter(loaded: LoadedModel, adapter: Path | None) -> Iterator[LoadedMo
     try:
         yield LoadedModel(model, loaded.tokenizer, loaded.source, loaded.fingerprint)
     finally:
-        _unload(model)
+        unload_adapter(model)
 
 
 def _last_checkpoint(folder: Path) -> str | None:
@@ -131,7 +131,8 @@ def _last_checkpoint(folder: Path) -> str | None:
     return get_last_checkpoint(str(folder)) if folder.is_dir() else None
 
 
-def _adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:
+def adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:
+    """The base model with a trainable adapter: a new one, or the one of a folder to go on from."""
     if start_adapter is not None:
         return PeftModel.from_pretrained(loaded.model, str(start_adapter), is_trainable=True)
     loaded.model.config.name_or_path = loaded.source
@@ -145,7 +146,7 @@ def _adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None
     return get_peft_model(loaded.model, settings)
 
 
-def _unload(model: Any) -> None:
+def unload_adapter(model: Any) -> None:
     """Takes the adapter off the base model, and the forward method that TRL puts on it."""
     base = model.unload()
     base.__dict__.pop("forward", None)
@@ -324,7 +325,7 @@ def _in_model_precision(model: Any) -> Iterator[None]:
 
 def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
     """Seconds and tokens of one optimiser step's forward and backward pass, with a new adapter that is thrown away."""
-    model = _adapted(loaded, lora, None)
+    model = adapted(loaded, lora, None)
     masks = MaskKinds(loaded.model.config)
     try:
         batch = pack_tensors(rows.step(0, 0), loaded.tokenizer.pad_token_id)
@@ -333,7 +334,7 @@ def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -
         packed_loss(model, batch, masks).backward()
         return time.perf_counter() - started, int(batch["num_tokens"])
     finally:
-        _unload(model)
+        unload_adapter(model)
 
 
 class _StageTrainer(SFTTrainer):  # type: ignore[misc]

@@ -192,7 +192,7 @@ def test_ties_at_the_kth_logit_are_all_kept() -> None:
 
 def test_an_interrupted_probe_goes_on_with_its_units() -> None:
     facts = toy_facts(3, 6)
-    settings = ProbeConfig(num_exemplar_sets=2, num_shots=1, max_new_tokens=3)
+    settings = ProbeConfig(num_exemplar_sets=10, num_shots=1, max_new_tokens=3)
     kept: dict[str, bytes] = {}
 
     class Units:
