@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradual.environment import PROBE_PACKAGES, TRAIN_PACKAGES, prepare_environment, require_packages
+from gradual.errors import ConfigError
 from gradual.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -194,6 +195,8 @@ def _prepared(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
     from gradual.preparing import prepare
 
     settings = _as_config(config)
+    if settings.model.adapter:
+        raise ConfigError("model.adapter: a run trains adapters of its own - merge this one into the model first")
     check_model(settings.model)
     prepared = prepare(settings)
     require_packages(TRAIN_PACKAGES)
@@ -218,9 +221,11 @@ def _asked(
 
 def _open_engine(model: ModelConfig) -> Engine:
     from gradual.models import load_model
-    from gradual.transformers_engine import TransformersEngine
+    from gradual.transformers_engine import TransformersEngine, check_reading
 
-    return TransformersEngine(load_model(model))
+    loaded = load_model(model)
+    check_reading(loaded)
+    return TransformersEngine(loaded)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class Asking:
 
     def completions(self, fact: Fact) -> list[str]:
         """Each accepted answer as it would follow the prompt, without the stop token."""
-        return [self.style.render_completion(answer).rstrip("\n") for answer in fact.answers]
+        return [self.style.render_answer(answer) for answer in fact.answers]
 
     def record(self, facts: Sequence[Fact]) -> list[Prompt]:
         """What has to be kept so that every prompt can be rebuilt byte for byte."""

@@ -37,7 +37,7 @@ class ModelConfig(_Settings):
     """Folder of a PEFT adapter to load on top of the model."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
     """auto: bfloat16 where the processor multiplies it natively, float32 otherwise."""
-    device: str = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps|xpu)$")] = "auto"
     """auto: the first GPU if there is one, else the CPU."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only the command line may switch it on."""
@@ -117,7 +117,7 @@ class ProbeConfig(_Settings):
     """Sampled answers per fact and exemplar set (exact mode: the number that WeaklyKnown is defined by)."""
     temperature: Annotated[float, Field(gt=0.0)] = 0.5
     """Temperature of the sampled answers."""
-    top_k: Annotated[int, Field(ge=1, le=1000)] = 40
+    top_k: Annotated[int, Field(ge=2, le=1000)] = 40
     """Tokens kept for sampling: all whose logit is at least the k-th largest."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Nucleus kept for sampling, after top_k; 1.0 is off."""
@@ -127,10 +127,10 @@ class ProbeConfig(_Settings):
     """Exact mode searches until p_upper - p_lower is at most this."""
     near_tie_margin: Annotated[float, Field(ge=0.0)] = 0.05
     """Greedy verdicts decided by a smaller difference of logits are flagged."""
-    greedy_answers: Literal["first", "all"] = "first"
-    """Exact mode writes out wrong greedy answers for the first exemplar set, or for all (slower)."""
+    greedy_answers: Literal["none", "first", "all"] = "first"
+    """Exact mode writes out wrong greedy answers for no exemplar set, for the first, or for all (slower)."""
     levels_only: bool = False
-    """Stop the search of a fact as soon as its level is settled; probabilities are then loose bounds."""
+    """Stop looking for probabilities once a fact's level is settled: they stay loose bounds, greedy verdicts exact."""
 
 
 class LoraSettings(_Settings):
@@ -185,7 +185,7 @@ class StageConfig(_Settings):
     num_train_epochs: Annotated[int, Field(ge=1)] = 8
     """Most epochs; early stopping may end before."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """Facts per optimiser step."""
+    """Facts per optimiser step, in whole packs."""
     early_stopping_patience: Annotated[int, Field(ge=1)] = 3
     """Epochs without a better validation accuracy before the stage stops."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant_with_warmup"
@@ -195,7 +195,7 @@ class StageConfig(_Settings):
     num_shots: Annotated[int, Field(ge=0)] = 4
     """Solved facts before each training question, drawn anew every epoch; 0 trains on bare questions."""
     pack_size: Annotated[int, Field(ge=1)] = 8
-    """Facts of one relation that share one drawn exemplar set in a training row."""
+    """Facts of one relation, at most `batch_size`, that share one drawn exemplar set in a training row."""
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
     """Gradients are scaled down to this norm."""
 

@@ -139,11 +139,10 @@ class ExactProbe:
 
     def _to_open(self, task: FactTask) -> list[tuple[Search, _OpenNode]]:
         """The open nodes to read next: greedy ones, and the likeliest until what is left fits the tolerance."""
-        if self._settings.levels_only and settled_level(task, self._settings.num_samples) is not None:
-            return []
+        is_settled = self._settings.levels_only and settled_level(task, self._settings.num_samples) is not None
         chosen = []
         for search in task.searches:
-            left = search.open_mass
+            left = 0.0 if is_settled else search.open_mass
             greedy_wanted = search.greedy_correct is None
             for node in sorted(search.open_nodes, key=lambda node: -node.mass):
                 if left > self._settings.tolerance or (greedy_wanted and node.is_greedy):
@@ -242,11 +241,12 @@ class ExactProbe:
 
     def _write_wrong_answers(self, tasks: Sequence[FactTask]) -> None:
         """Decodes wrong greedy answers to their end, token by token, for people to read."""
+        written_sets = {"none": 0, "first": 1, "all": self._settings.num_exemplar_sets}[self._settings.greedy_answers]
         writing = [
             search
             for task in tasks
             for place, search in enumerate(task.searches)
-            if search.wrong_end is not None and (place == 0 or self._settings.greedy_answers == "all")
+            if search.wrong_end is not None and place < written_sets
         ]
         base_depth = {id(s): self._forest.trees[s.row].depths[s.prompt_end] for s in writing}
         while writing:

@@ -65,6 +65,10 @@ def check_model(settings: ModelConfig) -> None:
         ModelError: an embedded model's package is missing, or a local folder is not a model.
     """
     name = settings.name_or_path
+    if settings.adapter and not (Path(settings.adapter) / "adapter_config.json").is_file():
+        raise ModelError(
+            f'model.adapter: expected a PEFT adapter folder with adapter_config.json, found "{settings.adapter}"'
+        )
     if name in EMBEDDED_MODELS:
         embedded = EMBEDDED_MODELS[name]
         if util.find_spec(embedded.package) is None:
@@ -73,9 +77,10 @@ def check_model(settings: ModelConfig) -> None:
             )
         return
     folder = Path(name).expanduser()
-    if settings.adapter and not (Path(settings.adapter) / "adapter_config.json").is_file():
+    if settings.gguf_file and not folder.is_dir():
         raise ModelError(
-            f'model.adapter: expected a PEFT adapter folder with adapter_config.json, found "{settings.adapter}"'
+            f'model.gguf_file: expected the local folder that holds "{settings.gguf_file}", found "{name}" - download '
+            "the file and give its folder"
         )
     if folder.is_dir():
         wanted = settings.gguf_file or "config.json"
@@ -142,8 +147,9 @@ def _cache_folder() -> Path:
 
 def _dense_copy(gguf: Path) -> Path:
     """Folder with the dequantised float32 weights of a GGUF file, made on first use."""
-    stat = gguf.stat()
-    key = hashlib.sha256(f"{gguf.name}/{stat.st_size}/{metadata.version('transformers')}".encode()).hexdigest()[:12]
+    with gguf.open("rb") as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    key = hashlib.sha256(f"{content}/{metadata.version('transformers')}".encode()).hexdigest()[:12]
     folder = _cache_folder() / f"{gguf.stem}-{key}"
     if folder.is_dir():
         return folder
@@ -172,6 +178,8 @@ def _dense_copy(gguf: Path) -> Path:
 def _device(name: str) -> str:
     import torch
 
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f'model.device: "{name}" needs a GPU that torch can use, found none - use "auto" or "cpu"')
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -216,13 +224,19 @@ def _fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any)
     }
 
 
+_SETTINGS_FILES = ("config.json", "generation_config.json", "adapter_config.json")
+"""Files beside the weights that change what a model answers."""
+
+
 def _weights_digest(source: str, revision: str | None) -> str:
-    """Hash of the bytes of a local folder's weights; for a Hub model its id and revision."""
+    """Hash of the bytes of a local folder's weights and settings; for a Hub model its id and revision."""
     folder = Path(source)
     if not folder.is_dir():
         return f"{source}@{revision or 'main'}"
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in sorted([*folder.glob("*.safetensors"), *(folder / name for name in _SETTINGS_FILES)]):
+        if not file.is_file():
+            continue
         digest.update(file.name.encode())
         with file.open("rb") as stream:
             while block := stream.read(1 << 24):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gradual import storage
+from gradual.adapters import with_adapter
 from gradual.config import ProbeConfig, RunConfig, StageConfig
 from gradual.config_file import dump_config
 from gradual.facts import Fact
@@ -23,13 +24,13 @@ from gradual.models import LoadedModel, load_model
 from gradual.preparing import Prepared
 from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
-from gradual.rundir import RunDir, open_run
+from gradual.rundir import RunDir, RunStatus, open_run
 from gradual.selection import FactState, Selection, select_facts
 from gradual.summary import summarise
 from gradual.tables import Column, read_table, write_table
-from gradual.training import EpochRecord, Score, StageResult, train_stage, with_adapter
+from gradual.training import EpochRecord, Score, StageResult, check_training, train_stage
 from gradual.training_rows import TrainingRows
-from gradual.transformers_engine import TransformersEngine
+from gradual.transformers_engine import TransformersEngine, check_reading
 
 _FACTS = (
     *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
@@ -53,6 +54,8 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
         progress.say(f"warning: {warning}")
     progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
     loaded = load_model(config.model)
+    check_reading(loaded)
+    check_training(loaded, config.lora, config.report_to)
     fingerprint = run_fingerprint(config, prepared, loaded)
     with open_run(Path(out), fingerprint, config_yaml=dump_config(config)) as run:
         _Fit(run, config, prepared, loaded, progress).all_steps()
@@ -110,14 +113,15 @@ class _Fit:
         self._write_facts()
         self._measure(0)
         self._probe("levels", self.run.test_levels, self.prepared.test, self.config.probe, None, self.config.seed)
-        status: str = "complete"
+        status: RunStatus = "complete"
         for index, stage in enumerate(self.config.stages, start=1):
             if not self._train(index, stage):
                 status = "nothing_to_train"
                 break
             self._measure(index)
-        storage.write_json(self.run.summary, summarise(self.run, flat_settings(self.config), self.prepared.warnings))
-        self.run.set_status("complete" if status == "complete" else "nothing_to_train")
+        numbers = summarise(self.run, flat_settings(self.config), self.prepared.warnings)
+        storage.write_json(self.run.summary, numbers | {"dropped_for_overlap": self.prepared.dropped_for_overlap})
+        self.run.set_status(status)
 
     def _write_facts(self) -> None:
         if self.run.is_done("facts"):
@@ -162,6 +166,7 @@ class _Fit:
         """Trains a stage, unless it is done; False if there is nothing to train on."""
         step = f"stage-{index}"
         if self.run.is_done(step):
+            shutil.rmtree(self.run.checkpoints(index), ignore_errors=True)
             return True
         selection = select_facts(fact_states(self.run, index), stage.resolve(), rng_seed=self.config.seed + index)
         write_selection(selection, self.run.selection(index))
@@ -200,7 +205,8 @@ class _Fit:
         engine = TransformersEngine(
             LoadedModel(model, self.loaded.tokenizer, self.loaded.source, self.loaded.fingerprint)
         )
-        settings = self.evaluation.model_copy(update={"tolerance": 1.0})  # greedy verdicts only: no search for bounds
+        # Greedy verdicts only: bounds may stay as wide as they come, and wrong answers are read by nobody.
+        settings = self.evaluation.model_copy(update={"tolerance": 1.0, "greedy_answers": "none"})
         known = probe_facts(
             self.prepared.validation,
             self.prepared.exemplars,
@@ -215,7 +221,14 @@ class _Fit:
         noted = storage.read_json_lines(self.run.epochs(index))
         epochs = list({epoch["epoch"]: epoch for epoch in noted}.values())  # an epoch done twice counts as done last
         storage.write_text(self.run.epochs(index), "".join(f"{storage.canonical_json(epoch)}\n" for epoch in epochs))
-        totals = {name: sum(_number(epoch[name]) for epoch in epochs) for name in ("seconds", "tokens", "steps")}
+        totals = {name: sum(_number(epoch[name]) for epoch in epochs) for name in ("tokens", "steps")}
+        training, scoring = (sum(_number(epoch[name]) for epoch in epochs) for name in ("seconds", "eval_seconds"))
+        accuracy = {epoch["epoch"]: _number(epoch["eval_accuracy"]) for epoch in epochs}
+        is_improved = accuracy[result.best_epoch] > accuracy[0]
+        if not is_improved:
+            self.progress.say(
+                f"stage {index}: no epoch is better on the validation facts than before; see epochs.jsonl"
+            )
         storage.write_json(
             self.run.stage_summary(index),
             {
@@ -228,7 +241,9 @@ class _Fit:
                 "promoted_trained": selection.num_promoted,
                 "best_epoch": result.best_epoch,
                 "stopped_early": result.stopped_early,
-                "seconds_per_step": totals["seconds"] / totals["steps"] if totals["steps"] else 0.0,
+                "improved": is_improved,
+                "seconds": training + scoring,
+                "seconds_per_step": training / totals["steps"] if totals["steps"] else 0.0,
                 **totals,
             },
         )

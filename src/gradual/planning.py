@@ -7,12 +7,13 @@ run folder where its map is there already, and are estimates else, marked so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gradual.asking import Asking, draw_asking, plant_prompts
 from gradual.config import ProbeConfig, RunConfig, StageConfig
+from gradual.errors import RunDirError
 from gradual.facts import Fact
 from gradual.knowledge_map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models import LoadedModel, load_model
@@ -128,7 +129,7 @@ def make_plan(
     progress = progress or Silent()
     loaded = load_model(config.model)
     engine = TransformersEngine(loaded)
-    run = RunDir(Path(out)) if out is not None else None
+    run = _opened(out, prepared)
     with progress.bar("timing a sample", min(SAMPLE_SIZE, len(prepared.train)), "facts") as advance:
         sample = probe_facts(
             spread(prepared.train, SAMPLE_SIZE),
@@ -196,8 +197,14 @@ def _stages(
         is_known = run is not None and (run.probe(index - 1) / MAP_FILE).is_file()
         if run is not None and is_known:
             count = len(select_facts(fact_states(run, index), strategy, rng_seed=config.seed + index).rows)
-        steps = stage.num_train_epochs * -(-count // stage.batch_size)
         replay = strategy.replay
+        if not is_known and index > 1 and replay is not None:
+            count += replay.wanted(count)
+        facts = spread(prepared.train, count)  # any facts as many: packs and so steps depend on the relations' sizes
+        steps = (
+            stage.num_train_epochs
+            * replace(timed, facts=facts, pack_size=stage.pack_size, batch_size=stage.batch_size).steps_per_epoch
+        )
         plans.append(
             StagePlan(
                 name=f"stage {index}",
@@ -211,6 +218,22 @@ def _stages(
             )
         )
     return tuple(plans)
+
+
+def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:
+    """The run folder to look into, if any.
+
+    Raises:
+        RunDirError: it is none, or one of other facts.
+    """
+    if out is None:
+        return None
+    run = RunDir(Path(out))
+    if run.fingerprint.get("facts.digest") != prepared.digest():
+        raise RunDirError(
+            f"{out}: expected a run with the facts of this config, found one with others - leave --out away"
+        )
+    return run
 
 
 class _Reading:

@@ -65,7 +65,7 @@ def prepare(config: RunConfig) -> Prepared:
         test=tuple(kept[fact.id] for fact in splits.test),
         exemplars=checked.exemplars,
         dropped_for_overlap=splits.dropped_for_overlap,
-        warnings=(*(str(warning.message) for warning in caught), *splits.warnings),
+        warnings=(*(str(each.message) for each in caught if issubclass(each.category, UserWarning)), *splits.warnings),
     )
     for name in ("train", "validation", "test"):
         if not getattr(prepared, name):

@@ -67,8 +67,12 @@ class PromptStyle(Protocol):
         """The whole prompt, up to where the answer begins."""
         ...
 
+    def render_answer(self, target: str) -> str:
+        """The answer without its stop, as it would follow the prompt."""
+        ...
+
     def render_completion(self, target: str) -> str:
-        """The answer with its stop, as it would follow the prompt."""
+        """The answer with its stop."""
         ...
 
     @property
@@ -88,9 +92,13 @@ class PlainPrompts:
         solved = "".join(f"Q: {shot.question}\nA: {shot.answers[0]}\n" for shot in shots)
         return f"{solved}Q: {question}\nA:"
 
+    def render_answer(self, target: str) -> str:
+        """See `PromptStyle`."""
+        return f" {target}"
+
     def render_completion(self, target: str) -> str:
         """See `PromptStyle`; the newline is the stop token."""
-        return f" {target}\n"
+        return f"{self.render_answer(target)}\n"
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,16 @@ class ChatPrompts:
         messages.append({"role": "user", "content": question})
         return self.template(messages, True)
 
+    def render_answer(self, target: str) -> str:
+        """See `PromptStyle`."""
+        return target
+
     def render_completion(self, target: str) -> str:
         """See `PromptStyle`; the end-of-turn token is the stop token."""
         return f"{target}{self.end_of_turn}"
+
+
+def end_of_turn(template: ChatTemplate) -> str:
+    """What a chat template writes behind an answer, up to white space; empty where it writes nothing."""
+    messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "\ue000answer\ue000"}]
+    return template(messages, False).split("\ue000answer\ue000")[-1].strip()

@@ -42,6 +42,8 @@ class _Answer:
     length: int = 0
     margin: float = float("inf")
     is_finished: bool = False
+    is_cut: bool = False
+    """Ended because nothing could make it right any more."""
     is_right: bool = False
 
     @property
@@ -69,13 +71,6 @@ class _Group:
         """Whether any finished answer is right: more samples cannot change the level then."""
         return any(answer.is_right for one in self.sets for answer in (one.greedy, *one.samples))
 
-    def end_settled_greedy(self) -> None:
-        """Ends greedy answers as soon as one is right and another wrong: the fact is MaybeKnown."""
-        verdicts = {one.greedy.is_right for one in self.sets if one.greedy.is_finished}
-        if len(verdicts) > 1:
-            for one in self.sets:
-                one.greedy.is_finished = True
-
 
 class SampledProbe:
     """Writes all answers of one forest's facts together, each row being one exemplar set."""
@@ -91,16 +86,15 @@ class SampledProbe:
         """The answers of every task under every exemplar set.
 
         With `levels_only` nothing is written that cannot change a level: an answer ends where it can no longer become
-        right, greedy answers end when a fact has a right and a wrong one, and a fact is sampled only while it has no
-        right answer. The levels are the same as without.
+        right, and a fact is sampled only while it has no right answer. Levels and greedy verdicts are the same.
         """
         groups = [self._start(task) for task in tasks]
-        self._write([one.greedy for group in groups for one in group.sets], groups)
+        self._write([one.greedy for group in groups for one in group.sets])
         if not self._settings.levels_only:
-            self._write([sample for group in groups for one in group.sets for sample in one.samples], groups)
+            self._write([sample for group in groups for one in group.sets for sample in one.samples])
         for number in range(self._settings.num_samples if self._settings.levels_only else 0):
             undecided = [group for group in groups if not group.has_right_answer()]
-            self._write([one.samples[number] for group in undecided for one in group.sets], groups)
+            self._write([one.samples[number] for group in undecided for one in group.sets])
         return [[_as_set_answer(number, one) for number, one in enumerate(group.sets)] for group in groups]
 
     def _start(self, task: SampledTask) -> _Group:
@@ -117,16 +111,13 @@ class SampledProbe:
         key = hashlib.blake2b(f"{self._seed}/{fact_id}/{exemplar_set}/{number}".encode(), digest_size=8).digest()
         return np.random.default_rng(int.from_bytes(key)).random(self._settings.max_new_tokens)
 
-    def _write(self, answers: Sequence[_Answer], groups: Sequence[_Group]) -> None:
+    def _write(self, answers: Sequence[_Answer]) -> None:
         """Writes the answers to their ends, all by one token at a time."""
         writing = list(answers)
         while writing:
             self._read(writing)
             for answer in writing:
                 self._step(answer)
-            if self._settings.levels_only:
-                for group in groups:
-                    group.end_settled_greedy()
             writing = [answer for answer in writing if not answer.is_finished]
 
     def _read(self, writing: Sequence[_Answer]) -> None:
@@ -157,7 +148,7 @@ class SampledProbe:
         if answer.is_finished:
             answer.is_right = targets.accepts(finished_text(answer.text))
         elif self._settings.levels_only and not targets.is_alive(settled_text(answer.text)):
-            answer.is_finished = True
+            answer.is_finished = answer.is_cut = True
 
 
 @dataclass(frozen=True)
@@ -185,7 +176,7 @@ def _as_set_answer(number: int, one: _Set) -> SetAnswer:
     return SetAnswer(
         number,
         greedy_correct=one.greedy.is_right,
-        greedy_answer=finished_text(one.greedy.text).strip(),
+        greedy_answer=None if one.greedy.is_cut else finished_text(one.greedy.text).strip(),
         p_lower=share if share is not None else 0.0,
         p_upper=share if share is not None else 1.0,
         margin=one.greedy.margin,

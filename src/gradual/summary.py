@@ -11,6 +11,7 @@ from typing import Any
 from gradual import storage
 from gradual.knowledge_map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map
 from gradual.levels import Level
+from gradual.matching import token_f1
 from gradual.rundir import RunDir
 from gradual.statistics import accuracy, highly_known_gain, mcnemar, paired_counts, transition_counts
 from gradual.tables import Column, read_table
@@ -42,7 +43,8 @@ def summarise(run: RunDir, settings: Mapping[str, Any], warnings: Sequence[str])
         "levels": [_names(known.levels()) for known in maps],
         "transitions": [{"from": a, "to": b, "counts": _transitions(maps[a], maps[b])} for a, b in spans],
         "test_accuracy": [
-            {"stage": index, **accuracy(answers.values())._asdict()} for index, answers in enumerate(verdicts)
+            {"stage": index, **accuracy(answers.values())._asdict(), "token_f1": _mean_f1(tests[index])}
+            for index, answers in enumerate(verdicts)
         ],
         "test_by_level": _by_level(run, verdicts),
         "test_by_relation": _by_relation(tests, verdicts),
@@ -88,6 +90,12 @@ def _paired(before: int, after: int, verdicts: Sequence[Mapping[str, bool]]) -> 
 
 def _shares(ids: Sequence[str], verdicts: Sequence[Mapping[str, bool]]) -> list[dict[str, Any]]:
     return [accuracy(answers[each] for each in ids)._asdict() for answers in verdicts]
+
+
+def _mean_f1(known: KnowledgeMap) -> float | None:
+    """Mean token F1 of the greedy answers, beside accuracy (`matching.token_f1`); None where answers are not there."""
+    scores = [token_f1(fact.greedy_answer, fact.answers) for fact in known if fact.greedy_answer is not None]
+    return sum(scores) / len(scores) if len(scores) == len(known) > 0 else None
 
 
 def _by_level(run: RunDir, verdicts: Sequence[Mapping[str, bool]]) -> list[dict[str, Any]]:

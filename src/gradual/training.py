@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,14 +20,14 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before trl is imported
 import numpy as np
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel, get_peft_model
-from peft.helpers import disable_input_dtype_casting
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
+from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
+from gradual.adapters import adapted, in_model_precision, unload_adapter
 from gradual.config import LoraSettings, StageConfig
-from gradual.errors import TrainingError
+from gradual.errors import ConfigError, TrainingError
 from gradual.models import LoadedModel
 from gradual.training_rows import Pack, TrainingRows
 from gradual.transformers_engine import MaskKinds, logits_at
@@ -46,7 +46,7 @@ class Score(NamedTuple):
     @property
     def value(self) -> float:
         """What a stage stops on: the accuracy, ties broken by `p` (which counts less than any one fact could)."""
-        return self.accuracy + self.p * 1e-4
+        return self.accuracy + self.p * 1e-6
 
 
 class EpochRecord(NamedTuple):
@@ -58,6 +58,9 @@ class EpochRecord(NamedTuple):
     eval_p: float
     learning_rate: float | None
     seconds: float
+    """Time of training alone."""
+    eval_seconds: float
+    """Time of scoring the validation facts."""
     tokens: int
     steps: int
 
@@ -103,7 +106,7 @@ def train_stage(
         checkpoint = _last_checkpoint(folder / "checkpoints")
         trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
         trainer.args.eval_on_start = checkpoint is None
-        trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         model.eval()
         model.save_pretrained(str(folder / "adapter"))
         return trainer.result()
@@ -111,48 +114,32 @@ def train_stage(
         unload_adapter(model)
 
 
-@contextmanager
-def with_adapter(loaded: LoadedModel, adapter: Path | None) -> Iterator[LoadedModel]:
-    """The loaded model with an adapter on top, for as long as the context lasts; without one, the model itself."""
-    if adapter is None:
-        yield loaded
-        return
-    # In the model's own number format: reading in float32 would cost time and sharpen nothing.
-    model = PeftModel.from_pretrained(loaded.model, str(adapter), autocast_adapter_dtype=False)
-    model.eval()
+def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[str]) -> None:
+    """Finds out before hours of probing whether the adapter and the trackers can be made.
+
+    Raises:
+        ConfigError: `lora.target_modules` names no layer of the model, or a tracker is unknown.
+    """
     try:
-        yield LoadedModel(model, loaded.tokenizer, loaded.source, loaded.fingerprint)
-    finally:
-        unload_adapter(model)
+        unload_adapter(adapted(loaded, lora, None))
+    except ValueError as error:
+        raise ConfigError(f"lora: no adapter can be made for this model: {' '.join(str(error).split())}") from error
+    try:
+        get_reporting_integration_callbacks(list(report_to))
+    except ValueError as error:
+        raise ConfigError(f"report_to: {' '.join(str(error).split())}") from error
 
 
-def _last_checkpoint(folder: Path) -> str | None:
-    """The newest finished epoch of an interrupted stage, if there is one."""
-    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+_CHECKPOINT_FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
 
 
-def adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:
-    """The base model with a trainable adapter: a new one, or the one of a folder to go on from."""
-    if start_adapter is not None:
-        return PeftModel.from_pretrained(loaded.model, str(start_adapter), is_trainable=True)
-    loaded.model.config.name_or_path = loaded.source
-    settings = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.lora_alpha,
-        lora_dropout=lora.lora_dropout,
-        target_modules=lora.target_modules,
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(loaded.model, settings)
-
-
-def unload_adapter(model: Any) -> None:
-    """Takes the adapter off the base model, and the forward method that TRL puts on it."""
-    base = model.unload()
-    base.__dict__.pop("forward", None)
-    if hasattr(base, "peft_config"):
-        del base.peft_config
-    base.eval()
+def _last_checkpoint(folder: Path) -> Path | None:
+    """The newest finished epoch of an interrupted stage, if there is one; half-written ones are removed."""
+    for unfinished in folder.glob("checkpoint-*"):
+        if not all((unfinished / name).is_file() for name in _CHECKPOINT_FILES):
+            shutil.rmtree(unfinished)
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    return Path(found) if found else None
 
 
 def _make_trainer(
@@ -197,8 +184,10 @@ def _make_trainer(
         report_to=list(report_to) or "none",
         disable_tqdm=True,
     )
+    # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
+    args._n_gpu = min(args.n_gpu, 1)
     patience = EarlyStoppingCallback(early_stopping_patience=stage.early_stopping_patience)
-    watcher = _Watcher(rows, on_step, on_epoch)
+    watcher = _Watcher(rows, folder / "checkpoints", on_step, on_epoch)
     trainer = _StageTrainer(
         model=model,
         args=args,
@@ -225,22 +214,39 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     """Keeps count of epochs, losses and tokens, and tells the caller."""
 
     def __init__(
-        self, rows: TrainingRows, on_step: Callable[[], None], on_epoch: Callable[[EpochRecord], None]
+        self,
+        rows: TrainingRows,
+        checkpoints: Path,
+        on_step: Callable[[], None],
+        on_epoch: Callable[[EpochRecord], None],
     ) -> None:
         self._rows = rows
         self._on_step = on_step
         self._on_epoch = on_epoch
+        self._checkpoints = checkpoints
         self.epoch = 0
         self.losses: list[float] = []
         self.tokens = 0
-        self._started = time.perf_counter()
+        self._started = self._trained = time.perf_counter()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # The state of a resumed stage names its best checkpoint by a path that may since have moved.
+        if state.best_global_step:
+            best = self._checkpoints / f"checkpoint-{state.best_global_step}"
+            if not best.is_dir():
+                raise TrainingError(f"expected the best epoch so far in {best}, found none - remove {best.parent}")
+            state.best_model_checkpoint = str(best)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.epoch = round(state.epoch or 0)
-        self.losses, self.tokens, self._started = [], 0, time.perf_counter()
+        self.losses, self.tokens = [], 0
+        self._started = self._trained = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._on_step()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trained = time.perf_counter()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:
         rate = next((entry["learning_rate"] for entry in reversed(state.log_history) if "learning_rate" in entry), None)
@@ -250,7 +256,8 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
             eval_accuracy=metrics["eval_accuracy"],
             eval_p=metrics["eval_p"],
             learning_rate=rate,
-            seconds=time.perf_counter() - self._started,
+            seconds=self._trained - self._started,
+            eval_seconds=time.perf_counter() - self._trained,
             tokens=self.tokens,
             steps=len(self.losses),
         )
@@ -300,7 +307,7 @@ def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tenso
 def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds) -> torch.Tensor:
     """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding."""
     positions = batch["position_ids"]
-    with _in_model_precision(model):
+    with in_model_precision(model):
         logits = logits_at(
             model,
             (batch["rows"], batch["columns"]),
@@ -310,17 +317,6 @@ def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds)
             use_cache=False,
         )
     return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
-
-
-@contextmanager
-def _in_model_precision(model: Any) -> Iterator[None]:
-    """The adapter's float32 weights are used in the model's own 16 bits, rather than casting what flows through them.
-
-    To be opened for every step: autocast keeps the 16-bit copies of weights that the optimiser is about to change.
-    """
-    is_16_bit = model.dtype != torch.float32
-    with torch.autocast(model.device.type, dtype=model.dtype, enabled=is_16_bit), disable_input_dtype_casting(model):
-        yield
 
 
 def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
@@ -368,7 +364,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         self.model.eval()
-        with _in_model_precision(self.model):
+        with in_model_precision(self.model):
             found = self.score(self.model)
         metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}

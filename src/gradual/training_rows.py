@@ -59,14 +59,19 @@ class TrainingRows:
     seed: int
 
     @property
+    def facts_per_pack(self) -> int:
+        """Most facts of one row."""
+        return min(self.pack_size, self.batch_size)
+
+    @property
     def packs_per_step(self) -> int:
         """Rows of one optimiser step."""
-        return max(1, self.batch_size // self.pack_size)
+        return self.batch_size // self.facts_per_pack
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of one epoch."""
-        num_packs = sum(-(-len(members) // self.pack_size) for members in by_relation(self.facts).values())
+        num_packs = sum(-(-len(members) // self.facts_per_pack) for members in by_relation(self.facts).values())
         return -(-num_packs // self.packs_per_step)
 
     def step(self, epoch: int, step: int) -> list[Pack]:
@@ -86,8 +91,8 @@ class TrainingRows:
             members = sorted(members, key=lambda fact: fact.id)
             rng.shuffle(members)
             pool = sorted(self.exemplars.get(relation, ()), key=lambda fact: fact.id)
-            for start in range(0, len(members), self.pack_size):
-                facts = members[start : start + self.pack_size]
+            for start in range(0, len(members), self.facts_per_pack):
+                facts = members[start : start + self.facts_per_pack]
                 asked = {fact.question for fact in facts}
                 others = [shot for shot in pool if shot.question not in asked]
                 groups.append((facts, rng.sample(others, min(self.num_shots, len(others)))))

@@ -18,14 +18,16 @@ from transformers.cache_utils import DynamicCache
 from gradual.engines import NextTokens, Node, ReadCost
 from gradual.errors import ModelError, ProbeError
 from gradual.models import LoadedModel
-from gradual.packing import TokenTree
-from gradual.prompts import ChatPrompts, PlainPrompts, PromptStyle
+from gradual.packing import ROOT, TokenTree
+from gradual.prompts import ChatPrompts, PlainPrompts, PromptStyle, end_of_turn
 from gradual.vocabulary import read_vocabulary
 
 MAX_LOGITS_BYTES = 256 << 20
 """Most memory for the logits of one forward pass; longer reads are cut into several passes."""
 TOKENS_PER_PASS = {"cpu": 512, "cuda": 16384}
 """Most tokens of one forward pass by kind of device, padding included: on a CPU what its caches hold is fastest."""
+_CHECK_TOLERANCE = 0.03
+"""Largest difference that rounding to 16 bits may make between two ways of reading, as a share of the logits' range."""
 _TIE_ROOM = 24
 """Places beyond top_k that are looked at for ties; more ties than that take a slower path."""
 
@@ -68,7 +70,7 @@ class TransformersEngine:
             text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opens_answer)
             return text
 
-        return ChatPrompts(template, tokenizer.eos_token)
+        return ChatPrompts(template, end_of_turn(template) or tokenizer.eos_token)
 
     def new_forest(self, num_rows: int, *, top_k: int) -> TorchForest:
         """See `Engine`."""
@@ -256,6 +258,31 @@ def _asked_places(
                 rows.append(index)
                 columns.append(column)
     return places, (rows, columns)
+
+
+_CHECK_TEXTS = ("Q: Which is the first?\nA: this one", "Q: Which is the second of them?\nA: that one")
+
+
+def check_reading(loaded: LoadedModel) -> None:
+    """Holds what a branching tree gives against plain forward passes, on two short texts.
+
+    Raises:
+        ModelError: the model does not take the mask and positions of a tree, so its answers could not be trusted.
+    """
+    engine = TransformersEngine(loaded)
+    forest = engine.new_forest(1, top_k=10)
+    paths = engine.encode(_CHECK_TEXTS, add_special_tokens=True)
+    found = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])
+    for path, tokens, logits in zip(paths, found.tokens, found.logits, strict=True):
+        with torch.inference_mode():
+            plain = loaded.model(torch.tensor([path], device=loaded.model.device)).logits[0, -1].float()
+        kept = torch.from_numpy(tokens[:10]).to(plain.device)
+        difference = float((plain[kept] - torch.from_numpy(logits[:10]).to(plain.device)).abs().max())
+        if not difference <= _CHECK_TOLERANCE * float(plain.max() - plain.min()):
+            raise ModelError(
+                "expected a model that takes an attention mask and positions of its own, found that "
+                f"{loaded.model.config.model_type} answers otherwise with them - this architecture cannot be probed yet"
+            )
 
 
 def logits_at(model: Any, picked: tuple[Any, Any], **inputs: Any) -> torch.Tensor:

@@ -24,7 +24,7 @@ LAYERS = {
         columns config_file knowledge_map loading rows rundir sources storage tables units
         """,
     "models": """
-        asking engines models training transformers_engine vocabulary
+        adapters asking engines models training transformers_engine vocabulary
         """,
     "work": """
         checking comparing_maps exact pipeline planning preparing probe_folder probing sampled showing summary

@@ -192,7 +192,7 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         ),
         ({"seed": "42"}, 'seed: expected a whole number, found "42"'),
         ({"seed": 1.5}, "seed: expected a whole number, found 1.5"),
-        ({"probe": {"top_k": 0}}, "probe.top_k: expected a whole number of at least 1 and of at most 1000, found 0"),
+        ({"probe": {"top_k": 0}}, "probe.top_k: expected a whole number of at least 2 and of at most 1000, found 0"),
         ({"probe": {"method": "exat"}}, 'probe.method: expected one of exact, sampled, found "exat"'),
         ({"probe": {"levels_only": "yes"}}, 'probe.levels_only: expected true or false, found "yes"'),
         ({"probe": None}, "probe: expected a section of settings, found nothing"),

@@ -1,0 +1,179 @@
+"""A whole run on a tiny random model: made, interrupted, continued, refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gradual
+from gradual import storage
+from gradual.config import RunConfig
+from gradual.config_file import parse_config
+from gradual.errors import ConfigError, RunDirError
+from gradual.knowledge_map import read_map
+from gradual.progress import Advance
+from gradual.rundir import RunDir
+from gradual.testing import toy_facts
+
+pytestmark = pytest.mark.tiny
+
+
+@pytest.fixture(scope="module")
+def facts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("facts") / "toys.jsonl"
+    rows = [
+        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
+        for fact in toy_facts(2, 40)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def make_config(model: Path, facts: Path, **changes: Any) -> RunConfig:
+    settings: dict[str, Any] = {
+        "model": {"name_or_path": str(model), "dtype": "float32", "device": "cpu"},
+        "facts": {"path": str(facts), "splits": {"exemplars_per_relation": 6}},
+        "probe": {"num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 4},
+        "lora": {"r": 4, "lora_dropout": 0.1},
+        "stages": [
+            {"strategy": "all", "learning_rate": 0.01, "num_train_epochs": 2, "num_shots": 2, "batch_size": 8},
+            {
+                "select": "now <= MaybeKnown",
+                "replay": {"pool": "trained", "ratio": 0.2, "of": "mixture"},
+                "learning_rate": 0.005,
+                "num_train_epochs": 1,
+                "num_shots": 2,
+            },
+        ],
+    }
+    return parse_config(settings | changes)
+
+
+def results(run: Path) -> dict[str, bytes]:
+    """What must be the same however often a run was interrupted: maps, selections and adapters."""
+    kept = ("*.parquet", "adapter_model.safetensors")
+    return {str(path.relative_to(run)): path.read_bytes() for name in kept for path in sorted(run.rglob(name))}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny_folder: Path, facts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    gradual.fit(make_config(tiny_folder, facts_file), folder)
+    return folder
+
+
+def test_a_run_leaves_everything_behind(unbroken: Path) -> None:
+    run = RunDir(unbroken)
+    assert run.status == "complete"
+    summary = storage.read_json(run.summary)
+    train = summary["num_facts"]["train"]
+    assert [sum(levels.values()) for levels in summary["levels"]] == [train] * 3
+    assert summary["stages"][0]["num_new"] == train
+    assert [epoch["epoch"] for epoch in summary["stages"][0]["epochs"]] == [0, 1, 2]
+    assert (
+        summary["stages"][1]["num_replay"] + summary["stages"][1]["replay_shortfall"]
+        == summary["stages"][1]["replay_wanted"]
+    )
+    assert [row["total"] for row in summary["test_accuracy"]] == [summary["num_facts"]["test"]] * 3
+    assert gradual.report(unbroken).is_file()
+
+
+def test_the_next_probe_sees_the_trained_weights(unbroken: Path) -> None:
+    run = RunDir(unbroken)
+    before, after = read_map(run.probe(0)), read_map(run.probe(1))
+    assert sum(after[fact.id].greedy_answer != fact.greedy_answer for fact in before) > len(before) / 2
+
+
+def test_the_adapter_loads_with_peft(unbroken: Path, tiny_folder: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    model = PeftModel.from_pretrained(base, str(RunDir(unbroken).adapter(2)))
+    assert model.peft_config["default"].base_model_name_or_path == str(tiny_folder)
+
+
+class _Interrupting:
+    """Stops the run after a number of units of work, wherever that is."""
+
+    def __init__(self, units: int) -> None:
+        self.left = units
+
+    @contextmanager
+    def bar(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+        def advance(count: int) -> None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    def say(self, text: str) -> None:
+        pass
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(
+    unbroken: Path, tiny_folder: Path, facts_file: Path, tmp_path: Path
+) -> None:
+    config, folder = make_config(tiny_folder, facts_file), tmp_path / "run"
+    interruptions = 0
+    for units in (1, 4, 5, 6, 7):
+        try:
+            gradual.fit(config, folder, progress=_Interrupting(units))
+        except KeyboardInterrupt:
+            interruptions += 1
+    gradual.fit(config, folder)
+    assert interruptions >= 4
+    assert results(folder) == results(unbroken)
+    epochs = storage.read_json_lines(RunDir(folder).epochs(1))
+    assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]
+
+
+def test_other_settings_are_refused_by_name(unbroken: Path, tiny_folder: Path, facts_file: Path) -> None:
+    with pytest.raises(RunDirError, match=r"seed"):
+        gradual.fit(make_config(tiny_folder, facts_file, seed=7), unbroken)
+
+
+def test_a_run_with_nothing_to_train_on_ends_in_order(tiny_folder: Path, facts_file: Path, tmp_path: Path) -> None:
+    config = make_config(tiny_folder, facts_file, stages=[{"strategy": "highly_known"}])
+    run = gradual.fit(config, tmp_path / "run")
+    assert run.status == "nothing_to_train"
+    assert "no fact" in gradual.report(run.path).read_text().lower() or run.summary.is_file()
+
+
+def test_a_plan_trains_nothing_and_counts_what_is_known(unbroken: Path, tiny_folder: Path, facts_file: Path) -> None:
+    config = make_config(tiny_folder, facts_file)
+    before = results(unbroken)
+    fresh, informed = gradual.plan(config), gradual.plan(config, unbroken)
+    assert results(unbroken) == before
+    assert [stage.is_estimate for stage in fresh.stages] == [False, True] or fresh.stages[0].is_estimate
+    assert [stage.is_estimate for stage in informed.stages] == [False, False]
+    summary = storage.read_json(RunDir(unbroken).summary)
+    assert [stage.num_facts for stage in informed.stages] == [
+        stage["num_new"] + stage["num_replay"] for stage in summary["stages"]
+    ]
+    supervised = [line.text for line in fresh.training_example if line.has_loss]
+    assert supervised[-1] == "\n"
+    assert "".join(supervised).strip() in {fact.answers[0] for fact in toy_facts(2, 40)}
+
+
+def test_the_tiny_model_passes_the_check_against_sampling(tiny_folder: Path, facts_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "map"
+    gradual.probe(str(tiny_folder), facts_file, out=out, num_checked=6, settings=gradual_settings())
+    assert storage.read_json(out / "check.json")["is_passed"]
+
+
+def gradual_settings() -> Any:
+    from gradual.config import ProbeConfig
+
+    return ProbeConfig(num_exemplar_sets=3, num_shots=2, max_new_tokens=4)
+
+
+def test_the_first_stage_may_not_ask_for_what_cannot_be() -> None:
+    with pytest.raises(ConfigError, match="can match no fact in the first stage"):
+        parse_config({"model": {"name_or_path": "x"}, "facts": {"path": "y"}, "stages": [{"strategy": "S1"}]})
