@@ -41,7 +41,7 @@ OTHER_VALUES: dict[str, object] = {
     "probe.num_shots": 0,
     "probe.num_samples": 8,
     "probe.temperature": 1.0,
-    "probe.top_k": 1,
+    "probe.top_k": 2,
     "probe.top_p": 0.9,
     "probe.max_new_tokens": 32,
     "probe.tolerance": 1e-5,
