@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
 import pytest
+from facts_fixture import GOOD, TABLE, Write, error_of, lines
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -18,42 +17,6 @@ from gradual.errors import DataError
 from gradual.facts import Fact
 from gradual.loading import load_facts
 from gradual.sources import TEXT_SUFFIXES
-
-Write = Callable[[str, str | bytes], str]
-
-PARIS = Fact("1", "capital", "What is the capital of France?", ("Paris",), subject="France")
-ROME = Fact("2", "capital", "What is the capital of Italy?", ("Rome", "Roma"), subject="Italy")
-GOOD = '{"question": "What is the capital of France?", "answers": ["Paris"], "relation": "capital"}\n'
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a file into an empty folder that is the current one, and returns its name."""
-    monkeypatch.chdir(tmp_path)
-
-    def write_file(name: str, content: str | bytes) -> str:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return name
-
-    return write_file
-
-
-def error_of(source: str | FactsConfig) -> str:
-    with pytest.raises(DataError) as caught:
-        load_facts(source)
-    return str(caught.value)
-
-
-def lines(*rows: object) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-TABLE: list[dict[str, object]] = [
-    {"id": "1", "relation": "capital", "question": PARIS.question, "answers": ["Paris"], "subject": "France"},
-    {"id": "2", "relation": "capital", "question": ROME.question, "answers": ["Rome", "Roma"], "subject": "Italy"},
-]
-
 
 # What is wrong
 

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
 import pytest
+from facts_fixture import GOOD, PARIS, ROME, TABLE, Write, lines
 from pyarrow import parquet
 
 from gradual.config import ColumnsConfig, FactsConfig
 from gradual.errors import DataError
 from gradual.facts import Fact, by_relation
 from gradual.loading import OTHER, check_exemplars, load_exemplars, load_facts, pool_small_groups
-
-Write = Callable[[str, str | bytes], str]
-
-PARIS = Fact("1", "capital", "What is the capital of France?", ("Paris",), subject="France")
-ROME = Fact("2", "capital", "What is the capital of Italy?", ("Rome", "Roma"), subject="Italy")
-GOOD = '{"question": "What is the capital of France?", "answers": ["Paris"], "relation": "capital"}\n'
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a file into an empty folder that is the current one, and returns its name."""
-    monkeypatch.chdir(tmp_path)
-
-    def write_file(name: str, content: str | bytes) -> str:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return name
-
-    return write_file
-
-
-def lines(*rows: object) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def capitals(count: int, *, start: int = 0) -> list[dict[str, object]]:
@@ -48,11 +25,6 @@ def capitals(count: int, *, start: int = 0) -> list[dict[str, object]]:
 
 
 # What is read
-
-TABLE: list[dict[str, object]] = [
-    {"id": "1", "relation": "capital", "question": PARIS.question, "answers": ["Paris"], "subject": "France"},
-    {"id": "2", "relation": "capital", "question": ROME.question, "answers": ["Rome", "Roma"], "subject": "Italy"},
-]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".json", ".JSONL"])

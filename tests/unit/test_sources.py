@@ -10,47 +10,11 @@ from types import SimpleNamespace
 
 import pyarrow
 import pytest
+from facts_fixture import PARIS, ROME, TABLE, Write, error_of, lines
 from pyarrow import ipc
 
 from gradual.config import FactsConfig
-from gradual.errors import DataError
-from gradual.facts import Fact
 from gradual.loading import load_facts
-
-Write = Callable[[str, str | bytes], str]
-
-PARIS = Fact("1", "capital", "What is the capital of France?", ("Paris",), subject="France")
-ROME = Fact("2", "capital", "What is the capital of Italy?", ("Rome", "Roma"), subject="Italy")
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a file into an empty folder that is the current one, and returns its name."""
-    monkeypatch.chdir(tmp_path)
-
-    def write_file(name: str, content: str | bytes) -> str:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return name
-
-    return write_file
-
-
-def error_of(source: str | FactsConfig) -> str:
-    with pytest.raises(DataError) as caught:
-        load_facts(source)
-    return str(caught.value)
-
-
-def lines(*rows: object) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-TABLE: list[dict[str, object]] = [
-    {"id": "1", "relation": "capital", "question": PARIS.question, "answers": ["Paris"], "subject": "France"},
-    {"id": "2", "relation": "capital", "question": ROME.question, "answers": ["Rome", "Roma"], "subject": "Italy"},
-]
-
 
 # Folders
 
