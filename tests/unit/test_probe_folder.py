@@ -19,7 +19,7 @@ from gradual.rundir import single_writer
 from gradual.testing import FakeEngine, FakeForest, toy_facts
 
 FACTS = tuple(toy_facts(num_relations=2, facts_per_relation=6))
-SETTINGS = ProbeConfig(method="sampled", num_exemplar_sets=2, num_shots=1, num_samples=2, max_new_tokens=2)
+SETTINGS = ProbeConfig(method="sampled", num_exemplar_sets=10, num_shots=1, num_samples=2, max_new_tokens=2)
 REQUEST = ProbeRequest(ModelConfig(name_or_path="fake"), FACTS, by_relation(FACTS), SETTINGS, seed=1)
 
 
