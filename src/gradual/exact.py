@@ -19,8 +19,8 @@ import numpy.typing as npt
 from gradual.config import ProbeConfig
 from gradual.engines import Forest, NextTokens, Node
 from gradual.levels import Level, chance_of_right_sample, classify
-from gradual.matching import STOP_CHARACTER, Targets
-from gradual.vocabulary import Vocabulary, ends_line, finished_text, settled_text
+from gradual.matching import Targets
+from gradual.vocabulary import Vocabulary, ends_line, finished_text, settled_text, until_line_end
 
 
 class _Fate(Enum):
@@ -92,7 +92,7 @@ class FactTask:
             return (_Fate.RIGHT if self.targets.accepts(finished_text(answer)) else _Fate.DEAD), answer
         piece = vocabulary.piece(token)
         if ends_line(piece):
-            ended = answer + piece.split(STOP_CHARACTER.encode(), 1)[0]
+            ended = answer + until_line_end(piece)
             return (_Fate.RIGHT if self.targets.accepts(finished_text(ended)) else _Fate.DEAD), ended
         longer = answer + piece
         return (_Fate.OPEN if self.targets.is_alive(settled_text(longer)) else _Fate.DEAD), longer
@@ -262,7 +262,7 @@ class ExactProbe:
                 token = likeliest[end]
                 depth = self._forest.trees[search.row].depths[end[1]] - base_depth[id(search)]
                 piece = b"" if token in self._vocabulary.stops else self._vocabulary.piece(token)
-                search.greedy_answer += piece.split(STOP_CHARACTER.encode(), 1)[0]
+                search.greedy_answer += until_line_end(piece)
                 ended = (
                     token in self._vocabulary.stops or ends_line(piece) or depth + 1 >= self._settings.max_new_tokens
                 )

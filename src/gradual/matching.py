@@ -41,11 +41,6 @@ def normalise(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", _fold(text)).split())
 
 
-def first_line(text: str) -> str:
-    """The answer in a generated text: what stands before the first newline."""
-    return text.split(STOP_CHARACTER, 1)[0]
-
-
 @dataclass(frozen=True)
 class Targets:
     """The accepted answers of one fact, ready for comparing.

@@ -17,8 +17,8 @@ from gradual.config import ProbeConfig
 from gradual.engines import Forest, Node
 from gradual.exact import sampling_chances
 from gradual.knowledge_map import SetAnswer
-from gradual.matching import STOP_CHARACTER, Targets
-from gradual.vocabulary import Vocabulary, ends_line, finished_text, settled_text
+from gradual.matching import Targets
+from gradual.vocabulary import Vocabulary, ends_line, finished_text, settled_text, until_line_end
 
 
 @dataclass(eq=False)
@@ -138,7 +138,7 @@ class SampledProbe:
         if token in self._vocabulary.stops:
             answer.is_finished = True
         elif ends_line(piece):
-            answer.text += piece.split(STOP_CHARACTER.encode(), 1)[0]
+            answer.text += until_line_end(piece)
             answer.is_finished = True
         else:
             answer.text += piece

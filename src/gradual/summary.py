@@ -24,7 +24,7 @@ _SELECTED = (Column("id", "text"),)
 
 
 def summarise(run: RunDir, settings: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
-    """The numbers of a run as far as it has come, for `summary.json` (docs/run-folder.md lists the fields).
+    """The numbers of a run as far as it has come, for `summary.json`; `report_data.Summary` has their types.
 
     Raises:
         RunDirError: a file of the run is damaged.

@@ -77,6 +77,11 @@ def ends_line(piece: bytes) -> bool:
     return STOP_CHARACTER.encode() in piece
 
 
+def until_line_end(piece: bytes) -> bytes:
+    """What a token adds to an answer: its bytes up to the newline that ends the answer, if it brings one."""
+    return piece.split(STOP_CHARACTER.encode(), 1)[0]
+
+
 def _byte_level_alphabet() -> dict[str, int]:
     """The printable stand-ins that byte-level BPE writes for the 256 bytes (GPT-2)."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
