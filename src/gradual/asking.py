@@ -82,17 +82,17 @@ def draw_asking(
     )
 
 
-def plant_prompts(trees: Sequence[TokenTree], asking: Asking, facts: Sequence[Fact], engine: Engine) -> list[list[int]]:
-    """Adds every prompt of the facts (of one relation) to the trees, exemplar set j to tree j.
+def plant_prompts(
+    trees: Mapping[int, TokenTree], asking: Asking, facts: Sequence[Fact], engine: Engine
+) -> list[list[int]]:
+    """Adds every prompt of the facts (of one relation) to the trees, one for each number of an exemplar set.
 
     Each prompt is tokenised whole, and the tree shares what turns out equal: where shots and question would merge into
     other tokens at their seam, that is what is read. Returns the last node of each prompt, by fact and exemplar set.
     """
-    num_sets = len(trees)
-    texts = [asking.prompt(fact, number) for fact in facts for number in range(num_sets)]
-    ids = engine.encode(texts, add_special_tokens=asking.style.adds_special_tokens)
-    ends = [trees[place % num_sets].add(ROOT, tokens)[-1] for place, tokens in enumerate(ids)]
-    return [ends[start : start + num_sets] for start in range(0, len(ends), num_sets)]
+    texts = [asking.prompt(fact, number) for fact in facts for number in trees]
+    ids = iter(engine.encode(texts, add_special_tokens=asking.style.adds_special_tokens))
+    return [[tree.add(ROOT, next(ids))[-1] for tree in trees.values()] for _ in facts]
 
 
 def usual_completion_ids(asking: Asking, fact: Fact, engine: Engine) -> list[list[int]]:

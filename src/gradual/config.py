@@ -130,7 +130,7 @@ class ProbeConfig(_Settings):
     greedy_answers: Literal["none", "first", "all"] = "first"
     """Exact mode writes out wrong greedy answers for no exemplar set, for the first, or for all (slower)."""
     levels_only: bool = False
-    """Stop looking for probabilities once a fact's level is settled: they stay loose bounds, greedy verdicts exact."""
+    """Ask only until the level is settled: under fewer exemplar sets where these disagree, with loose bounds."""
 
 
 class LoraSettings(_Settings):

@@ -50,6 +50,7 @@ class Search:
     row: int
     fact: FactTask
     prompt_end: int
+    has_begun: bool = False
     p_lower: float = 0.0
     open_nodes: list[_OpenNode] = field(default_factory=list)
     greedy_correct: bool | None = None
@@ -118,7 +119,10 @@ class ExactProbe:
         self._settings = settings
 
     def run(self, tasks: Sequence[FactTask]) -> None:
-        """Searches until every bound is within the tolerance, or every level settled where only levels are asked."""
+        """Searches until every bound is within the tolerance, or every level settled where only levels are asked.
+
+        Tasks may come again with searches under further exemplar sets; what is finished is not done twice.
+        """
         self._read_usual_paths(tasks)
         while True:
             chosen = [pair for task in tasks for pair in self._to_open(task)]
@@ -131,7 +135,8 @@ class ExactProbe:
         """The first pass: every prompt's end, and the usual tokens of every fact's first target behind it."""
         chosen = []
         for task in tasks:
-            for search in task.searches:
+            for search in (search for search in task.searches if not search.has_begun):
+                search.has_begun = True
                 start = _OpenNode(search.prompt_end, -1, 1.0, b"", 0, is_greedy=True)
                 search.open_nodes = [start]
                 chosen.append((search, start))
@@ -139,16 +144,23 @@ class ExactProbe:
 
     def _to_open(self, task: FactTask) -> list[tuple[Search, _OpenNode]]:
         """The open nodes to read next: greedy ones, and the likeliest until what is left fits the tolerance."""
-        is_settled = self._settings.levels_only and settled_level(task, self._settings.num_samples) is not None
         chosen = []
+        wants_bounds = self._wants_bounds(task)
         for search in task.searches:
-            left = 0.0 if is_settled else search.open_mass
+            left = search.open_mass if wants_bounds else 0.0
             greedy_wanted = search.greedy_correct is None
             for node in sorted(search.open_nodes, key=lambda node: -node.mass):
                 if left > self._settings.tolerance or (greedy_wanted and node.is_greedy):
                     chosen.append((search, node))
                     left -= node.mass
         return chosen
+
+    def _wants_bounds(self, task: FactTask) -> bool:
+        """Whether probabilities are asked, or can still decide a level once all greedy verdicts are known."""
+        if not self._settings.levels_only:
+            return True
+        is_asked = len(task.searches) == self._settings.num_exemplar_sets
+        return is_asked and settled_level(task, self._settings) is None
 
     def _open(self, chosen: Sequence[tuple[Search, _OpenNode]]) -> None:
         """Reads the chosen nodes, with the usual rest of their targets behind them, and settles what they show."""
@@ -287,15 +299,15 @@ def sampling_chances(found: NextTokens, settings: ProbeConfig) -> npt.NDArray[np
     return chances
 
 
-def settled_level(task: FactTask, num_samples: int) -> Level | None:
-    """The level of a fact if no further search can change it, else None."""
+def settled_level(task: FactTask, settings: ProbeConfig) -> Level | None:
+    """The level of a fact if no further search, under these or further exemplar sets, can change it, else None."""
     verdicts = [search.greedy_correct for search in task.searches]
     if True in verdicts and False in verdicts:
         return Level.MAYBE_KNOWN
-    if None in verdicts:
+    if None in verdicts or len(verdicts) < settings.num_exemplar_sets:
         return None
     if all(verdicts):
         return Level.HIGHLY_KNOWN
-    low = classify(0.0, chance_of_right_sample([s.p_lower for s in task.searches], num_samples))
-    high = classify(0.0, chance_of_right_sample([s.p_upper for s in task.searches], num_samples))
+    low = classify(0.0, chance_of_right_sample([s.p_lower for s in task.searches], settings.num_samples))
+    high = classify(0.0, chance_of_right_sample([s.p_upper for s in task.searches], settings.num_samples))
     return low if low is high else None

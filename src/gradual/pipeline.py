@@ -112,7 +112,9 @@ class _Fit:
         """Does what is left of the run."""
         self._write_facts()
         self._measure(0)
-        self._probe("levels", self.run.test_levels, self.prepared.test, self.config.probe, None, self.config.seed)
+        # Of test facts only the level at the start is told, never a probability.
+        levels = self.config.probe.model_copy(update={"levels_only": True})
+        self._probe("levels", self.run.test_levels, self.prepared.test, levels, None, self.config.seed)
         status: RunStatus = "complete"
         for index, stage in enumerate(self.config.stages, start=1):
             if not self._train(index, stage):

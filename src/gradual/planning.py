@@ -257,9 +257,9 @@ class _Reading:
         total = 0
         for _, blocks in probe_units(facts, settings.num_exemplar_sets):
             for block in blocks:
-                trees = [TokenTree() for _ in range(settings.num_exemplar_sets)]
+                trees = {number: TokenTree() for number in range(settings.num_exemplar_sets)}
                 plant_prompts(trees, asking, block, self._engine)
-                total += sum(len(tree) for tree in trees)
+                total += sum(len(tree) for tree in trees.values())
         return total
 
 

@@ -7,6 +7,7 @@ kept, so that an interrupted probe goes on where it was. Knows engines only thro
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Protocol
 from gradual.asking import Asking, draw_asking, plant_prompts, usual_completion_ids
 from gradual.config import ProbeConfig
 from gradual.engines import Engine, Forest, Node
-from gradual.exact import ExactProbe, FactTask, Search, usual_paths
+from gradual.exact import ExactProbe, FactTask, Search, settled_level, usual_paths
 from gradual.facts import Fact, by_relation
 from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
 from gradual.levels import Level, chance_of_right_sample, classify, level_probability
@@ -27,6 +28,10 @@ FACTS_PER_BLOCK = 48
 """Facts of one relation that are probed together; more share more, fewer are lost when a probe is interrupted."""
 ROWS_PER_UNIT = 10
 """Rows of a forest: enough to keep the processor busy in a search's last rounds."""
+
+_WAVE_STARTS = (2, 5)
+"""Where the second and third wave of exemplar sets begin when only levels are asked: a fact that is right under one set
+and wrong under another is MaybeKnown whatever the others say."""
 
 Progress = Callable[[int], None]
 """Called with the number of facts that have just been finished."""
@@ -115,36 +120,43 @@ def probe_unit(
     blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
 ) -> list[FactKnowledge]:
     """What the model knows of some blocks of facts, each of one relation: a pure function of its arguments."""
-    num_sets = settings.num_exemplar_sets
-    forest = engine.new_forest(num_sets * len(blocks), top_k=settings.top_k)
-    facts: list[Fact] = []
-    ends: list[list[Node]] = []
-    for index, block in enumerate(blocks):
-        rows = range(index * num_sets, (index + 1) * num_sets)
-        nodes = plant_prompts([forest.trees[row] for row in rows], asking, block, engine)
-        facts += block
-        ends += [list(zip(rows, of_fact, strict=True)) for of_fact in nodes]
+    forest = engine.new_forest(settings.num_exemplar_sets * len(blocks), top_k=settings.top_k)
     if settings.method == "sampled":
-        return _probe_sampled(facts, forest, ends, engine, settings, seed=seed)
-    return _probe_exactly(facts, forest, ends, asking, engine, settings)
+        return _probe_sampled(blocks, forest, asking, engine, settings, seed=seed)
+    return _probe_exactly(blocks, forest, asking, engine, settings)
+
+
+def _plant(
+    blocks: Sequence[Sequence[Fact]], forest: Forest, sets: Sequence[int], asking: Asking, engine: Engine, num_sets: int
+) -> Iterator[tuple[Fact, list[Node]]]:
+    """Adds the blocks' prompts under some exemplar sets to the forest; the last node of each, by fact and set."""
+    for index, block in enumerate(blocks):
+        rows = [index * num_sets + number for number in sets]
+        trees = {number: forest.trees[row] for number, row in zip(sets, rows, strict=True)}
+        for fact, nodes in zip(block, plant_prompts(trees, asking, block, engine), strict=True):
+            yield fact, list(zip(rows, nodes, strict=True))
 
 
 def _probe_exactly(
-    facts: Sequence[Fact],
-    forest: Forest,
-    ends: Sequence[Sequence[Node]],
-    asking: Asking,
-    engine: Engine,
-    settings: ProbeConfig,
+    blocks: Sequence[Sequence[Fact]], forest: Forest, asking: Asking, engine: Engine, settings: ProbeConfig
 ) -> list[FactKnowledge]:
-    tasks = []
-    for fact, places in zip(facts, ends, strict=True):
+    tasks: dict[Fact, FactTask] = {}
+    for fact in (fact for block in blocks for fact in block):
         paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
-        task = FactTask(Targets(fact.answers), paths)
-        task.searches = [Search(row, task, node) for row, node in places]
-        tasks.append(task)
-    ExactProbe(forest, engine.vocabulary, settings).run(tasks)
-    return [_exact_knowledge(fact, task, settings) for fact, task in zip(facts, tasks, strict=True)]
+        tasks[fact] = FactTask(Targets(fact.answers), paths)
+    probe = ExactProbe(forest, engine.vocabulary, settings)
+    for sets in _waves(settings):
+        undecided = [[fact for fact in block if settled_level(tasks[fact], settings) is None] for block in blocks]
+        for fact, places in _plant(undecided, forest, sets, asking, engine, settings.num_exemplar_sets):
+            tasks[fact].searches += [Search(row, tasks[fact], node) for row, node in places]
+        probe.run([tasks[fact] for block in undecided for fact in block])
+    return [_exact_knowledge(fact, task, settings) for fact, task in tasks.items()]
+
+
+def _waves(settings: ProbeConfig) -> list[range]:
+    """The exemplar sets in the order they are asked: a few first where one right and one wrong answer decide."""
+    later = [start for start in _WAVE_STARTS if settings.levels_only and start < settings.num_exemplar_sets]
+    return [range(*pair) for pair in itertools.pairwise([0, *later, settings.num_exemplar_sets])]
 
 
 def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactKnowledge:
@@ -166,19 +178,21 @@ def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactK
 
 
 def _probe_sampled(
-    facts: Sequence[Fact],
+    blocks: Sequence[Sequence[Fact]],
     forest: Forest,
-    ends: Sequence[Sequence[Node]],
+    asking: Asking,
     engine: Engine,
     settings: ProbeConfig,
     *,
     seed: int,
 ) -> list[FactKnowledge]:
-    tasks = [SampledTask(fact.id, Targets(fact.answers), list(nodes)) for fact, nodes in zip(facts, ends, strict=True)]
+    num_sets = settings.num_exemplar_sets
+    planted = list(_plant(blocks, forest, range(num_sets), asking, engine, num_sets))
+    tasks = [SampledTask(fact.id, Targets(fact.answers), nodes) for fact, nodes in planted]
     answers = SampledProbe(forest, engine.vocabulary, settings, seed=seed).run(tasks)
     return [
         _knowledge(fact, found, float(any(answer.n_right for answer in found)), settings)
-        for fact, found in zip(facts, answers, strict=True)
+        for (fact, _), found in zip(planted, answers, strict=True)
     ]
 
 

@@ -171,6 +171,7 @@ class TorchForest:
         self._slots: list[list[int]] = [[] for _ in range(num_rows)]  # per row: slot of each node read so far
         self._cache = _SlotCache(num_rows)
         self._positions = np.zeros((num_rows, 0), dtype=np.int64)  # (B, S) depth of the node in each slot
+        self._used = np.zeros(num_rows, dtype=np.int64)  # (B,) slots of each row that are taken, padding included
 
     def read(self, wanted: Sequence[Node]) -> NextTokens:
         """See `Forest`."""
@@ -205,9 +206,10 @@ class TorchForest:
     ) -> torch.Tensor:
         """(N, V) logits at the picked (row, column) places after running `width` new slots of the rows."""
         engine, num = self._engine, rows.stop - rows.start
-        start = self._positions.shape[1]
+        start = int(self._used[rows].max())
+        self._take_slots(rows, start + width)
         ids = np.zeros((num, width), dtype=np.int64)
-        positions = np.zeros((len(self.trees), width), dtype=np.int64)
+        positions = np.zeros((num, width), dtype=np.int64)
         allowed = np.zeros((num, width, start + width), dtype=bool)
         allowed[:, np.arange(width), start + np.arange(width)] = True  # a padding slot sees itself: no empty softmax
         for index, (begin, count) in enumerate(zip(begins, counts, strict=True)):
@@ -215,15 +217,15 @@ class TorchForest:
             tree, slots = self.trees[row], self._slots[row]
             slots.extend(range(start, start + count))
             ids[index, :count] = tree.tokens[begin : begin + count]
-            positions[row, :count] = tree.depths[begin : begin + count]
+            positions[index, :count] = tree.depths[begin : begin + count]
             allowed[index, :count, slots] = tree.ancestors(begin)[:count, : begin + count].T
-        self._positions = np.concatenate([self._positions, positions], axis=1)
+        self._positions[rows, start : start + width] = positions
         device = engine.model.device
-        query_positions = torch.from_numpy(positions[rows]).to(device)
+        query_positions = torch.from_numpy(positions).to(device)
         mask = engine.masks.masks(
             torch.from_numpy(allowed).to(device),
             query_positions,
-            torch.from_numpy(self._positions[rows]).to(device),
+            torch.from_numpy(self._positions[rows, : start + width]).to(device),
             engine.model.dtype,
         )
         self._cache.start, self._cache.rows = start, rows
@@ -237,6 +239,13 @@ class TorchForest:
                 past_key_values=self._cache,
                 use_cache=True,
             )
+
+    def _take_slots(self, rows: slice, end: int) -> None:
+        """Counts the slots of these rows before `end` as taken: only rows that are read together lie side by side."""
+        missing = end - self._positions.shape[1]
+        if missing > 0:
+            self._positions = np.pad(self._positions, ((0, 0), (0, max(missing, end // 2))))
+        self._used[rows] = end
 
     def _logits_bytes(self) -> int:
         """Memory of one node's logits."""
