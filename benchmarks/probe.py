@@ -71,6 +71,8 @@ def main() -> None:
     settings = ProbeConfig()
     chosen = spread(facts, args.num_facts)
     few = spread(facts, args.slow_facts)
+    prompts = _prompts(engine, few, exemplars, settings)
+    vllm = [_vllm(args.vllm_python, loaded.source, prompts, len(few), settings)] if args.vllm_python else []
     _probe(engine, few, exemplars, settings)  # warm up
     results = [_timed("exact", engine, chosen, exemplars, settings)]
     share = _peak_share(engine, results[0], peak)
@@ -83,10 +85,8 @@ def main() -> None:
         )
     )
     results.append(_timed("sampled, in full", engine, few, exemplars, sampled))
-    prompts = _prompts(engine, few, exemplars, settings)
     results.append(_generate(engine, prompts, len(few), settings))
-    if args.vllm_python:
-        results.append(_vllm(args.vllm_python, loaded.source, prompts, len(few), settings))
+    results += vllm
     _print(results, engine, peak, share, executed)
 
 
@@ -221,12 +221,12 @@ def _generate(engine: TransformersEngine, prompts: list[str], num_facts: int, se
 
 def _vllm(python: str, source: str, prompts: list[str], num_facts: int, settings: ProbeConfig) -> Result:
     """The paper's protocol by vLLM with prefix caching, in its own process; loading is not counted."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump({"model": source, "prompts": prompts, "settings": settings.model_dump()}, file)
-        file.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        task, taken = Path(folder) / "task.json", Path(folder) / "taken.json"
+        task.write_text(json.dumps({"model": source, "prompts": prompts, "settings": settings.model_dump()}))
         script = Path(__file__).with_name("vllm_protocol.py")
-        done = subprocess.run([python, str(script), file.name], check=True, stdout=subprocess.PIPE, text=True)
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+        subprocess.run([python, str(script), str(task), str(taken)], check=True, stdout=sys.stderr)
+        found = json.loads(taken.read_text())
     return Result(
         "vLLM, whole protocol", num_facts, found["seconds"], found["read"], found["written"], f"vLLM {found['version']}"
     )
