@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 from gradual.config import ModelConfig
 from gradual.errors import ModelError
+from gradual.model_files import check_adapter_folder, check_gguf, check_model_folder
 
 CACHE_VARIABLE = "GRADUAL_CACHE"
 """Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
@@ -65,16 +68,19 @@ EMBEDDED_MODELS = {
 
 
 def check_model(settings: ModelConfig) -> None:
-    """Finds out, without loading any weights, whether the model can be there at all.
+    """Finds out, without loading any weights, whether the model can be there at all and its files can be opened.
 
     Raises:
-        ModelError: an embedded model's package is missing, or a local folder is not a model.
+        ModelError: an embedded model's package is missing, or a local folder is not a model, or has files that are
+            damaged or not to be trusted.
     """
     name = settings.name_or_path
-    if settings.adapter and not (Path(settings.adapter) / "adapter_config.json").is_file():
-        raise ModelError(
-            f'model.adapter: expected a PEFT adapter folder with adapter_config.json, found "{settings.adapter}"'
-        )
+    if settings.adapter:
+        if not (Path(settings.adapter) / "adapter_config.json").is_file():
+            raise ModelError(
+                f'model.adapter: expected a PEFT adapter folder with adapter_config.json, found "{settings.adapter}"'
+            )
+        check_adapter_folder(Path(settings.adapter))
     if name in EMBEDDED_MODELS:
         embedded = EMBEDDED_MODELS[name]
         if util.find_spec(embedded.package) is None:
@@ -95,13 +101,17 @@ def check_model(settings: ModelConfig) -> None:
             raise ModelError(
                 f'model "{name}": expected {wanted} in the folder, found {found} - give the folder of a saved model'
             )
+        if settings.gguf_file:
+            check_gguf(folder / wanted)
+        else:
+            check_model_folder(folder, trust_remote_code=settings.trust_remote_code)
         return
     looks_local = name.startswith((".", "/", "~")) or name.count("/") != 1
     if looks_local or (os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(settings)):
         known = ", ".join(EMBEDDED_MODELS)
         raise ModelError(
             f'model "{name}": expected a folder with a saved model, a Hugging Face id (owner/name) that is at hand, or '
-            f"one of {known}; found none of them - check the path, or allow the network"
+            f"one of {known}; found none of them - check the path, or allow the network (--online)"
         )
 
 
@@ -117,21 +127,72 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
 
     if threads:
         torch.set_num_threads(threads)
-    source = _source(settings)
     device = _device(settings.device)
     dtype = _dtype(settings.dtype, device)
     options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
-    try:
+    with _library_errors_named(settings.name_or_path):
+        source = _source(settings)
+        _check_fetched(source, settings)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **options)
-    except (OSError, ValueError) as error:
-        raise ModelError(f'model "{settings.name_or_path}": could not be loaded: {_one_line(error)}') from error
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=dtype,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **options,
+        )
+        _refuse_missing_weights(settings.name_or_path, report)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if settings.adapter:
         model = _with_adapter(model, settings.adapter)
     model.to(device).eval()
     return LoadedModel(model, tokenizer, source, _fingerprint(settings, source, model, tokenizer))
+
+
+@contextmanager
+def _library_errors_named(name: str) -> Iterator[None]:
+    """Says in one line whatever a library raises over the files of a model: they raise anything over broken ones."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        what = "save it as safetensors" if "safetensors" in str(error) else "download it again"
+        if "trust_remote_code" in str(error):
+            raise ModelError(
+                f'model "{name}": expected an architecture and a tokenizer that transformers has, found code that '
+                "comes with the model, which is not run - if you trust it, allow it with --trust-remote-code"
+            ) from error
+        raise ModelError(
+            f'model "{name}": could not be loaded: {_one_line(error)} - {what}, or name another'
+        ) from error
+
+
+def _check_fetched(source: str, settings: ModelConfig) -> None:
+    """Looks at the files of a Hub model as `check_model` does at those of a folder, as far as they are at hand."""
+    if Path(source).is_dir():
+        return
+    from huggingface_hub import hf_hub_download
+
+    config = Path(hf_hub_download(source, "config.json", revision=settings.revision))
+    check_model_folder(config.parent, trust_remote_code=settings.trust_remote_code)
+
+
+def _refuse_missing_weights(name: str, report: Mapping[str, Any]) -> None:
+    """Where weights are missing or of another shape, transformers may put random numbers and go on."""
+    missing = sorted(report.get("missing_keys") or ())
+    if missing:
+        raise ModelError(
+            f'model "{name}": expected weights for all its layers, found none for {missing[0]} '
+            f"({len(missing)} missing in all) - download it again, or name another model"
+        )
+    for key, found, expected in sorted(report.get("mismatched_keys") or ()):
+        raise ModelError(
+            f'model "{name}": expected {key} of shape {tuple(expected)} as in config.json, found {tuple(found)} in the '
+            "weights - download it again, or name another model"
+        )
 
 
 def _source(settings: ModelConfig) -> str:
@@ -165,9 +226,14 @@ def _dense_copy(gguf: Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     place, file = str(gguf.parent), gguf.name
-    model = AutoModelForCausalLM.from_pretrained(
-        place, gguf_file=file, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+    model, report = AutoModelForCausalLM.from_pretrained(
+        place,
+        gguf_file=file,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+        output_loading_info=True,
     )
+    _refuse_missing_weights(gguf.name, report)
     tokenizer = AutoTokenizer.from_pretrained(place, gguf_file=file)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{gguf.stem}-", dir=_cache_folder()))
     model.config.name_or_path = gguf.stem
@@ -207,9 +273,19 @@ def _with_adapter(model: Any, folder: str) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, folder)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f'model.adapter "{folder}": does not fit the model: {_one_line(error)}') from error
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            adapted = PeftModel.from_pretrained(model, folder)
+    except Exception as error:  # noqa: BLE001 - as in _library_errors_named
+        found = _one_line(error)
+    else:
+        lacking = [str(each.message) for each in caught if "missing adapter keys" in str(each.message)]
+        if not lacking:
+            return adapted
+        found = " ".join(lacking[0].split())[:400]
+    raise ModelError(
+        f'model.adapter "{folder}": does not fit the model: {found} - name the model that it was trained on'
+    )
 
 
 def _fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -180,7 +181,9 @@ def _parquet(path: Path, name: str) -> Part:
     try:
         file = parquet.ParquetFile(path)
         schema = file.schema_arrow
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's fault, not the file's
         found = f"something else ({_first_line(error)})"
         raise data_error(name, expected="a Parquet file", found=found, remedy="write it again") from None
     return _arrow_part(name, schema, lambda: file.iter_batches(batch_size=_BATCH_ROWS))
@@ -294,8 +297,11 @@ def _hub(source: str) -> list[Part]:
         loaded = datasets.load_dataset(match["name"], match["config"], revision=match["revision"])
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         found = f"{type(error).__name__} ({_first_line(error)})"
-        remedy = "check the name, the configuration and the network, or name a local file"
-        raise data_error(source, expected="a data set on the Hub", found=found, remedy=remedy) from None
+        is_offline = os.environ.get("HF_HUB_OFFLINE") == "1"
+        remedy = "allow the network (--online)" if is_offline else "check the name, the configuration and the network"
+        raise data_error(
+            source, expected="a data set on the Hub", found=found, remedy=f"{remedy}, or name a local file"
+        ) from None
     return _with_splits(_hub_parts(source, loaded))
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before trl is imported: it pings its makers otherwise
@@ -106,7 +107,12 @@ def train_stage(
         checkpoint = _last_checkpoint(folder / "checkpoints")
         trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
         trainer.args.eval_on_start = checkpoint is None
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except UnpicklingError as error:  # torch reads numbers only, and says so of anything else
+            raise TrainingError(
+                f"{checkpoint}: expected the state of an optimiser, found something else - remove the folder"
+            ) from error
         model.eval()
         model.save_pretrained(str(folder / "adapter"))
         return trainer.result()

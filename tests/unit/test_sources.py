@@ -146,10 +146,13 @@ def test_hub_failure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no network\nat all")
 
     hub(monkeypatch, load)
+    said = "hf:owner/name: expected a data set on the Hub, found ConnectionError (no network) - "
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     assert error_of("hf:owner/name") == (
-        "hf:owner/name: expected a data set on the Hub, found ConnectionError (no network) - "
-        "check the name, the configuration and the network, or name a local file"
+        f"{said}check the name, the configuration and the network, or name a local file"
     )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert error_of("hf:owner/name") == f"{said}allow the network (--online), or name a local file"
     assert error_of("hf:a/b/c").startswith("hf:a/b/c: expected hf:owner/name, hf:owner/name:config or")
 
 
