@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gradual.engines import Engine
+from gradual.errors import ModelError
 from gradual.facts import Fact, by_relation
 from gradual.knowledge_map import Prompt
 from gradual.packing import ROOT, TokenTree
@@ -52,8 +53,13 @@ class Asking:
 
     def _frame(self, shots: Sequence[Fact]) -> tuple[str, str]:
         """The text before and after the question."""
-        before, after = self.style.render_prompt(shots, _QUESTION).split(_QUESTION)
-        return before, after
+        parts = self.style.render_prompt(shots, _QUESTION).split(_QUESTION)
+        if len(parts) != 2:
+            raise ModelError(
+                f"expected a chat template that writes the question once, found it {len(parts) - 1} times - "
+                'use prompt_style "plain", or a model with another template'
+            )
+        return parts[0], parts[1]
 
 
 def draw_asking(
@@ -68,8 +74,10 @@ def draw_asking(
     """The exemplar sets for all relations of `facts`.
 
     Raises:
-        DataError: a relation has fewer exemplars than shots + 1.
+        DataError: a relation has fewer exemplars than shots + 1, or a fact cannot be asked in this style.
     """
+    for fact in (*facts, *(shot for group in exemplars.values() for shot in group)):
+        style.check(fact)
     relations = sorted({fact.relation for fact in facts})
     return Asking(
         style,

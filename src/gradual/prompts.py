@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gradual.errors import DataError
 from gradual.facts import Fact
+from gradual.problems import shown
 
 ChatTemplate = Callable[[list[dict[str, str]], bool], str]
 """Renders messages with `role` and `content`; the flag opens the assistant's turn at the end."""
@@ -75,6 +76,14 @@ class PromptStyle(Protocol):
         """The answer with its stop."""
         ...
 
+    def check(self, fact: Fact) -> None:
+        """Finds out whether a fact can be asked so.
+
+        Raises:
+            DataError: its texts would be read as something else than text.
+        """
+        ...
+
     @property
     def adds_special_tokens(self) -> bool:
         """Whether the tokenizer must add its own beginning-of-sequence token (a chat template writes its own)."""
@@ -100,6 +109,9 @@ class PlainPrompts:
         """See `PromptStyle`; the newline is the stop token."""
         return f"{self.render_answer(target)}\n"
 
+    def check(self, fact: Fact) -> None:
+        """See `PromptStyle`; any text will do, as nothing in a plain prompt is read as a control token."""
+
 
 @dataclass(frozen=True)
 class ChatPrompts:
@@ -107,6 +119,8 @@ class ChatPrompts:
 
     template: ChatTemplate
     end_of_turn: str
+    control_tokens: tuple[str, ...] = ()
+    """Texts that the tokenizer reads as one token with a meaning of its own, such as the end of a turn."""
     adds_special_tokens: bool = False
 
     def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
@@ -125,6 +139,20 @@ class ChatPrompts:
     def render_completion(self, target: str) -> str:
         """See `PromptStyle`; the end-of-turn token is the stop token."""
         return f"{target}{self.end_of_turn}"
+
+    def check(self, fact: Fact) -> None:
+        """See `PromptStyle`.
+
+        Raises:
+            DataError: a text holds a control token: it would end the turn, or begin another.
+        """
+        for text in (fact.question, *fact.answers):
+            found = next((token for token in self.control_tokens if token in text), None)
+            if found is not None:
+                raise DataError(
+                    f"fact {shown(fact.id)}: expected a text without control tokens of the model, found {shown(found)} "
+                    f'in {shown(text)} - delete it there, or use prompt_style "plain"'
+                )
 
 
 def end_of_turn(template: ChatTemplate) -> str:

@@ -7,6 +7,7 @@ Shapes: B rows, T new slots, S slots in all, N wanted nodes, V vocabulary.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
+from gradual.chat_templates import open_template
 from gradual.engines import NextTokens, Node, ReadCost
 from gradual.errors import ModelError, ProbeError
 from gradual.models import LoadedModel
@@ -43,12 +45,15 @@ class TransformersEngine:
         self.masks = MaskKinds(self.model.config)
         self.tokens_per_pass = TOKENS_PER_PASS.get(self.model.device.type, TOKENS_PER_PASS["cuda"])
         self._cost = ReadCost(0, 0, 0, 0.0)
+        self._has_control_tokens = False  # only a chat template writes control tokens; in plain prompts all is text
 
     def encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[int]]:
         """See `Engine`."""
         if not texts:
             return []
-        ids: list[list[int]] = self.loaded.tokenizer(list(texts), add_special_tokens=add_special_tokens)["input_ids"]
+        ids: list[list[int]] = self.loaded.tokenizer(
+            list(texts), add_special_tokens=add_special_tokens, split_special_tokens=not self._has_control_tokens
+        )["input_ids"]
         return ids
 
     def prompt_style(self, name: str) -> PromptStyle:
@@ -57,20 +62,18 @@ class TransformersEngine:
         Raises:
             ModelError: `chat` with a tokenizer that has no chat template.
         """
+        self._has_control_tokens = name != "plain"
         if name == "plain":
             return PlainPrompts()
-        tokenizer = self.loaded.tokenizer
+        tokenizer, source = self.loaded.tokenizer, self.loaded.source
         if not tokenizer.chat_template:
             raise ModelError(
                 'probe.prompt_style: "chat" needs a chat template, and the tokenizer of '
-                f'"{self.loaded.source}" has none - use prompt_style "plain"'
+                f'"{source}" has none - use prompt_style "plain"'
             )
-
-        def template(messages: list[dict[str, str]], opens_answer: bool) -> str:
-            text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opens_answer)
-            return text
-
-        return ChatPrompts(template, end_of_turn(template) or tokenizer.eos_token)
+        text = tokenizer.get_chat_template()
+        template = open_template(text, json.dumps(tokenizer.special_tokens_map, default=str), source)
+        return ChatPrompts(template, end_of_turn(template) or tokenizer.eos_token, control_tokens(tokenizer, text))
 
     def new_forest(self, num_rows: int, *, top_k: int) -> TorchForest:
         """See `Engine`."""
@@ -86,6 +89,16 @@ class TransformersEngine:
         self._cost = ReadCost(
             old.tokens + tokens, old.padded_tokens + padded_tokens, old.forward_passes + 1, old.seconds + seconds
         )
+
+
+def control_tokens(tokenizer: Any, template: str) -> tuple[str, ...]:
+    """Texts that a tokenizer reads as one token with a meaning: special ones, and marks that its template writes."""
+    added = tokenizer.added_tokens_decoder.values()
+    return tuple(
+        token.content
+        for token in added
+        if token.special or (token.content in template and not token.content.replace(" ", "").isalnum())
+    )
 
 
 def stop_tokens(loaded: LoadedModel) -> frozenset[int]:

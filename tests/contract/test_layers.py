@@ -17,11 +17,11 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 LAYERS = {
     "pure": """
-        config errors facts levels matching packing problems progress prompts report_text selection splits
+        chat_worker config errors facts levels matching packing problems progress prompts report_text selection splits
         statistics strict_yaml training_rows wording
         """,
     "files": """
-        columns config_file knowledge_map loading model_files rows rundir sources storage tables units
+        chat_templates columns config_file knowledge_map loading model_files rows rundir sources storage tables units
         """,
     "models": """
         adapters asking engines models training transformers_engine vocabulary
