@@ -31,7 +31,7 @@ DETECTED = {
 """The column names that are understood by themselves, whatever their case; of several the first counts."""
 
 _BARS = re.compile(r"(?:^|\s+)\|(?:\s+|$)")
-_LIST_BEGINNINGS = ('["', "['", "[]")
+_LIST_BEGINNINGS = ('["', "['")
 
 
 class Roles(NamedTuple):
@@ -252,7 +252,7 @@ def _in_string(value: object, *, is_delimited: bool) -> list[object] | None:
     if not isinstance(value, str):
         return []
     text = value.strip()
-    if text.startswith(_LIST_BEGINNINGS) and text.endswith("]"):
+    if text.startswith(_LIST_BEGINNINGS) or text == "[]":
         try:
             listed = json.loads(text)
         except (ValueError, RecursionError):

@@ -91,7 +91,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), *, allow_remote
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path}: expected UTF-8 text, found byte 0x{raw[error.start]:02x} at {error.start}"
+            f"{path}: expected UTF-8 text, found byte 0x{raw[error.start]:02x} at {error.start} - save it as UTF-8"
         ) from None
     data = read_yaml(text, str(path))
     if not isinstance(data, dict):

@@ -19,6 +19,9 @@ MAX_DIGITS = 1000
 """Whole numbers with more digits are refused: nothing in a file of facts is so large."""
 
 
+_SEPARATORS = {",": "commas", "\t": "tabs"}
+
+
 class Row(NamedTuple):
     """One row and where it stands: `facts.jsonl:3`, or `facts.parquet: row 3`, counted from 1."""
 
@@ -105,8 +108,12 @@ def _json_lines(name: str, text: str, problems: Problems) -> Part:
         try:
             value = _parse(line)
         except json.JSONDecodeError as error:
-            found = f"broken JSON ({error.msg})"
-            problems.add(f"{where}:{error.colno}", expected="a JSON object", found=found, remedy="correct the line")
+            found, remedy = f"broken JSON ({error.msg})", "correct the line"
+            if "\r" in line.strip():
+                found, remedy = "lines that end with CR alone", "save the file with line ends LF"
+            elif error.msg == "Extra data":
+                found, remedy = "more behind it", "write one object on each line"
+            problems.add(f"{where}:{error.colno}", expected="a JSON object", found=found, remedy=remedy)
         except _UnusableJsonError as error:
             problems.add(where, expected=error.expected, found=error.found, remedy=error.remedy)
         else:
@@ -214,7 +221,7 @@ def _csv(name: str, text: str, problems: Problems) -> Part:
                 continue
             if not header:
                 header = [field.strip() for field in fields]
-                _check_header(where, header)
+                _check_header(where, header, delimiter)
             elif len(fields) != len(header):
                 remedy = "quote fields that hold the separator, and write every field"
                 problems.add(
@@ -223,17 +230,23 @@ def _csv(name: str, text: str, problems: Problems) -> Part:
             else:
                 rows.append(Row(where, {key: field for key, field in zip(header, fields, strict=True) if key}))
     except csv.Error as error:
-        remedy = 'write a quote inside a quoted field as ""'
-        raise data_error(
-            f"{name}:{line}",
-            expected="a row of fields",
-            found=f"broken quoting ({printable(str(error))})",
-            remedy=remedy,
-        ) from None
+        found, remedy = f"broken quoting ({printable(str(error))})", 'write a quote inside a quoted field as ""'
+        if "field limit" in str(error):
+            found = f"a field of more than {csv.field_size_limit():,} characters"
+            remedy = "close the quotation mark that opens it, or shorten it"
+        raise data_error(f"{name}:{line}", expected="a row of fields", found=found, remedy=remedy) from None
     return Part(name, tuple(key for key in header if key), lambda _wanted: rows, is_delimited=True)
 
 
-def _check_header(where: str, header: list[str]) -> None:
+def _check_header(where: str, header: list[str], delimiter: str) -> None:
+    other = next((mark for mark in ",;\t|" if mark in header[0]), None)
+    if len(header) == 1 and other:
+        raise data_error(
+            where,
+            expected=f"columns separated by {_SEPARATORS[delimiter]}",
+            found=f"one column, {shown(header[0])}",
+            remedy=f"separate all fields by {_SEPARATORS[delimiter]}",
+        )
     named = [field for field in header if field]
     twice = sorted({field for field in named if named.count(field) > 1})
     if twice:

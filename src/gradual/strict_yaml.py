@@ -28,14 +28,18 @@ class _Loader(yaml.SafeLoader):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             self.get_event()  # type: ignore[no-untyped-call]
-            self.problems.append((line, f"expected the value itself, found the alias *{event.anchor}"))
+            self.problems.append(
+                (line, f"expected the value itself, found the alias *{event.anchor} - write the value out")
+            )
             return yaml.ScalarNode("tag:yaml.org,2002:null", "")
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-            self.problems.append((line, f"expected no anchors, found &{event.anchor}"))
+            self.problems.append((line, f"expected no anchors, found &{event.anchor} - delete it"))
             event.anchor = None
         tag = getattr(event, "tag", None)
         if tag is not None:
-            self.problems.append((line, f"expected no tags, found {tag.replace('tag:yaml.org,2002:', '!!')}"))
+            self.problems.append(
+                (line, f"expected no tags, found {tag.replace('tag:yaml.org,2002:', '!!')} - delete it")
+            )
             event.tag = None
         return super().compose_node(parent, index)
 
@@ -50,7 +54,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = key_node.value
             if key == "<<":
-                self.problems.append((line, "expected no merge keys, found <<"))
+                self.problems.append((line, "expected no merge keys, found << - write the settings out"))
             elif key in lines:
                 self.problems.append((line, f"{key} is already set in line {lines[key]}; expected it once"))
             else:
@@ -110,7 +114,8 @@ def read_yaml(text: str, source: str) -> object:
         line = f" line {mark.line + 1}:" if mark else ""
         raise ConfigError(f"{source}:{line} not YAML: {error.problem or error.context}") from None
     except yaml.reader.ReaderError as error:
-        raise ConfigError(f"{source}: not YAML: character {error.character!r} at position {error.position}") from None
+        found = f"character 0x{error.character:02x} at position {error.position}"
+        raise ConfigError(f"{source}: not YAML: {found}, where YAML has none - delete it") from None
     except (RecursionError, ValueError):  # ValueError: a whole number of thousands of digits
         raise ConfigError(f"{source}: expected settings, found nesting or numbers beyond any sense") from None
     if loader.problems:
