@@ -98,6 +98,7 @@ Set = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Everything random comes from this number (the setting `seed`).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, all else on stderr.")]
 Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fetch a model or data set.")]
+Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
 Text = Annotated[str | None, typer.Option(show_default=False)]
 
 
@@ -141,7 +142,7 @@ def probe(
     check: Annotated[int, typer.Option(min=0, help="Compare so many facts with sampled answers.")] = 0,
     seed: Seed = None,
     settings: Set = None,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+    trust_remote_code: Trust = False,
     online: Online = False,
     as_json: Json = False,
 ) -> None:
@@ -214,6 +215,7 @@ def plan(
     settings: Set = None,
     seed: Seed = None,
     strategies: Annotated[bool, typer.Option("--strategies", help="List the named strategies instead.")] = False,
+    trust_remote_code: Trust = False,
     online: Online = False,
     as_json: Json = False,
 ) -> None:
@@ -239,7 +241,7 @@ def plan(
     if config is None:
         raise typer.BadParameter("expected the YAML file with the settings, or --strategies", param_hint="CONFIG")
     with console.working():
-        found = api.plan(_config(config, settings, seed), out, online=online, progress=console)
+        found = api.plan(_config(config, settings, seed, trust_remote_code), out, online=online, progress=console)
     if as_json:
         console.result(found.as_dict())
     else:
@@ -252,6 +254,7 @@ def fit(
     out: Run,
     settings: Set = None,
     seed: Seed = None,
+    trust_remote_code: Trust = False,
     online: Online = False,
     as_json: Json = False,
 ) -> None:
@@ -268,7 +271,7 @@ def fit(
     """  # noqa: D301
     console = Console(as_json=as_json)
     with console.working():
-        run = api.fit(_config(config, settings, seed), out, online=online, progress=console)
+        run = api.fit(_config(config, settings, seed, trust_remote_code), out, online=online, progress=console)
     _finish(run, console)
 
 
@@ -340,10 +343,11 @@ def demo(
         console.show(*next_steps(out))
 
 
-def _config(path: Path, settings: list[str] | None, seed: int | None) -> RunConfig:
+def _config(path: Path, settings: list[str] | None, seed: int | None, trust_remote_code: bool) -> RunConfig:
     from gradual.config_file import load_config
 
-    return load_config(path, [*(settings or []), *_seed(seed)])
+    trust = ["model.trust_remote_code=true"] if trust_remote_code else []
+    return load_config(path, [*(settings or []), *_seed(seed), *trust])
 
 
 def _probe_config(given: Mapping[str, Mapping[str, object]], overrides: list[str]) -> RunConfig:

@@ -131,7 +131,7 @@ def parse_config(
     if said_in_file and not allow_remote_code and _at(settings, ("model", "trust_remote_code")) not in (None, False):
         problems.append(
             f"{source}: model.trust_remote_code: a config file may not switch it on; if you trust the model's code, "
-            "say so on the command line"
+            "say so on the command line (--trust-remote-code)"
         )
     try:
         config = RunConfig.model_validate(settings)

@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gradual import api, cli
+from gradual.config import RunConfig
 from gradual.engines import Engine
 from gradual.errors import TrainingError
 from gradual.rundir import RunDir, open_run
@@ -142,6 +143,28 @@ def test_facts_that_cannot_be_used(model: Path, tmp_path: Path, content: str | N
     assert "expected" in text
     assert "found" in text
     assert not (tmp_path / "map").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "fit"])
+def test_only_the_command_line_can_trust_the_code_of_a_model(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("model: m\nfacts: f\n")
+    given: list[bool] = []
+
+    def stop(settings: RunConfig, *_: object, **__: object) -> None:
+        given.append(settings.model.trust_remote_code)
+        raise TrainingError("enough")
+
+    monkeypatch.setattr(api, command, stop)
+    refused(run(command, config, "--out", tmp_path / "run"))
+    refused(run(command, config, "--out", tmp_path / "run", "--trust-remote-code"))
+    assert given == [False, True]
+    config.write_text("model: {name_or_path: m, trust_remote_code: true}\nfacts: f\n")
+    assert "say so on the command line (--trust-remote-code)" in refused(
+        run(command, config, "--out", tmp_path / "run")
+    )
 
 
 def test_too_few_exemplars(model: Path, tmp_path: Path) -> None:
