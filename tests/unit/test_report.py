@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -213,6 +218,66 @@ def test_page_loads_nothing_and_runs_nothing(run: Path) -> None:
     assert "default-src 'none'; style-src 'unsafe-inline'" in page
     assert not re.search(r"https?:|//[a-z]|url\(|@import|<script|<link|<img|\ssrc=|\son\w+=|javascript:", page)
     assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', page))
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+REQUESTING = (
+    '<img src="U"><script src="U"></script><script>fetch("U")</script><link rel="stylesheet" href="U"><iframe src="U">'
+    '</iframe><object data="U"></object><style>@import "U"; p {background: url(U)}</style><svg><image href="U"/></svg>'
+    '<meta http-equiv="refresh" content="0; url=U"><base href="U"><video src="U" autoplay></video><img src=x onerror='
+    'location="U"><form action="U"><button>x</button></form><a href="U" ping="U">x</a>" style="background:url(U)" x="'
+)
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[str, list[str]]]:
+    """A server of this machine: its address, and the paths that were asked for."""
+    paths: list[str] = []
+
+    class Counting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", paths
+        server.shutdown()
+
+
+def browse(page: Path, profile: Path) -> str:
+    """The page as a browser without a window has it in the end."""
+    assert CHROMIUM
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+    command = [
+        CHROMIUM,
+        *quiet,
+        f"--user-data-dir={profile}",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+        page.as_uri(),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_report_of_hostile_texts_makes_no_request_in_a_browser(tmp_path: Path, asked: tuple[str, list[str]]) -> None:
+    address, paths = asked
+    (tmp_path / "control.html").write_text(f'<img src="{address}control">')
+    browse(tmp_path / "control.html", tmp_path / "profile")
+    assert paths == ["/control"], "the browser would not ask at all"
+    hostile = REQUESTING.replace("U", address)
+    page = report(write_run(tmp_path / "run", make_summary(hostile=hostile)))
+    assert page.read_text().count("127.0.0.1") > 50
+    shown = browse(page, tmp_path / "profile")
+    assert paths == ["/control"]
+    assert "What happened" in shown
+    harmless = Skeleton(page_of(write_run(tmp_path / "other" / "run", make_summary(hostile=BENIGN))))
+    assert Skeleton(page.read_text()).tags == harmless.tags
 
 
 def test_every_drawing_has_a_title(run: Path) -> None:
