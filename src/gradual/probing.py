@@ -16,11 +16,13 @@ from typing import Protocol
 from gradual.asking import Asking, draw_asking, plant_prompts, usual_completion_ids
 from gradual.config import ProbeConfig
 from gradual.engines import Engine, Forest, Node
+from gradual.errors import ProbeError
 from gradual.exact import ExactProbe, FactTask, Search, settled_level, usual_paths
 from gradual.facts import Fact, by_relation
 from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
 from gradual.levels import Level, chance_of_right_sample, classify, level_probability
 from gradual.matching import Targets
+from gradual.problems import shown
 from gradual.sampled import SampledProbe, SampledTask
 from gradual.vocabulary import finished_text
 
@@ -80,7 +82,7 @@ def probe_facts(
     for key, blocks in probe_units(facts, settings.num_exemplar_sets):
         stored = units.get(key) if units else None
         if stored is None:
-            found = probe_unit(blocks, asking, engine, settings, seed=seed)
+            found = _probe_named(blocks, asking, engine, settings, seed=seed)
             if units:
                 units.put(key, _to_bytes(found))
         else:
@@ -114,6 +116,17 @@ def probe_units(facts: Sequence[Fact], num_sets: int) -> Iterator[tuple[str, lis
     for start in range(0, len(blocks), together):
         unit = blocks[start : start + together]
         yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
+
+
+def _probe_named(
+    blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
+) -> list[FactKnowledge]:
+    """As `probe_unit`; what goes wrong with its numbers is said with the facts that were asked."""
+    try:
+        return probe_unit(blocks, asking, engine, settings, seed=seed)
+    except ProbeError as error:
+        facts = [fact for block in blocks for fact in block]
+        raise ProbeError(f"facts {shown(facts[0].id)} to {shown(facts[-1].id)}: {error}") from error
 
 
 def probe_unit(

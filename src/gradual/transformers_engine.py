@@ -330,7 +330,7 @@ def top_tokens(logits: torch.Tensor, top_k: int) -> NextTokens:
     """The tokens of each row of (N, V) logits that are at least as likely as the k-th, likeliest first.
 
     Raises:
-        ProbeError: a logit is NaN.
+        ProbeError: a logit is NaN or infinite.
     """
     if logits.shape[0] == 0:
         return NextTokens(np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
@@ -338,9 +338,10 @@ def top_tokens(logits: torch.Tensor, top_k: int) -> NextTokens:
     top_k = min(top_k, vocabulary)
     room = min(top_k + _TIE_ROOM, vocabulary)
     values, tokens = logits.topk(room, dim=-1)
-    if bool(values[:, 0].isnan().any()):
+    if not bool(values[:, 0].isfinite().all()):
+        what = "NaN" if bool(values[:, 0].isnan().any()) else "infinite ones"
         raise ProbeError(
-            "expected finite logits, found NaN - the model's weights or number format are broken; try dtype float32"
+            f"expected finite logits, found {what} - the model's weights or number format are broken; try dtype float32"
         )
     if room < vocabulary and bool((values[:, -1] >= values[:, top_k - 1]).any()):
         kept = int((logits >= values[:, top_k - 1 : top_k]).sum(dim=-1).max())

@@ -102,6 +102,34 @@ def test_more_ties_than_there_is_room_for_are_all_kept() -> None:
 def test_nan_logits_stop_the_probe() -> None:
     with pytest.raises(ProbeError, match="NaN"):
         top_tokens(torch.full((1, 50), torch.nan), 5)
+    with pytest.raises(ProbeError, match="NaN"):
+        top_tokens(torch.tensor([[1.0] * 30 + [torch.nan]]), 5)
+    for number in (torch.inf, -torch.inf):
+        with pytest.raises(ProbeError, match="infinite ones"):
+            top_tokens(torch.full((1, 50), number), 5)
+
+
+def test_probe_that_meets_nan_names_the_facts_and_keeps_nothing_of_them(tiny_engine: TransformersEngine) -> None:
+    with torch.no_grad():
+        tiny_engine.model.lm_head.weight[7] = torch.nan
+    facts = toy_facts(1, 8)
+    kept: dict[str, bytes] = {}
+
+    class Store:
+        def get(self, key: str) -> bytes | None:
+            return kept.get(key)
+
+        def put(self, key: str, data: bytes) -> None:
+            kept[key] = data
+
+    settings = ProbeConfig(num_exemplar_sets=1, num_shots=2, max_new_tokens=2)
+    with pytest.raises(ProbeError) as caught:
+        probe_facts(facts, {"toy-0": facts}, tiny_engine, settings, seed=1, units=Store())
+    assert str(caught.value) == (
+        'facts "toy-0-0" to "toy-0-7": expected finite logits, found NaN - the model\'s weights or number format are '
+        "broken; try dtype float32"
+    )
+    assert kept == {}
 
 
 def test_chat_without_a_template_is_refused(tiny_engine: TransformersEngine) -> None:
