@@ -261,14 +261,7 @@ def read_map(folder: Path) -> KnowledgeMap:
     Raises:
         RunDirError: a file or column is missing, damaged or of another format version; the message names it.
     """
-    if not (folder / MAP_FILE).is_file():
-        raise RunDirError(
-            f"{folder} holds no finished knowledge map ({MAP_FILE} is missing); probe again with this --out"
-        )
-    info = storage.read_json(folder / MAP_FILE)
-    if info.get("schema") != SCHEMA_VERSION:
-        found = f"expected format {SCHEMA_VERSION}, found {info.get('schema')!r}"
-        raise RunDirError(f"{folder / MAP_FILE}: {found}; read it with the version of gradual that wrote it")
+    info = _read_map_file(folder)
     sha256 = _object(info, "files", folder)
     facts = read_table(folder / FACTS_FILE, _FACTS, sha256=_digest(sha256, FACTS_FILE))
     answers = read_table(folder / ANSWERS_FILE, _ANSWERS, sha256=_digest(sha256, ANSWERS_FILE))
@@ -299,6 +292,23 @@ def read_map(folder: Path) -> KnowledgeMap:
         ),
         info=_read_info(info, folder),
     )
+
+
+def read_map_info(folder: Path) -> MapInfo:
+    """How the map in a folder was made, without reading the map; errors as `read_map`."""
+    return _read_info(_read_map_file(folder), folder)
+
+
+def _read_map_file(folder: Path) -> dict[str, Json]:
+    if not (folder / MAP_FILE).is_file():
+        raise RunDirError(
+            f"{folder} holds no finished knowledge map ({MAP_FILE} is missing); probe again with this --out"
+        )
+    info = storage.read_json(folder / MAP_FILE)
+    if info.get("schema") != SCHEMA_VERSION:
+        found = f"expected format {SCHEMA_VERSION}, found {info.get('schema')!r}"
+        raise RunDirError(f"{folder / MAP_FILE}: {found}; read it with the version of gradual that wrote it")
+    return info
 
 
 def _facts_columns(knowledge: KnowledgeMap) -> dict[str, list[object]]:

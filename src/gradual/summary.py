@@ -5,11 +5,12 @@ Knows the run folder's files, levels and statistics; no models and no HTML.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradual import storage
-from gradual.knowledge_map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map
+from gradual.knowledge_map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map, read_map_info
 from gradual.levels import Level
 from gradual.matching import token_f1
 from gradual.rundir import RunDir
@@ -144,14 +145,11 @@ def _highly_known(run: RunDir, maps: Sequence[KnowledgeMap]) -> dict[str, Any]:
 
 
 def _relations(maps: Sequence[KnowledgeMap]) -> list[dict[str, Any]]:
-    relations = sorted({fact.relation for fact in maps[0]}) if maps else []
+    counts = [Counter((fact.relation, fact.level) for fact in known) for known in maps]
     rows = []
-    for relation in relations:
-        counts = [
-            {str(level): sum(f.level is level and f.relation == relation for f in known) for level in Level}
-            for known in maps
-        ]
-        rows.append({"relation": relation, "total": sum(counts[0].values()), "levels": counts})
+    for relation in sorted({relation for relation, _ in counts[0]}) if maps else []:
+        levels = [{str(level): found[relation, level] for level in Level} for found in counts]
+        rows.append({"relation": relation, "total": sum(levels[0].values()), "levels": levels})
     return rows
 
 
@@ -205,7 +203,7 @@ def _cost(run: RunDir, stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     def add_map(name: str, folder: Any) -> None:
         if (folder / MAP_FILE).is_file():
-            cost = read_map(folder).info.cost
+            cost = read_map_info(folder).cost
             steps.append({"name": name, "seconds": cost.seconds, "tokens": cost.tokens_read})
 
     add_map("levels of test facts", run.test_levels)
