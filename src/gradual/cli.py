@@ -139,7 +139,7 @@ def probe(
     dtype: Annotated[str | None, typer.Option(help="auto, bfloat16, float32 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many facts, spread over the relations.")] = None,
-    check: Annotated[int, typer.Option(min=0, help="Compare so many facts with sampled answers.")] = 0,
+    check: Annotated[int, typer.Option(min=0, help="Hold so many facts against sampling; exit 1 if it disagrees.")] = 0,
     seed: Seed = None,
     settings: Set = None,
     trust_remote_code: Trust = False,
@@ -178,11 +178,14 @@ def probe(
             progress=console,
         )
     from gradual.console_tables import map_parts, map_result
+    from gradual.probe_folder import read_check
 
     if as_json:
         console.result(map_result(known, out, with_check=check > 0))
     else:
         console.show(*map_parts(known), f"written to {out}")
+    if check and not read_check(out)["is_passed"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradual import storage
 from gradual.comparing_maps import MapDiff
 from gradual.levels import Level
 from gradual.report_data import RunRecord, Stage, Summary, read_run
@@ -54,7 +53,7 @@ def mean_of(known: KnowledgeMap, name: str) -> float:
 
 def map_result(known: KnowledgeMap, out: Path, *, with_check: bool) -> dict[str, Json]:
     """What `gradual probe --json` prints; the seconds are those that the map took when it was made."""
-    from gradual.probe_folder import CHECK_FILE
+    from gradual.probe_folder import read_check
 
     result: dict[str, Json] = {
         "levels": {str(level): number for level, number in known.levels().items()},
@@ -64,7 +63,7 @@ def map_result(known: KnowledgeMap, out: Path, *, with_check: bool) -> dict[str,
         "seconds": known.info.cost.seconds,
         "out": str(out),
     }
-    return result | ({"check": storage.read_json(out / CHECK_FILE)} if with_check else {})
+    return result | ({"check": read_check(out)} if with_check else {})
 
 
 def run_parts(run: RunRecord) -> Iterator[RenderableType]:

@@ -111,6 +111,15 @@ def _probe(request: ProbeRequest, engine: Engine, units: UnitStore | None, progr
     return dataclasses.replace(known, info=dataclasses.replace(known.info, probe=request.asked()))
 
 
+def read_check(out: Path) -> dict[str, storage.Json]:
+    """What the comparison with sampled answers came to, as `checking.Check.as_dict` gives it.
+
+    Raises:
+        RunDirError: the file is missing or damaged.
+    """
+    return storage.read_json(out / CHECK_FILE)
+
+
 def _check(request: ProbeRequest, engine: Engine, out: Path | None, progress: Progress) -> None:
     """Compares the map with sampled answers, if asked to; says the result and keeps it beside the map."""
     if not request.num_checked:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import gradual
 from gradual import storage
+from gradual.checking import Check
+from gradual.cli import app
 from gradual.config import RunConfig
 from gradual.config_file import parse_config
 from gradual.errors import ConfigError, RunDirError
@@ -166,6 +169,19 @@ def test_the_tiny_model_passes_the_check_against_sampling(tiny_folder: Path, fac
     out = tmp_path / "map"
     gradual.probe(str(tiny_folder), facts_file, out=out, num_checked=6, settings=gradual_settings())
     assert storage.read_json(out / "check.json")["is_passed"]
+
+
+def test_a_check_that_disagrees_ends_with_exit_code_1(
+    tiny_folder: Path, facts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--model", str(tiny_folder), "--facts", str(facts_file), "--limit", "4", "--check", "2"]
+    options += ["--set", "probe.num_exemplar_sets=2", "--set", "probe.num_shots=2", "--set", "probe.max_new_tokens=4"]
+    agreeing = CliRunner().invoke(app, ["probe", *options, "--out", str(tmp_path / "agreeing")])
+    assert agreeing.exit_code == 0, agreeing.output
+    monkeypatch.setattr(Check, "is_passed", property(lambda check: False))
+    disagreeing = CliRunner().invoke(app, ["probe", *options, "--out", str(tmp_path / "disagreeing")])
+    assert disagreeing.exit_code == 1
+    assert "THE TWO METHODS DISAGREE" in disagreeing.output
 
 
 def gradual_settings() -> Any:
