@@ -197,7 +197,8 @@ def stage_line(number: int, stage: Stage) -> str:
     return (
         f"stage {number} ({strategy}): {count(stage.num_new)} new facts of which {count(stage.promoted_trained)} "
         f"promoted, {count(stage.num_replay)} replayed{short}; best epoch {count(stage.best_epoch)}"
-        f"{', stopped early' if stage.stopped_early else ''}; {count(stage.steps)} steps in {duration(stage.seconds)}"
+        f"{', stopped early' if stage.stopped_early else ''}; {count(stage.steps)} steps in "
+        f"{duration(stage.cost.seconds)}"
     )
 
 

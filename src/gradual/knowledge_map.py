@@ -27,6 +27,7 @@ MAP_FILE = "map.json"
 FACTS_FILE = "facts.parquet"
 ANSWERS_FILE = "answers.parquet"
 PROMPTS_FILE = "prompts.parquet"
+COST_FILE = "cost.json"
 
 _FACTS = (
     Column("id", "text"),
@@ -136,7 +137,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a probe took. No part of what a map says: equal maps may differ in it."""
+    """What a probe took, since it was last continued. No part of what a map says: it has a file of its own."""
 
     seconds: float = 0.0
     tokens_read: int = 0
@@ -227,8 +228,8 @@ class KnowledgeMap:
 def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
     """Write a map as a folder; `map.json` comes last and names the other files by their SHA-256.
 
-    Equal maps give byte-identical Parquet files, and equal `map.json` but for `cost`. An older map in the folder is
-    replaced; after a crash on the way the folder reads as damaged or unfinished, never as a mixture.
+    Equal maps give equal bytes, apart from `cost.json`. An older map in the folder is replaced; after a crash on the
+    way the folder reads as damaged or unfinished, never as a mixture.
 
     Raises:
         RunDirError: the disk refused, or a number is NaN.
@@ -241,6 +242,7 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
     }
     write_table(folder / PROMPTS_FILE, _PROMPTS, prompts)
     info = knowledge.info
+    storage.write_json(folder / COST_FILE, dataclasses.asdict(info.cost))
     storage.write_json(
         folder / MAP_FILE,
         {
@@ -250,13 +252,12 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
             "num_facts": len(knowledge),
             "levels": {str(level): count for level, count in knowledge.levels().items()},
             "files": {name: storage.sha256_of_file(folder / name) for name in (FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE)},
-            "cost": dataclasses.asdict(info.cost),
         },
     )
 
 
 def read_map(folder: Path) -> KnowledgeMap:
-    """The map in a folder that `write_map` made.
+    """The map in a folder that `write_map` made; its cost is 0 where `cost.json` is not there.
 
     Raises:
         RunDirError: a file or column is missing, damaged or of another format version; the message names it.
@@ -376,7 +377,7 @@ def _read_info(info: Mapping[str, Json], folder: Path) -> MapInfo:
                 f"{folder / MAP_FILE}: field 'probe.{name}' should be one value, found {value!r}; probe again"
             )
         probe[name] = value
-    cost = _object(info, "cost", folder)
+    cost = storage.read_json(folder / COST_FILE) if (folder / COST_FILE).is_file() else {}
     return MapInfo(
         probe=probe,
         model={name: str(value) for name, value in _object(info, "model", folder).items()},
@@ -390,7 +391,7 @@ def _read_info(info: Mapping[str, Json], folder: Path) -> MapInfo:
 
 
 def _number(cost: Mapping[str, Json], name: str, folder: Path) -> float:
-    value = cost.get(name)
+    value = cost.get(name, 0)
     if not isinstance(value, int | float):
-        raise RunDirError(f"{folder / MAP_FILE}: field 'cost.{name}' should be a number, found {value!r}; probe again")
+        raise RunDirError(f"{folder / COST_FILE}: field {name!r} should be a number, found {value!r}; remove the file")
     return value

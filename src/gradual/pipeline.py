@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -19,14 +18,14 @@ from gradual.adapters import with_adapter
 from gradual.config import ProbeConfig, RunConfig, StageConfig
 from gradual.config_file import dump_config
 from gradual.facts import Fact
-from gradual.knowledge_map import read_map, write_map
+from gradual.knowledge_map import COST_FILE, read_map, write_map
 from gradual.models import LoadedModel, load_model
 from gradual.preparing import Prepared
 from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir, RunStatus, open_run
 from gradual.selection import FactState, Selection, select_facts
-from gradual.summary import summarise
+from gradual.summary import summarise, taken
 from gradual.tables import Column, read_table, write_table
 from gradual.training import EpochRecord, Score, StageResult, check_training, train_stage
 from gradual.training_rows import TrainingRows
@@ -122,6 +121,7 @@ class _Fit:
                 break
             self._measure(index)
         numbers = summarise(self.run, flat_settings(self.config), self.prepared.warnings)
+        storage.write_json(self.run.cost, taken(self.run))
         storage.write_json(self.run.summary, numbers | {"dropped_for_overlap": self.prepared.dropped_for_overlap})
         self.run.set_status(status)
 
@@ -152,23 +152,24 @@ class _Fit:
         self, step: str, folder: Path, facts: Sequence[Fact], settings: ProbeConfig, adapter: Path | None, seed: int
     ) -> None:
         """Makes a knowledge map, unless it is there; finished units of an interrupted one are kept."""
-        if self.run.is_done(step):
-            return
         units = self.run.units(step)
+        if self.run.is_done(step):
+            units.clear()  # left where a kill came between the map and this
+            return
         with with_adapter(self.loaded, adapter) as loaded, self.progress.bar(step, len(facts), "facts") as advance:
             engine = TransformersEngine(loaded)
             known = probe_facts(
                 facts, self.prepared.exemplars, engine, settings, seed=seed, units=units, progress=advance
             )
         write_map(known, folder)
-        self.run.mark_done(step, sorted(folder.iterdir()))
+        self.run.mark_done(step, sorted(path for path in folder.iterdir() if path.name != COST_FILE))
         units.clear()
 
     def _train(self, index: int, stage: StageConfig) -> bool:
         """Trains a stage, unless it is done; False if there is nothing to train on."""
         step = f"stage-{index}"
         if self.run.is_done(step):
-            shutil.rmtree(self.run.checkpoints(index), ignore_errors=True)
+            storage.remove(self.run.checkpoints(index))
             return True
         selection = select_facts(fact_states(self.run, index), stage.resolve(), rng_seed=self.config.seed + index)
         write_selection(selection, self.run.selection(index))
@@ -198,7 +199,8 @@ class _Fit:
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
         """Keeps an epoch's numbers at once: an interrupted stage goes on behind them."""
-        storage.append_json_line(self.run.epochs(index), record._asdict())
+        storage.append_json_line(self.run.times(index), record.taken())
+        storage.append_json_line(self.run.epochs(index), record.made())
         loss = "" if record.loss is None else f"loss {record.loss:.3f}, "
         self.progress.say(f"stage {index}, epoch {record.epoch}: {loss}validation accuracy {record.eval_accuracy:.3f}")
 
@@ -224,7 +226,6 @@ class _Fit:
         epochs = list({epoch["epoch"]: epoch for epoch in noted}.values())  # an epoch done twice counts as done last
         storage.write_text(self.run.epochs(index), "".join(f"{storage.canonical_json(epoch)}\n" for epoch in epochs))
         totals = {name: sum(_number(epoch[name]) for epoch in epochs) for name in ("tokens", "steps")}
-        training, scoring = (sum(_number(epoch[name]) for epoch in epochs) for name in ("seconds", "eval_seconds"))
         accuracy = {epoch["epoch"]: _number(epoch["eval_accuracy"]) for epoch in epochs}
         is_improved = accuracy[result.best_epoch] > accuracy[0]
         if not is_improved:
@@ -244,15 +245,13 @@ class _Fit:
                 "best_epoch": result.best_epoch,
                 "stopped_early": result.stopped_early,
                 "improved": is_improved,
-                "seconds": training + scoring,
-                "seconds_per_step": training / totals["steps"] if totals["steps"] else 0.0,
                 **totals,
             },
         )
         adapter = sorted(path for path in self.run.adapter(index).rglob("*") if path.is_file())
         made = [self.run.selection(index), self.run.epochs(index), self.run.stage_summary(index), *adapter]
         self.run.mark_done(f"stage-{index}", made)
-        shutil.rmtree(self.run.checkpoints(index), ignore_errors=True)
+        storage.remove(self.run.checkpoints(index))
 
 
 def _number(value: object) -> float:

@@ -17,7 +17,16 @@ from gradual.config import ModelConfig, ProbeConfig
 from gradual.engines import Engine
 from gradual.errors import RunDirError
 from gradual.facts import Fact
-from gradual.knowledge_map import ANSWERS_FILE, FACTS_FILE, MAP_FILE, PROMPTS_FILE, KnowledgeMap, read_map, write_map
+from gradual.knowledge_map import (
+    ANSWERS_FILE,
+    COST_FILE,
+    FACTS_FILE,
+    MAP_FILE,
+    PROMPTS_FILE,
+    KnowledgeMap,
+    read_map,
+    write_map,
+)
 from gradual.probing import probe_facts
 from gradual.progress import Progress
 from gradual.rundir import single_writer
@@ -28,7 +37,7 @@ CHECK_FILE = "check.json"
 
 _UNITS = "units"
 _OF_A_WRITER = {"run.lock", "owner.json"}
-_OF_AN_UNFINISHED_PROBE = {*_OF_A_WRITER, _UNITS, FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE}
+_OF_AN_UNFINISHED_PROBE = {*_OF_A_WRITER, _UNITS, FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE, COST_FILE}
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,7 @@ def make_map(request: ProbeRequest, out: Path | None, *, open_engine: OpenEngine
         if found is not None:
             _refuse_other(out, "model", found.info.model, engine.fingerprint)
             progress.say(f"{out} holds this map already, finished; nothing is computed again")
+            storage.remove(out / _UNITS)  # left where a kill came between the map and this
         known = found or _probe_into(request, engine, out, progress)
         _check(request, engine, out, progress)
     return known

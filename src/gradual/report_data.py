@@ -119,6 +119,13 @@ class Epoch(_Part):
     eval_accuracy: float | None = None
 
 
+class StageCost(_Part):
+    """What one stage of training took."""
+
+    seconds: float | None = None
+    seconds_per_step: float | None = None
+
+
 class Stage(_Part):
     """One round of selection and training."""
 
@@ -131,10 +138,9 @@ class Stage(_Part):
     promoted_trained: int | None = None
     best_epoch: float | None = None
     stopped_early: bool | None = None
-    seconds: float | None = None
     tokens: int | None = None
     steps: int | None = None
-    seconds_per_step: float | None = None
+    cost: StageCost = StageCost()
     epochs: list[Epoch] = []
 
 
@@ -158,10 +164,11 @@ class CostStep(_Part):
 
 
 class Cost(_Part):
-    """What the run took."""
+    """`cost.json`: what the run took."""
 
     total_seconds: float | None = None
     steps: list[CostStep] = []
+    stages: list[StageCost] = []
 
 
 class Summary(_Part):
@@ -198,8 +205,11 @@ class Summary(_Part):
 class _RunFile(_Part):
     gradual_version: str = ""
     status: str = "unknown"
-    created: str | float = ""
     fingerprint: dict[str, JsonValue] = {}
+
+
+class _Attempt(_Part):
+    time: str = ""
 
 
 class _MapFile(_Part):
@@ -233,11 +243,16 @@ def read_run(folder: Path) -> RunRecord:
     summary = found or Summary(levels=_levels_of_probes(folder), stages=_stages(folder))
     settings = summary.settings or _settings(folder / "config.yaml")
     fingerprint = summary.fingerprint or about.fingerprint
-    summary = summary.model_copy(update={"settings": _flat(settings), "fingerprint": _flat(fingerprint)})
+    cost = _read(folder / "cost.json", Cost) or Cost()
+    taken = [*cost.stages, *(StageCost() for _ in summary.stages)]
+    stages = [stage.model_copy(update={"cost": one}) for stage, one in zip(summary.stages, taken, strict=False)]
+    changes = {"settings": _flat(settings), "fingerprint": _flat(fingerprint), "cost": cost, "stages": stages}
+    summary = summary.model_copy(update=changes)
+    attempts = _lines(folder / "attempts.log", _Attempt)
     return RunRecord(
         name=folder.resolve().name,
         status=about.status,
-        created=str(about.created),
+        created=attempts[0].time if attempts else "",
         version=about.gradual_version,
         summary=summary,
         missing=_missing(summary, has_summary=found is not None, ended=about.status == "nothing_to_train"),
@@ -295,16 +310,17 @@ def _stages(folder: Path) -> list[Stage]:
     stages: list[Stage] = []
     while True:
         stage_folder = folder / "stages" / str(len(stages) + 1)
-        epochs = _epochs(stage_folder / "epochs.jsonl")
+        epochs = _lines(stage_folder / "epochs.jsonl", Epoch)
         found = _read(stage_folder / "stage.json", Stage)
         if found is None and not epochs:
             return stages
         stages.append((found or Stage()).model_copy(update={"epochs": epochs}))
 
 
-def _epochs(path: Path) -> list[Epoch]:
+def _lines(path: Path, model: type[_Model]) -> list[_Model]:
+    """The lines of a file as models; none where there is no such file."""
     lines = enumerate(storage.read_json_lines(path), start=1)
-    return [_checked(line, Epoch, where=f"{path}:{number}") for number, line in lines]
+    return [_checked(line, model, where=f"{path}:{number}") for number, line in lines]
 
 
 def _settings(path: Path) -> dict[str, JsonValue]:

@@ -48,6 +48,7 @@ class RunDir:
         self.info = path / "run.json"
         self.facts = path / "facts.parquet"
         self.summary = path / "summary.json"
+        self.cost = path / "cost.json"
         self.report = path / "report.html"
         self.journal = path / "journal.jsonl"
         self.attempts = path / "attempts.log"
@@ -87,8 +88,12 @@ class RunDir:
         """One JSON line for each epoch of stage `index`."""
         return self.stage(index) / "epochs.jsonl"
 
+    def times(self, index: int) -> Path:
+        """What each epoch of stage `index` took, one JSON line for each time it was done; no result depends on it."""
+        return self.stage(index) / "times.jsonl"
+
     def stage_summary(self, index: int) -> Path:
-        """Counts and costs of stage `index`."""
+        """Counts of stage `index`."""
         return self.stage(index) / "stage.json"
 
     def units(self, step: str) -> UnitStore:
@@ -305,8 +310,7 @@ def _new_info(fingerprint: Mapping[str, str]) -> dict[str, Json]:
         version = metadata.version("gradual-learning")
     except metadata.PackageNotFoundError:
         version = "unknown"
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"gradual_version": version, "fingerprint": fingerprint, "status": "running", "created": created}
+    return {"gradual_version": version, "fingerprint": fingerprint, "status": "running"}
 
 
 def _held_message(folder: Path) -> str:

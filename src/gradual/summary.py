@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gradual import storage
@@ -54,7 +55,6 @@ def summarise(run: RunDir, settings: Mapping[str, Any], warnings: Sequence[str])
         "relations": _relations(maps),
         "stages": stages,
         "examples": _examples(maps),
-        "cost": _cost(run, stages),
         "settings": dict(settings),
         "fingerprint": run.fingerprint,
         "warnings": list(warnings),
@@ -198,19 +198,34 @@ def _example(fact: FactKnowledge, maps: Sequence[KnowledgeMap]) -> dict[str, Any
     }
 
 
-def _cost(run: RunDir, stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    steps: list[dict[str, Any]] = []
+def taken(run: RunDir) -> dict[str, Any]:
+    """The time that the steps of a run took, for `cost.json`; `report_data.Cost` has the types.
 
-    def add_map(name: str, folder: Any) -> None:
+    An epoch that a kill made necessary twice counts twice, a probe from where it was last continued.
+
+    Raises:
+        RunDirError: a file of the run is damaged.
+    """
+    steps: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
+
+    def add_map(name: str, folder: Path) -> None:
         if (folder / MAP_FILE).is_file():
             cost = read_map_info(folder).cost
             steps.append({"name": name, "seconds": cost.seconds, "tokens": cost.tokens_read})
 
     add_map("levels of test facts", run.test_levels)
-    for index in range(len(stages) + 1):
+    for index in range(_finished(run)):
         if index:
-            stage = stages[index - 1]
-            steps.append({"name": f"stage {index}", "seconds": stage["seconds"], "tokens": stage["tokens"]})
+            epochs: list[dict[str, Any]] = [*storage.read_json_lines(run.times(index))]
+            training, scoring, num_steps = (
+                sum(e[name] for e in epochs) for name in ("seconds", "eval_seconds", "steps")
+            )
+            stages.append(
+                {"seconds": training + scoring, "seconds_per_step": training / num_steps if num_steps else 0.0}
+            )
+            tokens = storage.read_json(run.stage_summary(index))["tokens"]
+            steps.append({"name": f"stage {index}", "seconds": training + scoring, "tokens": tokens})
         add_map(f"probe {index}", run.probe(index))
         add_map(f"evaluation {index}", run.evaluation(index))
-    return {"total_seconds": sum(step["seconds"] for step in steps), "steps": steps}
+    return {"total_seconds": sum(step["seconds"] for step in steps), "steps": steps, "stages": stages}

@@ -6,9 +6,9 @@ Shapes: B rows (packs), T slots, N supervised places.
 
 from __future__ import annotations
 
+import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,12 @@ import torch
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from transformers.integrations import get_reporting_integration_callbacks
-from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint
+from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTConfig, SFTTrainer
 
+from gradual import storage
 from gradual.adapters import adapted, in_model_precision, unload_adapter
+from gradual.checkpoints import checkpoint_folder, keep_checkpoints, last_checkpoint, seal_checkpoint
 from gradual.config import LoraSettings, StageConfig
 from gradual.errors import ConfigError, TrainingError
 from gradual.models import LoadedModel
@@ -64,6 +66,14 @@ class EpochRecord(NamedTuple):
     """Time of scoring the validation facts."""
     tokens: int
     steps: int
+
+    def made(self) -> dict[str, float | None]:
+        """What the epoch came to: the same however often the stage was interrupted."""
+        return {name: value for name, value in self._asdict().items() if name not in ("seconds", "eval_seconds")}
+
+    def taken(self) -> dict[str, float]:
+        """What the epoch took."""
+        return {name: getattr(self, name) for name in ("epoch", "seconds", "eval_seconds", "steps")}
 
 
 @dataclass(frozen=True)
@@ -104,9 +114,11 @@ def train_stage(
     set_seed(seed)
     model = adapted(loaded, lora, start_adapter)
     try:
-        checkpoint = _last_checkpoint(folder / "checkpoints")
+        checkpoint = last_checkpoint(folder / "checkpoints")
         trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
         trainer.args.eval_on_start = checkpoint is None
+        if checkpoint and (last_epoch := _epoch_of_early_stop(checkpoint)):
+            trainer.args.num_train_epochs = last_epoch  # only the end of the stage is left to be done
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except UnpicklingError as error:  # torch reads numbers only, and says so of anything else
@@ -114,8 +126,13 @@ def train_stage(
                 f"{checkpoint}: expected the state of an optimiser, found something else - remove the folder"
             ) from error
         model.eval()
-        model.save_pretrained(str(folder / "adapter"))
-        return trainer.result()
+        with storage.staged_folder(folder / "adapter") as staged:
+            model.save_pretrained(str(staged))
+        best = trainer.state.best_global_step or trainer.state.global_step
+        return StageResult(
+            best_epoch=round(best / rows.steps_per_epoch),
+            stopped_early=trainer.state.global_step < rows.steps_per_epoch * stage.num_train_epochs,
+        )
     finally:
         unload_adapter(model)
 
@@ -136,16 +153,11 @@ def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[
         raise ConfigError(f"report_to: {' '.join(str(error).split())}") from error
 
 
-_CHECKPOINT_FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """The newest finished epoch of an interrupted stage, if there is one; half-written ones are removed."""
-    for unfinished in folder.glob("checkpoint-*"):
-        if not all((unfinished / name).is_file() for name in _CHECKPOINT_FILES):
-            shutil.rmtree(unfinished)
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    return Path(found) if found else None
+def _epoch_of_early_stop(checkpoint: Path) -> int | None:
+    """The epoch after which the stage had stopped when this was saved: a trainer that goes on forgets that it had."""
+    state = json.loads(storage.read_bytes(checkpoint / "trainer_state.json"))
+    has_stopped = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
+    return round(state["epoch"]) if has_stopped else None
 
 
 def _make_trainer(
@@ -176,7 +188,6 @@ def _make_trainer(
         load_best_model_at_end=True,
         metric_for_best_model=f"eval_{BEST_METRIC}",
         greater_is_better=True,
-        save_total_limit=2,
         restore_callback_states_from_checkpoint=True,
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -238,7 +249,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         # The state of a resumed stage names its best checkpoint by a path that may since have moved.
         if state.best_global_step:
-            best = self._checkpoints / f"checkpoint-{state.best_global_step}"
+            best = checkpoint_folder(self._checkpoints, state.best_global_step)
             if not best.is_dir():
                 raise TrainingError(f"expected the best epoch so far in {best}, found none - remove {best.parent}")
             state.best_model_checkpoint = str(best)
@@ -253,6 +264,10 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trained = time.perf_counter()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        seal_checkpoint(checkpoint_folder(self._checkpoints, state.global_step))
+        keep_checkpoints(self._checkpoints, {state.global_step, state.best_global_step})
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:
         rate = next((entry["learning_rate"] for entry in reversed(state.log_history) if "learning_rate" in entry), None)
@@ -375,12 +390,3 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=named, num_samples=1)
-
-    def result(self) -> StageResult:
-        """What training came to; to be called after it."""
-        best = self.state.best_global_step or self.state.global_step
-        steps = self.watcher._rows.steps_per_epoch
-        return StageResult(
-            best_epoch=round(best / steps),
-            stopped_early=self.state.global_step < self.state.max_steps,
-        )

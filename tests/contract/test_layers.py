@@ -21,7 +21,8 @@ LAYERS = {
         statistics strict_yaml training_rows wording
         """,
     "files": """
-        chat_templates columns config_file knowledge_map loading model_files rows rundir sources storage tables units
+        chat_templates checkpoints columns config_file knowledge_map loading model_files rows rundir sources storage
+        tables units
         """,
     "models": """
         adapters asking engines models training transformers_engine vocabulary

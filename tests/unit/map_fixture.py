@@ -59,7 +59,7 @@ def write_run(folder: Path) -> RunDir:
     write_map(make_map({"a": Level.MAYBE_KNOWN, "b": Level.UNKNOWN}), run.probe(0))
     write_map(make_map({"a": Level.HIGHLY_KNOWN, "b": Level.WEAKLY_KNOWN}), run.probe(1))
     write_map(make_map({"t": Level.UNKNOWN}), run.evaluation(0))
-    write_json(run.info, {"gradual_version": "0", "fingerprint": {}, "status": "running", "created": "now"})
+    write_json(run.info, {"gradual_version": "0", "fingerprint": {}, "status": "running"})
     columns: dict[str, list[object]] = {"id": ["a", "b", "t", "v"], "split": ["train", "train", "test", "validation"]}
     write_table(run.facts, (Column("id", "text"), Column("split", "text")), columns)
     run.selection(1).parent.mkdir(parents=True)

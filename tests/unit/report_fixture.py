@@ -82,10 +82,6 @@ def make_summary(probes: int = 3, *, seed: int = 42, hostile: str = "") -> Json:
         ],
         "stages": [_stage(number, hostile) for number in range(1, probes)],
         "examples": {kind: _examples(kind, probes, hostile) for kind in ("promoted", "lost", "stuck")},
-        "cost": {
-            "total_seconds": 552.4,
-            "steps": [{"name": f"probe {k}", "seconds": 88.2 + k, "tokens": 412_000 + k} for k in range(probes)],
-        },
         "settings": _settings(hostile),
         "fingerprint": {
             "model": "9f2c41aa03",
@@ -100,9 +96,17 @@ def make_summary(probes: int = 3, *, seed: int = 42, hostile: str = "") -> Json:
 def write_run(folder: Path, summary: Mapping[str, object], *, status: str = "complete") -> Path:
     """A run folder holding this summary."""
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"gradual_version": "0.1.0", "status": status, "created": "2025-01-31T12:00:00Z", "fingerprint": {}}
+    about = {"gradual_version": "0.1.0", "status": status, "fingerprint": {}}
+    cost = {
+        "total_seconds": 552.4,
+        "steps": [{"name": f"probe {k}", "seconds": 88.2 + k, "tokens": 412_000 + k} for k in range(3)],
+        "stages": [{"seconds": 92.0, "seconds_per_step": 1.92}] * 2,
+    }
+    attempt = {"event": "started", "time": "2025-01-31T12:00:00Z"}
     (folder / "run.json").write_text(json.dumps(about))
     (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "cost.json").write_text(json.dumps(cost))
+    (folder / "attempts.log").write_text(json.dumps(attempt) + "\n")
     return folder
 
 
@@ -177,7 +181,6 @@ def _stage(number: int, hostile: str) -> Json:
             "eval_accuracy": round(0.26 + 0.05 * number + 0.08 * math.exp(-((epoch - 5) ** 2) / 9), 4),
             "eval_p": 0.3,
             "learning_rate": 2e-4,
-            "seconds": 11.5,
             "tokens": 21_000,
             "steps": 6,
         }
@@ -193,10 +196,8 @@ def _stage(number: int, hostile: str) -> Json:
         "promoted_trained": 0 if number == 1 else 61,
         "best_epoch": 5,
         "stopped_early": True,
-        "seconds": 92.0,
         "tokens": 168_000,
         "steps": 48,
-        "seconds_per_step": 1.92,
         "epochs": epochs,
     }
 

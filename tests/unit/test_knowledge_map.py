@@ -100,7 +100,7 @@ def test_round_trip(tmp_path: Path) -> None:
     back = read_map(tmp_path / "probes" / "0")
     assert back == example()
     assert back.info.cost == INFO.cost
-    assert sorted(path.name for path in (tmp_path / "probes" / "0").iterdir()) == FILES
+    assert sorted(path.name for path in (tmp_path / "probes" / "0").iterdir()) == sorted([*FILES, "cost.json"])
 
 
 def test_empty_map_round_trip(tmp_path: Path) -> None:
@@ -113,12 +113,21 @@ def test_equal_maps_give_equal_bytes_but_for_the_cost(tmp_path: Path) -> None:
     write_map(example(), tmp_path / "one")
     write_map(example(cost=Cost(seconds=99.0)), tmp_path / "two")
     for name in FILES:
-        one, two = ((tmp_path / folder / name).read_bytes() for folder in ("one", "two"))
-        if name == "map.json":
-            plain_one, plain_two = (json.loads(content) | {"cost": None} for content in (one, two))
-            assert plain_one == plain_two
-        else:
-            assert one == two
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert read_map(tmp_path / "two").info.cost.seconds == 99.0
+
+
+def test_map_without_its_cost_is_read(tmp_path: Path) -> None:
+    write_map(example(), tmp_path)
+    (tmp_path / "cost.json").unlink()
+    assert read_map(tmp_path) == example()
+
+
+def test_cost_that_is_no_number_is_named(tmp_path: Path) -> None:
+    write_map(example(), tmp_path)
+    (tmp_path / "cost.json").write_text('{"seconds": "long"}')
+    with pytest.raises(RunDirError, match=r"cost.json: field 'seconds' should be a number, found 'long'"):
+        read_map(tmp_path)
 
 
 def test_map_json_tells_the_counts(tmp_path: Path) -> None:
@@ -128,7 +137,8 @@ def test_map_json_tells_the_counts(tmp_path: Path) -> None:
     assert told["num_facts"] == 3
     assert told["levels"] == {"Unknown": 2, "WeaklyKnown": 0, "MaybeKnown": 0, "HighlyKnown": 1}
     assert told["probe"] == INFO.probe
-    assert told["cost"] == {"seconds": 1.5, "tokens_read": 10, "forward_passes": 2, "host_share": 0.25}
+    cost = json.loads((tmp_path / "cost.json").read_text())
+    assert cost == {"seconds": 1.5, "tokens_read": 10, "forward_passes": 2, "host_share": 0.25}
 
 
 def test_answers_point_to_prompts_that_exist(tmp_path: Path) -> None:
@@ -176,7 +186,6 @@ def test_changed_table_is_named(tmp_path: Path, name: str) -> None:
         ("files", None, "field 'files'"),
         ("model", 3, "field 'model'"),
         ("probe", {"a": []}, "field 'probe.a'"),
-        ("cost", {}, "field 'cost.seconds'"),
     ],
 )
 def test_bad_field_of_map_json_is_named(tmp_path: Path, field: str, value: object, message: str) -> None:

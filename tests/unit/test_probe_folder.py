@@ -72,7 +72,7 @@ def no_model(_: ModelConfig) -> Engine:
 def test_map_is_written_and_units_are_gone(tmp_path: Path) -> None:
     known = probe(REQUEST, tmp_path / "map")
     assert read_map(tmp_path / "map") == known
-    assert files(tmp_path / "map") == ["answers.parquet", "facts.parquet", "map.json", "prompts.parquet"]
+    assert files(tmp_path / "map") == ["answers.parquet", "cost.json", "facts.parquet", "map.json", "prompts.parquet"]
 
 
 def test_map_without_a_folder_is_the_same(tmp_path: Path) -> None:
@@ -111,6 +111,14 @@ def test_units_of_another_seed_are_not_used(tmp_path: Path) -> None:
     engine = Counting()
     probe(dataclasses.replace(REQUEST, seed=2), tmp_path, engine)
     assert engine.forests == 2
+
+
+def test_units_left_by_a_kill_behind_the_map_are_removed(tmp_path: Path) -> None:
+    probe(REQUEST, tmp_path)
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units" / "left").touch()
+    probe(REQUEST, tmp_path)
+    assert "units" not in files(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class TestOpenRun:
             assert run.status == "running"
             run.set_status("complete")
         info = json.loads(run.info.read_text())
-        assert sorted(info) == ["created", "fingerprint", "gradual_version", "status"]
+        assert sorted(info) == ["fingerprint", "gradual_version", "status"]
         assert RunDir(run.path).status == "complete"
 
     def test_same_fingerprint_goes_on(self, tmp_path: Path) -> None:
