@@ -31,6 +31,7 @@ def seal_checkpoint(checkpoint: Path) -> None:
     Raises:
         RunDirError: the disk refused.
     """
+    storage.make_folder(checkpoint.parent)  # made by that library too: its own name has to last
     storage.make_durable(checkpoint)
     storage.write_json(checkpoint / SEAL_FILE, _digests(checkpoint))
 

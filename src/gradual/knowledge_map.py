@@ -295,9 +295,19 @@ def read_map(folder: Path) -> KnowledgeMap:
     )
 
 
-def read_map_info(folder: Path) -> MapInfo:
-    """How the map in a folder was made, without reading the map; errors as `read_map`."""
-    return _read_info(_read_map_file(folder), folder)
+def read_cost(folder: Path) -> Cost:
+    """What the map in a folder took; nothing where `cost.json` is not there.
+
+    Raises:
+        RunDirError: the file is damaged.
+    """
+    cost = storage.read_json(folder / COST_FILE) if (folder / COST_FILE).is_file() else {}
+    return Cost(
+        seconds=_number(cost, "seconds", folder),
+        tokens_read=int(_number(cost, "tokens_read", folder)),
+        forward_passes=int(_number(cost, "forward_passes", folder)),
+        host_share=_number(cost, "host_share", folder),
+    )
 
 
 def _read_map_file(folder: Path) -> dict[str, Json]:
@@ -377,16 +387,10 @@ def _read_info(info: Mapping[str, Json], folder: Path) -> MapInfo:
                 f"{folder / MAP_FILE}: field 'probe.{name}' should be one value, found {value!r}; probe again"
             )
         probe[name] = value
-    cost = storage.read_json(folder / COST_FILE) if (folder / COST_FILE).is_file() else {}
     return MapInfo(
         probe=probe,
         model={name: str(value) for name, value in _object(info, "model", folder).items()},
-        cost=Cost(
-            seconds=_number(cost, "seconds", folder),
-            tokens_read=int(_number(cost, "tokens_read", folder)),
-            forward_passes=int(_number(cost, "forward_passes", folder)),
-            host_share=_number(cost, "host_share", folder),
-        ),
+        cost=read_cost(folder),
     )
 
 

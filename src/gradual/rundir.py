@@ -286,9 +286,11 @@ def single_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         if lock.is_locked:
-            with suppress(RunDirError):
-                storage.remove(folder / _OWNER_FILE)
-            lock.release()
+            try:
+                with suppress(RunDirError):
+                    storage.remove(folder / _OWNER_FILE)
+            finally:
+                lock.release()
 
 
 def _checked_step(step: str) -> str:

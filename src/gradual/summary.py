@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gradual import storage
-from gradual.knowledge_map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map, read_map_info
+from gradual.knowledge_map import MAP_FILE, FactKnowledge, KnowledgeMap, read_cost, read_map
 from gradual.levels import Level
 from gradual.matching import token_f1
 from gradual.rundir import RunDir
@@ -211,7 +211,7 @@ def taken(run: RunDir) -> dict[str, Any]:
 
     def add_map(name: str, folder: Path) -> None:
         if (folder / MAP_FILE).is_file():
-            cost = read_map_info(folder).cost
+            cost = read_cost(folder)
             steps.append({"name": name, "seconds": cost.seconds, "tokens": cost.tokens_read})
 
     add_map("levels of test facts", run.test_levels)
