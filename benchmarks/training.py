@@ -22,8 +22,8 @@ from gradual.adapters import adapted, unload_adapter
 from gradual.config import FactsConfig, LoraSettings, ModelConfig
 from gradual.facts import Fact
 from gradual.models import LoadedModel, load_model
+from gradual.packed_loss import pack_tensors, packed_loss
 from gradual.preparing import prepare_probe, spread
-from gradual.training import pack_tensors, packed_loss
 from gradual.training_rows import TrainingRows
 from gradual.transformers_engine import MaskKinds, TransformersEngine
 

@@ -27,6 +27,10 @@ class ProbeError(GradualError, RuntimeError):
     """A probe cannot be done or gave numbers that cannot be right (NaN logits, a bound that broke)."""
 
 
+class OutOfMemoryError(ProbeError):
+    """A forest does not fit into memory, however little of it is read at once; fewer facts may."""
+
+
 class TrainingError(GradualError, RuntimeError):
     """A stage cannot train: nothing to learn from, no supervised token, or a loss that is not a number."""
 

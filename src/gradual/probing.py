@@ -16,7 +16,7 @@ from typing import Protocol
 from gradual.asking import Asking, draw_asking, plant_prompts, usual_completion_ids
 from gradual.config import ProbeConfig
 from gradual.engines import Engine, Forest, Node
-from gradual.errors import ProbeError
+from gradual.errors import OutOfMemoryError, ProbeError
 from gradual.exact import ExactProbe, FactTask, Search, settled_level, usual_paths
 from gradual.facts import Fact, by_relation
 from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
@@ -67,7 +67,7 @@ def probe_facts(
 
     Raises:
         DataError: a relation has too few exemplars.
-        ProbeError: the model's logits are not numbers.
+        ProbeError: the model's logits are not numbers, or the prompts of a fact do not fit into memory.
     """
     started, before = time.perf_counter(), engine.cost()
     asking = draw_asking(
@@ -82,7 +82,7 @@ def probe_facts(
     for key, blocks in probe_units(facts, settings.num_exemplar_sets):
         stored = units.get(key) if units else None
         if stored is None:
-            found = _probe_named(blocks, asking, engine, settings, seed=seed)
+            found = _probe_within_memory(blocks, asking, engine, settings, seed=seed)
             if units:
                 units.put(key, _to_bytes(found))
         else:
@@ -118,15 +118,25 @@ def probe_units(facts: Sequence[Fact], num_sets: int) -> Iterator[tuple[str, lis
         yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
 
 
-def _probe_named(
+def _probe_within_memory(
     blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
 ) -> list[FactKnowledge]:
-    """As `probe_unit`; what goes wrong with its numbers is said with the facts that were asked."""
+    """What the model knows of a unit; where that does not fit into memory, of its halves one after the other."""
+    facts = [fact for block in blocks for fact in block]
     try:
         return probe_unit(blocks, asking, engine, settings, seed=seed)
+    except OutOfMemoryError as error:
+        if len(facts) == 1:
+            raise ProbeError(
+                f'fact "{facts[0].id}": its prompts do not fit into memory even alone ({error}) - use fewer or shorter '
+                "exemplars (probe.num_shots, probe.num_exemplar_sets), or a device with more memory"
+            ) from None
     except ProbeError as error:
-        facts = [fact for block in blocks for fact in block]
         raise ProbeError(f"facts {shown(facts[0].id)} to {shown(facts[-1].id)}: {error}") from error
+    pieces = blocks if len(blocks) > 1 else [[fact] for fact in facts]
+    middle = len(pieces) // 2
+    halves = [pieces[:middle], pieces[middle:]]
+    return [known for half in halves for known in _probe_within_memory(half, asking, engine, settings, seed=seed)]
 
 
 def probe_unit(

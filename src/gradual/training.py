@@ -1,7 +1,6 @@
 """Trains one stage: a LoRA adapter on packed rows, with TRL and PEFT, stopped on accuracy by generation.
 
 Knows rows, not why these facts were selected; the score it stops on comes from the caller.
-Shapes: B rows (packs), T slots, N supervised places.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +31,11 @@ from gradual.adapters import adapted, in_model_precision, unload_adapter
 from gradual.checkpoints import checkpoint_folder, keep_checkpoints, last_checkpoint, seal_checkpoint
 from gradual.config import LoraSettings, StageConfig
 from gradual.errors import ConfigError, TrainingError
+from gradual.memory import free_memory, is_out_of_memory
 from gradual.models import LoadedModel
-from gradual.training_rows import Pack, TrainingRows
-from gradual.transformers_engine import MaskKinds, logits_at
+from gradual.packed_loss import pack_tensors, packed_loss
+from gradual.training_rows import TrainingRows, split_packs
+from gradual.transformers_engine import MaskKinds
 
 BEST_METRIC = "score"
 
@@ -107,7 +109,7 @@ def train_stage(
         on_step: called after each optimiser step.
 
     Raises:
-        TrainingError: nothing to train on, or a loss that is not a number.
+        TrainingError: nothing to train on, a loss that is not a number, or a fact that does not fit into memory.
     """
     if not rows.facts:
         raise TrainingError("expected facts to train on, found none - see the level counts of the knowledge map")
@@ -244,6 +246,8 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         self.epoch = 0
         self.losses: list[float] = []
         self.tokens = 0
+        self.most_facts = sys.maxsize
+        """Facts of one pass; fewer once memory ran out, until the epoch ends: there an interrupted stage goes on."""
         self._started = self._trained = time.perf_counter()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -257,6 +261,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.epoch = round(state.epoch or 0)
         self.losses, self.tokens = [], 0
+        self.most_facts = sys.maxsize
         self._started = self._trained = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -293,51 +298,11 @@ class _Steps:
         self._watcher = watcher
         self._pad_token = pad_token
 
-    def __call__(self, numbers: Sequence[Mapping[str, int]]) -> dict[str, torch.Tensor]:
+    def __call__(self, numbers: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         packs = [pack for row in numbers for pack in self._rows.step(self._watcher.epoch, row["step"])]
         batch = pack_tensors(packs, self._pad_token)
         self._watcher.tokens += int(batch["num_tokens"])
-        return batch
-
-
-def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tensor]:
-    """The tensors of some packs: input_ids, position_ids (B, T), allowed (B, T, T), rows, columns and labels (N,)."""
-    trees = [pack.tree() for pack in packs]
-    width = max(len(tree) for tree, _ in trees)
-    ids = np.full((len(packs), width), pad_token, dtype=np.int64)
-    positions = np.zeros((len(packs), width), dtype=np.int64)
-    allowed = np.zeros((len(packs), width, width), dtype=bool)
-    allowed[:, np.arange(width), np.arange(width)] = True
-    rows: list[int] = []
-    columns: list[int] = []
-    labels: list[int] = []
-    for row, (tree, supervised) in enumerate(trees):
-        count = len(tree)
-        ids[row, :count] = tree.tokens
-        positions[row, :count] = tree.depths
-        allowed[row, :count, :count] = tree.ancestors()
-        rows += [row] * len(supervised)
-        columns += [node for node, _ in supervised]
-        labels += [token for _, token in supervised]
-    tensors = {"input_ids": ids, "position_ids": positions, "allowed": allowed}
-    places = {"rows": np.array(rows), "columns": np.array(columns), "labels": np.array(labels)}
-    batch = {name: torch.from_numpy(array) for name, array in (tensors | places).items()}
-    return batch | {"num_tokens": torch.tensor(sum(len(tree) for tree, _ in trees))}
-
-
-def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds) -> torch.Tensor:
-    """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding."""
-    positions = batch["position_ids"]
-    with in_model_precision(model):
-        logits = logits_at(
-            model,
-            (batch["rows"], batch["columns"]),
-            input_ids=batch["input_ids"],
-            attention_mask=masks.masks(batch["allowed"], positions, positions, model.dtype),
-            position_ids=positions,
-            use_cache=False,
-        )
-    return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
+        return batch | {"packs": packs}
 
 
 def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
@@ -373,8 +338,36 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
                 f"step {self.state.global_step + 1}: expected a finite loss, found {value} - lower learning_rate, or "
                 "use dtype float32"
             )
-        self.watcher.losses.append(value)
         return loss
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """The gradients of a step, added up over parts of it where memory does not hold it at once."""
+        packs, watcher = inputs.pop("packs"), self.watcher
+        num_facts = sum(len(pack.examples) for pack in packs)
+        count = len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
+        part = packs
+        while True:
+            try:
+                if watcher.most_facts >= num_facts:
+                    loss: torch.Tensor = super().training_step(model, inputs, count)
+                else:
+                    loss = torch.zeros((), device=self.args.device)
+                    for part in split_packs(packs, watcher.most_facts):
+                        batch = pack_tensors(part, self.processing_class.pad_token_id)
+                        loss += super().training_step(model, batch, count)
+                watcher.losses.append(float(loss))
+                return loss
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            model.zero_grad()
+            free_memory()
+            if min(watcher.most_facts, num_facts) == 1:
+                raise TrainingError(
+                    f'fact "{part[0].examples[0].fact_id}": training on it does not fit into memory even alone - use '
+                    "a smaller num_shots, or a device with more memory"
+                )
+            watcher.most_facts = min(watcher.most_facts, num_facts) // 2
 
     def evaluation_loop(
         self,

@@ -115,6 +115,22 @@ class TrainingRows:
         return Pack(tuple(examples))
 
 
+def split_packs(packs: Sequence[Pack], most: int) -> list[list[Pack]]:
+    """The packs in parts of at most `most` facts, in their order; a pack with more facts is divided."""
+    pieces = [
+        Pack(pack.examples[start : start + most]) for pack in packs for start in range(0, len(pack.examples), most)
+    ]
+    parts: list[list[Pack]] = []
+    room = 0
+    for piece in pieces:
+        if len(piece.examples) > room:
+            parts.append([])
+            room = most
+        parts[-1].append(piece)
+        room -= len(piece.examples)
+    return parts
+
+
 def continuation(prompt_ids: list[int], whole_ids: list[int], alone_ids: list[int]) -> list[int]:
     """The tokens of a text behind its prompt: as tokenised with it, or alone where the two merge at their seam."""
     is_prefix = whole_ids[: len(prompt_ids)] == prompt_ids

@@ -18,7 +18,8 @@ from transformers.cache_utils import DynamicCache
 
 from gradual.chat_templates import open_template
 from gradual.engines import NextTokens, Node, ReadCost
-from gradual.errors import ModelError, ProbeError
+from gradual.errors import ModelError, OutOfMemoryError, ProbeError
+from gradual.memory import free_memory, is_out_of_memory
 from gradual.models import LoadedModel
 from gradual.packing import ROOT, TokenTree
 from gradual.prompts import ChatPrompts, PlainPrompts, PromptStyle, end_of_turn
@@ -180,6 +181,7 @@ class TorchForest:
     def __init__(self, engine: TransformersEngine, num_rows: int, top_k: int) -> None:
         self._engine = engine
         self._top_k = top_k
+        self._tokens_per_pass = engine.tokens_per_pass
         self.trees = [TokenTree() for _ in range(num_rows)]
         self._slots: list[list[int]] = [[] for _ in range(num_rows)]  # per row: slot of each node read so far
         self._cache = _SlotCache(num_rows)
@@ -191,8 +193,29 @@ class TorchForest:
         asked: dict[Node, int] = {node: place for place, node in enumerate(wanted)}
         parts: list[tuple[list[int], NextTokens]] = []
         while any(len(slots) < len(tree) for slots, tree in zip(self._slots, self.trees, strict=True)):
-            parts.append(self._read_part(asked))
+            parts.append(self._read_within_memory(asked))
         return _in_order(parts, len(wanted))
+
+    def _read_within_memory(self, asked: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
+        """One forward pass; where memory runs out, of half as many tokens, and so on for the rest of this forest.
+
+        Raises:
+            OutOfMemoryError: not even one token of each row fits.
+        """
+        while True:
+            taken, used = [len(slots) for slots in self._slots], self._used.copy()
+            try:
+                return self._read_part(asked)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            for slots, count in zip(self._slots, taken, strict=True):
+                del slots[count:]
+            self._used = used
+            free_memory()
+            if self._tokens_per_pass <= len(self.trees):
+                raise OutOfMemoryError(f"no memory for one token each of {len(self.trees)} rows")
+            self._tokens_per_pass //= 2
 
     def _read_part(self, asked: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
         """One forward pass over the next nodes of all rows that have any."""
@@ -201,7 +224,7 @@ class TorchForest:
         busy = [row for row, count in enumerate(pending) if count]
         first, last = busy[0], busy[-1] + 1
         begins = [len(self._slots[row]) for row in range(first, last)]
-        width = min(max(pending), max(1, self._engine.tokens_per_pass // (last - first)))
+        width = min(max(pending), max(1, self._tokens_per_pass // (last - first)))
         limit = max(last - first, MAX_LOGITS_BYTES // self._logits_bytes())
         while True:
             counts = [min(pending[row], width) for row in range(first, last)]

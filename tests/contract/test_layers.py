@@ -25,7 +25,7 @@ LAYERS = {
         tables units
         """,
     "models": """
-        adapters asking engines models training transformers_engine vocabulary
+        adapters asking engines memory models packed_loss training transformers_engine vocabulary
         """,
     "work": """
         checking comparing_maps exact pipeline planning preparing probe_folder probing sampled showing summary

@@ -23,7 +23,7 @@ from gradual.storage import read_json_lines
 
 pytestmark = pytest.mark.tiny
 
-RUNS: dict[str, Callable[..., object]] = {"fit": small_run, "probe": small_probe}
+RUNS: dict[str, Callable[..., object]] = {"probe": small_probe, "fit": small_run}
 STRIDE = int(os.environ.get("GRADUAL_FAULT_STRIDE", "8"))
 """A refusing disk is tried at every so manieth change; 1 takes minutes."""
 _State = tuple[tuple[str, bytes | None], ...]

@@ -14,9 +14,10 @@ from gradual.adapters import with_adapter
 from gradual.config import LoraSettings, StageConfig
 from gradual.errors import TrainingError
 from gradual.models import LoadedModel
+from gradual.packed_loss import pack_tensors, packed_loss
 from gradual.prompts import PlainPrompts
 from gradual.testing import toy_facts
-from gradual.training import EpochRecord, Score, pack_tensors, packed_loss, train_stage
+from gradual.training import EpochRecord, Score, train_stage
 from gradual.training_rows import TrainingRows
 from gradual.transformers_engine import MaskKinds, TransformersEngine
 

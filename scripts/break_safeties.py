@@ -1,0 +1,303 @@
+"""Takes one safety at a time out of a copy of the package and shows that a test notices; prints a Markdown table.
+
+    python scripts/break_safeties.py                 # all of them, some minutes on one core
+    python scripts/break_safeties.py lock            # those whose name contains "lock"
+
+A safety whose removal no test notices is not tested. Ends with 1 where there is one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+INSTANT = "tests/faults/test_any_instant.py::test_run_goes_on_from_every_state_it_can_be_left_in"
+TRAINING = "tests/tiny/test_killed_training.py"
+STORAGE = "tests/unit/test_storage.py"
+RUNDIR = "tests/unit/test_rundir.py"
+
+
+class Safety(NamedTuple):
+    """A safety, where it stands in the source, what is put in its place, and the tests that should notice."""
+
+    name: str
+    module: str
+    text: str
+    broken: str
+    tests: tuple[str, ...]
+
+
+SAFETIES = (
+    Safety(
+        "a file is synced before it gets its name",
+        "storage.py",
+        "                _write_all(descriptor, data)\n                os.fsync(descriptor)\n",
+        "                _write_all(descriptor, data)\n",
+        (INSTANT,),
+    ),
+    Safety(
+        "the folder is synced after a file got its name",
+        "storage.py",
+        "            raise\n        _sync_folder(path.parent)\n",
+        "            raise\n",
+        (INSTANT,),
+    ),
+    Safety(
+        "a new folder's name is synced",
+        "storage.py",
+        "        os.mkdir(folder)\n        _sync_folder(folder.parent)\n",
+        "        os.mkdir(folder)\n",
+        (INSTANT,),
+    ),
+    Safety(
+        "a file is written beside its place and then renamed",
+        "storage.py",
+        '    temporary = path.with_name(f".{path.name}.tmp")\n',
+        "    temporary = path\n",
+        (INSTANT,),
+    ),
+    Safety(
+        "a line of the journal is synced",
+        "storage.py",
+        "                _write_all(descriptor, line)\n                os.fsync(descriptor)\n",
+        "                _write_all(descriptor, line)\n",
+        (INSTANT,),
+    ),
+    Safety(
+        "the journal's own name is synced before its first line",
+        "storage.py",
+        "            if end == 0:  #",
+        "            if False:  #",
+        (INSTANT,),
+    ),
+    Safety(
+        "a torn last line is cut off before the next is added",
+        "storage.py",
+        "            end = _end_of_last_line(descriptor, size)\n",
+        "            end = size\n",
+        (INSTANT,),
+    ),
+    Safety(
+        "a torn last line is not read",
+        "storage.py",
+        '    *lines, _torn = read_bytes(path).split(b"\\n")\n',
+        '    lines = read_bytes(path).removesuffix(b"\\n").split(b"\\n")\n',
+        (INSTANT,),
+    ),
+    Safety(
+        "what other libraries wrote is synced",
+        "storage.py",
+        '    with disk_errors_named("sync", path):\n        _sync_tree(path)\n',
+        '    with disk_errors_named("sync", path):\n',
+        (INSTANT,),
+    ),
+    Safety(
+        "the name of the folder of checkpoints is synced",
+        "checkpoints.py",
+        "    storage.make_folder(checkpoint.parent)  #",
+        "    #",
+        (INSTANT,),
+    ),
+    Safety(
+        "a refused disk stops the run",
+        "storage.py",
+        '        raise RunDirError(f"cannot {action} {path}: {error.strerror or error}; {remedy}") from error\n',
+        "        pass\n",
+        ("tests/faults/test_any_instant.py::test_disk_that_refuses_stops_the_run_and_loses_nothing",),
+    ),
+    Safety(
+        "units left behind a finished map are removed",
+        "pipeline.py",
+        "            units.clear()  # left",
+        "            pass  # left",
+        (INSTANT,),
+    ),
+    Safety(
+        "a damaged unit is noticed",
+        "units.py",
+        "        if digest != _unit_digest(path.name, unit):\n",
+        "        if False:\n",
+        ("tests/unit/test_units.py",),
+    ),
+    Safety(
+        "units are bound to the fingerprint of the run",
+        "units.py",
+        'hashlib.sha256(self._fingerprint + b"\\0" + key.encode())',
+        "hashlib.sha256(key.encode())",
+        ("tests/unit/test_units.py",),
+    ),
+    Safety(
+        "a changed result of a finished step is noticed",
+        "rundir.py",
+        "                self._verify(step, self.path / name, sha256)\n",
+        "                pass\n",
+        (RUNDIR,),
+    ),
+    Safety(
+        "a changed line of the journal is noticed",
+        "rundir.py",
+        "            if check != _check(record) or not isinstance(files, Mapping):\n",
+        "            if not isinstance(files, Mapping):\n",
+        (RUNDIR,),
+    ),
+    Safety(
+        "the lock",
+        "rundir.py",
+        "                lock.acquire()\n",
+        "                pass\n",
+        ("tests/faults/test_one_writer.py",),
+    ),
+    Safety(
+        "another fingerprint is refused",
+        "rundir.py",
+        "            _refuse_other_fingerprint(run, fingerprint)\n",
+        "            pass\n",
+        (RUNDIR,),
+    ),
+    Safety(
+        "fingerprint: the settings",
+        "pipeline.py",
+        'return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model',
+        "return model",
+        ("tests/faults/test_fingerprint.py",),
+    ),
+    Safety(
+        "fingerprint: the facts",
+        "pipeline.py",
+        '    data = {"facts.digest": prepared.digest()}\n',
+        "    data: dict[str, str] = {}\n",
+        ("tests/faults/test_fingerprint.py",),
+    ),
+    Safety(
+        "fingerprint: the weights",
+        "models.py",
+        '        "weights": _weights_digest(source, settings.revision),\n',
+        "",
+        ("tests/faults/test_fingerprint.py",),
+    ),
+    Safety(
+        "fingerprint: the tokenizer",
+        "models.py",
+        '        "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16],\n',
+        "",
+        ("tests/faults/test_fingerprint.py",),
+    ),
+    Safety(
+        "a checkpoint counts once it is sealed",
+        "checkpoints.py",
+        "        if _is_whole(checkpoint):\n",
+        "        if True:\n",
+        (TRAINING, INSTANT),
+    ),
+    Safety(
+        "a checkpoint is gone on from",
+        "training.py",
+        '        checkpoint = last_checkpoint(folder / "checkpoints")\n',
+        "        checkpoint = None\n",
+        (TRAINING,),
+    ),
+    Safety(
+        "a stage that had stopped early does not train on",
+        "training.py",
+        '    return round(state["epoch"]) if has_stopped else None\n',
+        "    return None\n",
+        (TRAINING,),
+    ),
+    Safety(
+        "random numbers of a stage come from its seed",
+        "training.py",
+        "    set_seed(seed)\n",
+        "",
+        (TRAINING,),
+    ),
+    Safety(
+        "SIGTERM is an orderly end",
+        "cli.py",
+        "        raise _Terminated\n",
+        "        os._exit(1)\n",
+        ("tests/faults/test_signals.py",),
+    ),
+    Safety(
+        "text in the report is escaped",
+        "report_page.py",
+        "autoescape=True",
+        "autoescape=False",
+        ("tests/unit/test_report.py",),
+    ),
+    Safety(
+        "a loss that is not a number stops the stage",
+        "training.py",
+        "        if not math.isfinite(value):\n",
+        "        if False:\n",
+        ("tests/tiny/test_training.py",),
+    ),
+    Safety(
+        "logits that are not numbers stop the probe",
+        "transformers_engine.py",
+        "    if bool(values[:, 0].isnan().any()):\n",
+        "    if False:\n",
+        ("tests/tiny/test_transformers_engine.py",),
+    ),
+    Safety(
+        "a pass that memory does not hold is undone before it is done again",
+        "transformers_engine.py",
+        "                del slots[count:]\n",
+        "                pass\n",
+        ("tests/tiny/test_out_of_memory.py",),
+    ),
+    Safety(
+        "gradients of a step that memory did not hold are thrown away",
+        "training.py",
+        "            model.zero_grad()\n",
+        "",
+        ("tests/tiny/test_out_of_memory.py",),
+    ),
+)
+
+
+def main() -> int:
+    """Breaks the safeties whose name contains one of the arguments, all without arguments."""
+    chosen = [each for each in SAFETIES if not sys.argv[1:] or any(word in each.name for word in sys.argv[1:])]
+    missed = 0
+    print(
+        "| without this safety | in | the suite | first test that fails | seconds |\n|---|---|---|---|---:|", flush=True
+    )
+    for safety in chosen:
+        failed = first_failure(safety)
+        missed += failed is None
+        says = f"fails | `{failed}`" if failed else "**passes** | "
+        print(f"| {safety.name} | `{safety.module}` | {says} |", flush=True)
+    print(f"\n{len(chosen) - missed} of {len(chosen)} removals are noticed.")
+    return int(missed > 0)
+
+
+def first_failure(safety: Safety) -> str | None:
+    """The first test that fails without the safety; None where none does."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "src"
+        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+        module = source / "gradual" / safety.module
+        text = module.read_text(encoding="utf-8")
+        if text.count(safety.text) != 1:
+            raise SystemExit(
+                f"{safety.name}: expected its text once in {safety.module}, found {text.count(safety.text)}"
+            )
+        module.write_text(text.replace(safety.text, safety.broken), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", "--no-header", "--tb=no", *safety.tests],
+            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(source)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    failures = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    if done.returncode not in (0, 1) or (done.returncode == 1 and not failures):
+        raise SystemExit(f"{safety.name}: the tests did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return failures[0].partition("::")[2] if failures else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The packs of a step as tensors, and the loss of all their facts in one forward pass.
+
+Knows packs and a model; no optimiser and no epochs (`training`).
+Shapes: B rows (packs), T slots, N supervised places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradual.adapters import in_model_precision
+from gradual.training_rows import Pack
+from gradual.transformers_engine import MaskKinds, logits_at
+
+
+def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tensor]:
+    """The tensors of some packs: input_ids, position_ids (B, T), allowed (B, T, T), rows, columns and labels (N,)."""
+    trees = [pack.tree() for pack in packs]
+    width = max(len(tree) for tree, _ in trees)
+    ids = np.full((len(packs), width), pad_token, dtype=np.int64)
+    positions = np.zeros((len(packs), width), dtype=np.int64)
+    allowed = np.zeros((len(packs), width, width), dtype=bool)
+    allowed[:, np.arange(width), np.arange(width)] = True
+    rows: list[int] = []
+    columns: list[int] = []
+    labels: list[int] = []
+    for row, (tree, supervised) in enumerate(trees):
+        count = len(tree)
+        ids[row, :count] = tree.tokens
+        positions[row, :count] = tree.depths
+        allowed[row, :count, :count] = tree.ancestors()
+        rows += [row] * len(supervised)
+        columns += [node for node, _ in supervised]
+        labels += [token for _, token in supervised]
+    tensors = {"input_ids": ids, "position_ids": positions, "allowed": allowed}
+    places = {"rows": np.array(rows), "columns": np.array(columns), "labels": np.array(labels)}
+    batch = {name: torch.from_numpy(array) for name, array in (tensors | places).items()}
+    return batch | {"num_tokens": torch.tensor(sum(len(tree) for tree, _ in trees))}
+
+
+def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds) -> torch.Tensor:
+    """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding."""
+    positions = batch["position_ids"]
+    with in_model_precision(model):
+        logits = logits_at(
+            model,
+            (batch["rows"], batch["columns"]),
+            input_ids=batch["input_ids"],
+            attention_mask=masks.masks(batch["allowed"], positions, positions, model.dtype),
+            position_ids=positions,
+            use_cache=False,
+        )
+    return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")

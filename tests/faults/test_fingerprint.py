@@ -1,0 +1,138 @@
+"""Whatever can change a result is in the fingerprint of a run, under a name of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gradual.config_file import parse_config
+from gradual.errors import RunDirError
+from gradual.models import load_model
+from gradual.pipeline import run_fingerprint
+from gradual.preparing import Prepared
+from gradual.rundir import open_run
+from gradual.testing import make_tiny_model, toy_facts
+
+pytestmark = pytest.mark.tiny
+
+FACTS = tuple(toy_facts(1, 4))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("saved") / "model")
+
+
+@pytest.fixture
+def model(saved: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "model"))
+
+
+def fingerprint(model: Path, facts: tuple[Any, ...] = FACTS, **settings: Any) -> dict[str, str]:
+    plain = {"model": {"name_or_path": str(model), "dtype": "float32"}, "facts": {"path": "toys"}}
+    config = parse_config({**plain, **settings})
+    prepared = Prepared(facts[:1], facts[1:2], facts[2:3], {"toy-0": facts[3:]}, 0, ())
+    return run_fingerprint(config, prepared, load_model(config.model))
+
+
+def flip_a_bit_of_the_weights(model: Path) -> None:
+    path = model / "model.safetensors"
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither its size nor its time tells
+
+
+def lower_the_text_first(model: Path) -> None:
+    path = model / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"normalizer": {"type": "Lowercase"}}))
+
+
+def change_the_chat_template(model: Path) -> None:
+    path = model / "chat_template.jinja"
+    path.write_text(path.read_text() + "!")
+
+
+def change_the_settings_of_the_model(model: Path) -> None:
+    path = model / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"rms_norm_eps": 0.001}))
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (flip_a_bit_of_the_weights, "model.weights"),
+        (change_the_settings_of_the_model, "model.weights"),
+        (lower_the_text_first, "model.tokenizer"),
+        (change_the_chat_template, "model.chat_template"),
+    ],
+)
+def test_changed_file_of_the_model_is_refused_by_name(
+    model: Path, tmp_path: Path, change: Callable[[Path], None], field: str
+) -> None:
+    before = fingerprint(model)
+    change(model)
+    after = fingerprint(model)
+    assert {name for name in before if before[name] != after[name]} == {field}
+    with open_run(tmp_path / "run", before, config_yaml=""):
+        pass
+    with (
+        pytest.raises(RunDirError, match=f"{field}: '{before[field]}' in the folder, '{after[field]}' now"),
+        open_run(tmp_path / "run", after, config_yaml=""),
+    ):
+        pytest.fail("opened")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"question": "What is the colour of thing 01 then?"},
+        {"answers": ("mauve",)},
+        {"relation": "toy-1"},
+        {"id": "other"},
+        {"split": "test"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_changed_fact_is_noticed(saved: Path, change: dict[str, Any]) -> None:
+    before, changed = fingerprint(saved), (FACTS[0], dataclasses.replace(FACTS[1], **change), *FACTS[2:])
+    after = fingerprint(saved, changed)
+    assert {name for name in before if before[name] != after[name]} == {"facts.digest"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"seed": 7}, "config.seed"),
+        ({"probe": {"temperature": 0.7}}, "config.probe.temperature"),
+        ({"lora": {"lora_dropout": 0.1}}, "config.lora.lora_dropout"),
+        ({"evaluation": {"exemplar_seed": 1}}, "config.evaluation.exemplar_seed"),
+    ],
+)
+def test_changed_setting_is_noticed_by_name(saved: Path, settings: dict[str, Any], field: str) -> None:
+    before, after = fingerprint(saved), fingerprint(saved, **settings)
+    assert {name for name in before if before[name] != after[name]} == {field}
+
+
+def test_number_of_threads_and_versions_are_part_of_it(saved: Path) -> None:
+    before, threads = fingerprint(saved), torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads + 1)
+        after = fingerprint(saved)
+    finally:
+        torch.set_num_threads(threads)
+    assert {name for name in before if before[name] != after[name]} == {"model.threads"}
+    assert {"model.torch", "model.transformers", "version.trl", "version.peft"} <= before.keys()
+
+
+def test_where_a_run_reports_to_is_no_part_of_it(saved: Path) -> None:
+    assert fingerprint(saved) == fingerprint(saved, report_to=["tensorboard"])
