@@ -108,7 +108,9 @@ class ProbeConfig(_Settings):
     method: Literal["exact", "sampled"] = "exact"
     """exact: probabilities computed with bounds; sampled: the paper's protocol, drawn at random."""
     prompt_style: Literal["plain", "chat"] = "plain"
-    """plain: `Q: ...` / `A: ...` lines; chat: the tokenizer's chat template, shots as turns."""
+    """plain: `Q: ...` / `A: ...` lines; chat: the tokenizer's chat template, shots as turns.
+
+    A template that writes today's date is always given 26 July 2024, so that a prompt is tomorrow what it is today."""
     num_exemplar_sets: Annotated[int, Field(ge=1)] = 10
     """Exemplar sets per relation, shared by all its facts."""
     num_shots: Annotated[int, Field(ge=0)] = 4
