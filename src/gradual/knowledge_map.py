@@ -13,6 +13,7 @@ from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from gradual import storage
 from gradual.errors import ProbeError, RunDirError
@@ -256,8 +257,10 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
     )
 
 
-def read_map(folder: Path) -> KnowledgeMap:
-    """The map in a folder that `write_map` made; its cost is 0 where `cost.json` is not there.
+def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
+    """The map in a folder that `write_map` made; `with_answers=False` leaves `sets` empty and that file unread.
+
+    Its cost is 0 where `cost.json` is not there.
 
     Raises:
         RunDirError: a file or column is missing, damaged or of another format version; the message names it.
@@ -265,7 +268,9 @@ def read_map(folder: Path) -> KnowledgeMap:
     info = _read_map_file(folder)
     sha256 = _object(info, "files", folder)
     facts = read_table(folder / FACTS_FILE, _FACTS, sha256=_digest(sha256, FACTS_FILE))
-    answers = read_table(folder / ANSWERS_FILE, _ANSWERS, sha256=_digest(sha256, ANSWERS_FILE))
+    answers: dict[str, list[Any]] = {column.name: [] for column in _ANSWERS}
+    if with_answers:
+        answers = read_table(folder / ANSWERS_FILE, _ANSWERS, sha256=_digest(sha256, ANSWERS_FILE))
     prompts = read_table(folder / PROMPTS_FILE, _PROMPTS, sha256=_digest(sha256, PROMPTS_FILE))
 
     sets: dict[str, list[SetAnswer]] = {fact_id: [] for fact_id in facts["id"]}

@@ -280,7 +280,8 @@ def training_rows(
 
 def fact_states(run: RunDir, index: int) -> list[FactState]:
     """The training facts as stage `index` sees them: their levels so far, and whether one before trained on them."""
-    maps = [read_map(run.probe(each)) for each in sorted({0, max(0, index - 2), index - 1})]
+    probes = sorted({0, max(0, index - 2), index - 1})
+    maps = [read_map(run.probe(each), with_answers=False) for each in probes]
     first, before, now = maps[0], maps[-2] if len(maps) > 1 else maps[0], maps[-1]
     trained = {row_id for each in range(1, index) for row_id in read_table(run.selection(each), _SELECTION)["id"]}
     return [

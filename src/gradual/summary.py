@@ -31,8 +31,8 @@ def summarise(run: RunDir, settings: Mapping[str, Any], warnings: Sequence[str])
     Raises:
         RunDirError: a file of the run is damaged.
     """
-    maps = [read_map(run.probe(index)) for index in range(_finished(run))]
-    tests = [read_map(run.evaluation(index)) for index in range(len(maps))]
+    maps = [read_map(run.probe(index), with_answers=False) for index in range(_finished(run))]
+    tests = [read_map(run.evaluation(index), with_answers=False) for index in range(len(maps))]
     verdicts = [{fact.id: fact.p_greedy > 0 for fact in known} for known in tests]
     splits = read_table(run.facts, _FACTS)["split"]
     stages = [_stage(run, index) for index in range(1, len(maps))]
@@ -103,7 +103,7 @@ def _by_level(run: RunDir, verdicts: Sequence[Mapping[str, bool]]) -> list[dict[
     """Test accuracy by the level that the fact had under the base model."""
     if not (run.test_levels / MAP_FILE).is_file():
         return []
-    known = read_map(run.test_levels)
+    known = read_map(run.test_levels, with_answers=False)
     groups = {level: [fact.id for fact in known if fact.level is level] for level in reversed(Level)}
     return [
         {"level": str(level), "total": len(ids), "stages": _shares(ids, verdicts)}
