@@ -260,8 +260,6 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
 def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
     """The map in a folder that `write_map` made; `with_answers=False` leaves `sets` empty and that file unread.
 
-    Its cost is 0 where `cost.json` is not there.
-
     Raises:
         RunDirError: a file or column is missing, damaged or of another format version; the message names it.
     """
@@ -307,12 +305,7 @@ def read_cost(folder: Path) -> Cost:
         RunDirError: the file is damaged.
     """
     cost = storage.read_json(folder / COST_FILE) if (folder / COST_FILE).is_file() else {}
-    return Cost(
-        seconds=_number(cost, "seconds", folder),
-        tokens_read=int(_number(cost, "tokens_read", folder)),
-        forward_passes=int(_number(cost, "forward_passes", folder)),
-        host_share=_number(cost, "host_share", folder),
-    )
+    return Cost(**{field.name: _number(cost, field.name, folder) for field in dataclasses.fields(Cost)})
 
 
 def _read_map_file(folder: Path) -> dict[str, Json]:
@@ -399,7 +392,7 @@ def _read_info(info: Mapping[str, Json], folder: Path) -> MapInfo:
     )
 
 
-def _number(cost: Mapping[str, Json], name: str, folder: Path) -> float:
+def _number(cost: Mapping[str, Json], name: str, folder: Path) -> Any:
     value = cost.get(name, 0)
     if not isinstance(value, int | float):
         raise RunDirError(f"{folder / COST_FILE}: field {name!r} should be a number, found {value!r}; remove the file")
