@@ -184,8 +184,7 @@ def probe(
         console.result(map_result(known, out, with_check=check > 0))
     else:
         console.show(*map_parts(known), f"written to {out}")
-    if check and not read_check(out)["is_passed"]:
-        raise typer.Exit(1)
+    raise typer.Exit(int(check > 0 and not read_check(out)["is_passed"]))
 
 
 @app.command()
