@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ _NO_RESULTS = {"attempts.log", "cost.json", "owner.json", "run.lock", "times.jso
 
 
 class Work:
-    """What was computed and what was kept, in order, as names of units and epochs."""
+    """What was computed and what was kept, in order, as names of units, epochs and steps."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -43,15 +43,20 @@ class Work:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Notes the units that a run keeps."""
-        put = UnitStore.put
+        """Notes the units and steps that a run keeps."""
+        put, mark_done = UnitStore.put, RunDir.mark_done
 
         def noted_put(store: UnitStore, key: str, unit: bytes) -> None:
             self.done.append(f"{store.folder.name}/{key}")
             put(store, key, unit)
             self.kept.append(self.done[-1])
 
-        with patch.object(UnitStore, "put", noted_put):
+        def noted_mark_done(run: RunDir, step: str, made: Iterable[Path] = ()) -> None:
+            self.done.append(step)
+            mark_done(run, step, made)
+            self.kept.append(step)
+
+        with patch.object(UnitStore, "put", noted_put), patch.object(RunDir, "mark_done", noted_mark_done):
             yield
 
 
