@@ -266,7 +266,7 @@ def main() -> int:
     chosen = [each for each in SAFETIES if not sys.argv[1:] or any(word in each.name for word in sys.argv[1:])]
     missed = 0
     print(
-        "| without this safety | in | the suite | first test that fails | seconds |\n|---|---|---|---|---:|", flush=True
+        "| without this safety | in | the suite | first test that fails |\n|---|---|---|---|", flush=True
     )
     for safety in chosen:
         failed = first_failure(safety)
