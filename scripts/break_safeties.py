@@ -265,9 +265,7 @@ def main() -> int:
     """Breaks the safeties whose name contains one of the arguments, all without arguments."""
     chosen = [each for each in SAFETIES if not sys.argv[1:] or any(word in each.name for word in sys.argv[1:])]
     missed = 0
-    print(
-        "| without this safety | in | the suite | first test that fails |\n|---|---|---|---|", flush=True
-    )
+    print("| without this safety | in | the suite | first test that fails |\n|---|---|---|---|", flush=True)
     for safety in chosen:
         failed = first_failure(safety)
         missed += failed is None
