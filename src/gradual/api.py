@@ -80,7 +80,11 @@ def probe(
         asked, shots = _asked(facts, exemplars, num_shots=settings.num_shots, limit=limit)
     require_packages(PROBE_PACKAGES)
     request = ProbeRequest(model, tuple(asked), shots, settings, seed, num_checked)
-    return make_map(request, None if out is None else Path(out), open_engine=_open_engine, progress=progress)
+
+    def open_engine(settings: ModelConfig) -> Engine:
+        return _open_engine(settings, progress)
+
+    return make_map(request, None if out is None else Path(out), open_engine=open_engine, progress=progress)
 
 
 def fit(
@@ -219,12 +223,13 @@ def _asked(
     return prepare_probe(source, shots, num_shots=num_shots, limit=limit)
 
 
-def _open_engine(model: ModelConfig) -> Engine:
+def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
     from gradual.models import load_model
-    from gradual.transformers_engine import TransformersEngine, check_reading
+    from gradual.transformers_engine import TransformersEngine, reading_warnings
 
     loaded = load_model(model)
-    check_reading(loaded)
+    for warning in reading_warnings(loaded):
+        progress.say(f"warning: {warning}")
     return TransformersEngine(loaded)
 
 

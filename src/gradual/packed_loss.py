@@ -13,16 +13,18 @@ import numpy as np
 import torch
 
 from gradual.adapters import in_model_precision
+from gradual.next_tokens import logits_at
 from gradual.training_rows import Pack
-from gradual.transformers_engine import MaskKinds, logits_at
+from gradual.transformers_engine import MaskKinds
 
 
 def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tensor]:
-    """The tensors of some packs: input_ids, position_ids (B, T), allowed (B, T, T), rows, columns and labels (N,)."""
+    """The tensors of packs: input_ids, position_ids, is_token (B, T), allowed (B, T, T), rows, columns, labels (N,)."""
     trees = [pack.tree() for pack in packs]
     width = max(len(tree) for tree, _ in trees)
     ids = np.full((len(packs), width), pad_token, dtype=np.int64)
     positions = np.zeros((len(packs), width), dtype=np.int64)
+    is_token = np.zeros((len(packs), width), dtype=np.int64)
     allowed = np.zeros((len(packs), width, width), dtype=bool)
     allowed[:, np.arange(width), np.arange(width)] = True
     rows: list[int] = []
@@ -32,26 +34,29 @@ def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tenso
         count = len(tree)
         ids[row, :count] = tree.tokens
         positions[row, :count] = tree.depths
+        is_token[row, :count] = 1
         allowed[row, :count, :count] = tree.ancestors()
         rows += [row] * len(supervised)
         columns += [node for node, _ in supervised]
         labels += [token for _, token in supervised]
-    tensors = {"input_ids": ids, "position_ids": positions, "allowed": allowed}
+    tensors = {"input_ids": ids, "position_ids": positions, "is_token": is_token, "allowed": allowed}
     places = {"rows": np.array(rows), "columns": np.array(columns), "labels": np.array(labels)}
     batch = {name: torch.from_numpy(array) for name, array in (tensors | places).items()}
     return batch | {"num_tokens": torch.tensor(sum(len(tree) for tree, _ in trees))}
 
 
-def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds) -> torch.Tensor:
-    """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding."""
+def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds | None) -> torch.Tensor:
+    """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding.
+
+    Without `masks` a row is a plain sequence, padded on the right: for packs of one fact, with any architecture.
+    """
     positions = batch["position_ids"]
+    inputs: dict[str, Any] = {"attention_mask": batch["is_token"]}
+    if masks is not None:
+        mask = masks.masks(batch["allowed"], positions, positions, model.dtype)
+        inputs = {"attention_mask": mask, "position_ids": positions}
     with in_model_precision(model):
         logits = logits_at(
-            model,
-            (batch["rows"], batch["columns"]),
-            input_ids=batch["input_ids"],
-            attention_mask=masks.masks(batch["allowed"], positions, positions, model.dtype),
-            position_ids=positions,
-            use_cache=False,
+            model, (batch["rows"], batch["columns"]), input_ids=batch["input_ids"], use_cache=False, **inputs
         )
     return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")

@@ -29,7 +29,7 @@ from gradual.summary import summarise, taken
 from gradual.tables import Column, read_table, write_table
 from gradual.training import EpochRecord, Score, StageResult, check_training, train_stage
 from gradual.training_rows import TrainingRows
-from gradual.transformers_engine import TransformersEngine, check_reading
+from gradual.transformers_engine import TransformersEngine, reading_warnings
 
 _FACTS = (
     *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
@@ -53,7 +53,8 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
         progress.say(f"warning: {warning}")
     progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
     loaded = load_model(config.model)
-    check_reading(loaded)
+    for warning in reading_warnings(loaded):
+        progress.say(f"warning: {warning}")
     check_training(loaded, config.lora, config.report_to)
     fingerprint = run_fingerprint(config, prepared, loaded)
     with open_run(Path(out), fingerprint, config_yaml=dump_config(config)) as run:
@@ -265,14 +266,14 @@ def training_rows(
     engine: TransformersEngine,
     config: RunConfig,
 ) -> TrainingRows:
-    """The rows of a stage that trains on `facts`."""
+    """The rows of a stage that trains on `facts`; of one fact each where the model reads no trees."""
     return TrainingRows(
         facts=facts,
         exemplars=exemplars,
         style=engine.prompt_style(config.probe.prompt_style),
         encode=lambda texts, add_special_tokens: engine.encode(texts, add_special_tokens=add_special_tokens),
         num_shots=stage.num_shots,
-        pack_size=stage.pack_size,
+        pack_size=stage.pack_size if engine.reads_trees else 1,
         batch_size=stage.batch_size,
         seed=config.seed,
     )

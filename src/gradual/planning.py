@@ -7,7 +7,7 @@ run folder where its map is there already, and are estimates else, marked so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from gradual.rundir import RunDir
 from gradual.selection import FactState, select_facts
 from gradual.training import time_one_step
 from gradual.training_rows import TrainingRows
-from gradual.transformers_engine import TransformersEngine
+from gradual.transformers_engine import TransformersEngine, reading_warnings
 
 SAMPLE_SIZE = 48
 """Facts that are probed to measure speed and levels."""
@@ -142,7 +142,7 @@ def make_plan(
     known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
     timed = _timed_rows(prepared, known, config, engine)
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
-    stages = _stages(config, prepared, known, run, timed, step_seconds, step_tokens)
+    stages = _stages(config, prepared, known, run, engine, step_seconds, step_tokens)
     reading = _Reading(config, prepared, engine, sample)
     evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
     probe_tokens, answers = _probe_work(config, prepared, reading)
@@ -154,7 +154,7 @@ def make_plan(
         model=config.model.name_or_path,
         num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
         dropped_for_overlap=prepared.dropped_for_overlap,
-        warnings=prepared.warnings,
+        warnings=(*prepared.warnings, *reading_warnings(loaded)),
         levels={str(level): count for level, count in known.levels().items()},
         levels_of="all training facts" if known is not sample else f"a sample of {len(sample)} training facts",
         probe_prompt=asking.prompt(fact, 0),
@@ -186,7 +186,7 @@ def _stages(
     prepared: Prepared,
     known: KnowledgeMap,
     run: RunDir | None,
-    timed: TrainingRows,
+    engine: TransformersEngine,
     step_seconds: float,
     step_tokens: int,
 ) -> tuple[StagePlan, ...]:
@@ -201,10 +201,8 @@ def _stages(
         if not is_known and index > 1 and replay is not None:
             count += replay.wanted(count)
         facts = spread(prepared.train, count)  # any facts as many: packs and so steps depend on the relations' sizes
-        steps = (
-            stage.num_train_epochs
-            * replace(timed, facts=facts, pack_size=stage.pack_size, batch_size=stage.batch_size).steps_per_epoch
-        )
+        rows = training_rows(facts, stage, prepared.exemplars, engine, config)
+        steps = stage.num_train_epochs * rows.steps_per_epoch
         plans.append(
             StagePlan(
                 name=f"stage {index}",

@@ -48,6 +48,7 @@ class FakeEngine:
         pieces = [b"", *(word.encode() for word in words), *(bytes([byte]) for byte in range(256))]
         self.vocabulary = Vocabulary(tuple(pieces), frozenset({0}))
         self.fingerprint: Mapping[str, str] = {"name": "fake", "seed": str(seed), "words": "|".join(words)}
+        self.reads_trees = True
         self._token_of = {piece: token for token, piece in reversed(list(enumerate(pieces))) if piece}
         self._longest = max(len(piece) for piece in pieces)
         self._seed = seed

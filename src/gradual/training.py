@@ -103,6 +103,7 @@ def train_stage(
     """Trains an adapter and saves the best epoch's in `folder/adapter` (PEFT format); the base model is left as it was.
 
     Args:
+        rows: of one fact each where the model reads no trees (`reads_trees`).
         start_adapter: folder of the adapter to go on from; None starts a new one from `seed`.
         folder: also keeps `checkpoints/`, from which an interrupted stage goes on at its last finished epoch.
         score: accuracy by generation of a model (the base with its adapter) on the validation facts.
@@ -218,7 +219,7 @@ def _make_trainer(
     )
     trainer.score = score
     trainer.watcher = watcher
-    trainer.masks = MaskKinds(loaded.model.config)
+    trainer.masks = _masks(loaded, rows)
     trainer.pop_callback(_printer())
     return trainer
 
@@ -305,10 +306,15 @@ class _Steps:
         return batch | {"packs": packs}
 
 
+def _masks(loaded: LoadedModel, rows: TrainingRows) -> MaskKinds | None:
+    """What packs of several facts need; a pack of one is a plain sequence, which every architecture reads."""
+    return MaskKinds(loaded.model.config) if rows.facts_per_pack > 1 else None
+
+
 def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
     """Seconds and tokens of one optimiser step's forward and backward pass, with a new adapter that is thrown away."""
     model = adapted(loaded, lora, None)
-    masks = MaskKinds(loaded.model.config)
+    masks = _masks(loaded, rows)
     try:
         batch = pack_tensors(rows.step(0, 0), loaded.tokenizer.pad_token_id)
         packed_loss(model, batch, masks).backward()  # once to warm up: first calls allocate
@@ -324,7 +330,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
 
     score: Callable[[Any], Score]
     watcher: _Watcher
-    masks: MaskKinds
+    masks: MaskKinds | None
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -1,7 +1,8 @@
 """Reads forests of tokens with a Hugging Face causal language model.
 
 Every new node of a row attends to its ancestors by a mask, at the position of its depth in the tree: so whatever shares
-a beginning shares its computation. Knows tokens and logits only; what they mean is the probe's business.
+a beginning shares its computation. Where a model does not take such masks, `path_forest` reads instead.
+Knows tokens and logits only; what they mean is the probe's business.
 Shapes: B rows, T new slots, S slots in all, N wanted nodes, V vocabulary.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,22 +19,21 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from gradual.chat_templates import open_template
-from gradual.engines import NextTokens, Node, ReadCost
-from gradual.errors import ModelError, OutOfMemoryError, ProbeError
+from gradual.engines import Forest, NextTokens, Node, ReadCost
+from gradual.errors import GradualError, ModelError, OutOfMemoryError
 from gradual.memory import free_memory, is_out_of_memory
 from gradual.models import LoadedModel
+from gradual.next_tokens import in_order, logits_at, most_logits, top_tokens
 from gradual.packing import ROOT, TokenTree
+from gradual.path_forest import PathForest
 from gradual.prompts import ChatPrompts, PlainPrompts, PromptStyle, end_of_turn
 from gradual.vocabulary import read_vocabulary
 
-MAX_LOGITS_BYTES = 256 << 20
-"""Most memory for the logits of one forward pass; longer reads are cut into several passes."""
 TOKENS_PER_PASS = {"cpu": 512, "cuda": 16384}
 """Most tokens of one forward pass by kind of device, padding included: on a CPU what its caches hold is fastest."""
-_CHECK_TOLERANCE = 0.03
-"""Largest difference that rounding to 16 bits may make between two ways of reading, as a share of the logits' range."""
-_TIE_ROOM = 24
-"""Places beyond top_k that are looked at for ties; more ties than that take a slower path."""
+_CHECK_TOLERANCE = {torch.float32: 1e-3}
+_CHECK_TOLERANCE_16_BIT = 0.03
+"""Largest difference that rounding may make between two ways of reading, as a share of the logits' range."""
 
 
 class TransformersEngine:
@@ -76,9 +77,14 @@ class TransformersEngine:
         template = open_template(text, json.dumps(tokenizer.special_tokens_map, default=str), source)
         return ChatPrompts(template, end_of_turn(template) or tokenizer.eos_token, control_tokens(tokenizer, text))
 
-    def new_forest(self, num_rows: int, *, top_k: int) -> TorchForest:
+    @property
+    def reads_trees(self) -> bool:
+        """Whether the model takes the mask and positions of a tree; see `reads_trees`."""
+        return reads_trees(self.loaded)
+
+    def new_forest(self, num_rows: int, *, top_k: int) -> Forest:
         """See `Engine`."""
-        return TorchForest(self, num_rows, top_k)
+        return TorchForest(self, num_rows, top_k) if self.reads_trees else PathForest(self, num_rows, top_k)
 
     def cost(self) -> ReadCost:
         """See `Engine`."""
@@ -110,7 +116,10 @@ def stop_tokens(loaded: LoadedModel) -> frozenset[int]:
 
 
 class MaskKinds:
-    """Which attention masks an architecture wants: full, a sliding window, or one of each by layer type."""
+    """Which attention masks an architecture wants: full, a sliding window, or one of each by layer type.
+
+    `are_known` is False where it has layers of other kinds, for which no masks can be made.
+    """
 
     def __init__(self, config: Any) -> None:
         text_config = config.get_text_config()
@@ -119,16 +128,20 @@ class MaskKinds:
         if not layer_types:
             uses_window = self.window and getattr(text_config, "use_sliding_window", True)
             layer_types = {"sliding_attention" if uses_window else "full_attention"}
-        unknown = layer_types - {"full_attention", "sliding_attention"}
-        if unknown:
-            raise ModelError(
-                f"expected layers with full or sliding-window attention, found {', '.join(sorted(unknown))} in "
-                f"{text_config.model_type} - this architecture cannot be probed yet"
-            )
         self.layer_types = sorted(layer_types)
+        self.are_known = layer_types <= {"full_attention", "sliding_attention"}
 
     def masks(self, allowed: Any, query_positions: Any, key_positions: Any, dtype: Any) -> Any:
-        """Additive (B, 1, T, S) mask from a boolean one: a tensor, or one per layer type where there are several."""
+        """Additive (B, 1, T, S) mask from a boolean one: a tensor, or one per layer type where there are several.
+
+        Raises:
+            ModelError: the model has layers of another kind.
+        """
+        if not self.are_known:
+            raise ModelError(
+                "expected layers with full or sliding-window attention only, found "
+                f"{', '.join(self.layer_types)} - read one sequence a row"
+            )
         made = {}
         for kind in self.layer_types:
             seen = allowed
@@ -194,7 +207,7 @@ class TorchForest:
         parts: list[tuple[list[int], NextTokens]] = []
         while any(len(slots) < len(tree) for slots, tree in zip(self._slots, self.trees, strict=True)):
             parts.append(self._read_within_memory(asked))
-        return _in_order(parts, len(wanted))
+        return in_order(parts, len(wanted))
 
     def _read_within_memory(self, asked: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
         """One forward pass; where memory runs out, of half as many tokens, and so on for the rest of this forest.
@@ -225,7 +238,7 @@ class TorchForest:
         first, last = busy[0], busy[-1] + 1
         begins = [len(self._slots[row]) for row in range(first, last)]
         width = min(max(pending), max(1, self._tokens_per_pass // (last - first)))
-        limit = max(last - first, MAX_LOGITS_BYTES // self._logits_bytes())
+        limit = max(last - first, most_logits(self._engine.model))
         while True:
             counts = [min(pending[row], width) for row in range(first, last)]
             places, picked = _asked_places(asked, first, begins, counts)
@@ -283,10 +296,6 @@ class TorchForest:
             self._positions = np.pad(self._positions, ((0, 0), (0, max(missing, end // 2))))
         self._used[rows] = end
 
-    def _logits_bytes(self) -> int:
-        """Memory of one node's logits."""
-        return int(self._engine.model.get_output_embeddings().weight.shape[0]) * int(self._engine.model.dtype.itemsize)
-
 
 def _asked_places(
     asked: Mapping[Node, int], first_row: int, begins: Sequence[int], counts: Sequence[int]
@@ -305,90 +314,63 @@ def _asked_places(
     return places, (rows, columns)
 
 
-_CHECK_TEXTS = ("Q: Which is the first?\nA: this one", "Q: Which is the second of them?\nA: that one")
+_REFUSALS = (AssertionError, AttributeError, GradualError, LookupError, RuntimeError, TypeError, ValueError)
+"""How models fail that do not expect a mask for every pair of tokens."""
+_CHECK_TEXTS = (
+    "Q: Which is the first?\nA: this one",
+    "Q: Which is the first?\nA: this two",
+    "Q: Which is the second of them?\nA: that one",
+    "Q: Which is the second of them?\nA: that!",
+)
+"""Read in this order: where a fork lies near the end, a model that heeds no mask shows what it should not have seen."""
 
 
-def check_reading(loaded: LoadedModel) -> None:
-    """Holds what a branching tree gives against plain forward passes, on two short texts.
+_FOUND: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+"""What `reads_trees` has found, by base model: a property of its architecture, which no adapter changes."""
+
+
+def reads_trees(loaded: LoadedModel) -> bool:
+    """Whether the model takes the mask and positions of a tree: short texts read so are held against plain passes.
+
+    Found out once per base model.
 
     Raises:
-        ModelError: the model does not take the mask and positions of a tree, so its answers could not be trusted.
+        ProbeError: a logit of a plain pass is NaN.
     """
+    model = loaded.model
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if base not in _FOUND:
+        _FOUND[base] = _find_out(loaded)
+    return _FOUND[base]
+
+
+def reading_warnings(loaded: LoadedModel) -> list[str]:
+    """What a user should know about how this model is read, before it takes long."""
+    if reads_trees(loaded):
+        return []
+    name = loaded.model.config.model_type
+    return [f"this architecture ({name}) does not take tree masks: questions are read one by one, slower"]
+
+
+def _find_out(loaded: LoadedModel) -> bool:
     engine = TransformersEngine(loaded)
-    forest = engine.new_forest(1, top_k=10)
     paths = engine.encode(_CHECK_TEXTS, add_special_tokens=True)
-    found = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])
-    for path, tokens, logits in zip(paths, found.tokens, found.logits, strict=True):
-        with torch.inference_mode():
-            plain = loaded.model(torch.tensor([path], device=loaded.model.device)).logits[0, -1].float()
-        kept = torch.from_numpy(tokens[:10]).to(plain.device)
-        difference = float((plain[kept] - torch.from_numpy(logits[:10]).to(plain.device)).abs().max())
-        if not difference <= _CHECK_TOLERANCE * float(plain.max() - plain.min()):
-            raise ModelError(
-                "expected a model that takes an attention mask and positions of its own, found that "
-                f"{loaded.model.config.model_type} answers otherwise with them - this architecture cannot be probed yet"
-            )
-
-
-def logits_at(model: Any, picked: tuple[Any, Any], **inputs: Any) -> torch.Tensor:
-    """(N, V) logits at N picked (row, column) places of one forward pass; the output layer sees no other place.
-
-    A hook in front of the output layer picks, so that whatever a model does after it (scaling, capping) still happens.
-    """
-    rows, columns = (torch.as_tensor(part, dtype=torch.long) for part in picked)
-
-    def pick(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
-        hidden = args[0]
-        return (hidden[rows.to(hidden.device), columns.to(hidden.device)][None],)
-
-    hook = model.get_output_embeddings().register_forward_pre_hook(pick)
+    with torch.inference_mode():
+        plain = [loaded.model(torch.tensor([path], device=loaded.model.device)).logits[0, -1].float() for path in paths]
+    top_tokens(torch.stack(plain), 1)  # refuses what is not a number, however it is read
+    if not engine.masks.are_known:
+        return False
+    tolerance = _CHECK_TOLERANCE.get(loaded.model.dtype, _CHECK_TOLERANCE_16_BIT)
+    forest = TorchForest(engine, 1, 10)
     try:
-        logits: torch.Tensor = model(**inputs).logits[0]
-    finally:
-        hook.remove()
-    return logits
-
-
-def top_tokens(logits: torch.Tensor, top_k: int) -> NextTokens:
-    """The tokens of each row of (N, V) logits that are at least as likely as the k-th, likeliest first.
-
-    Raises:
-        ProbeError: a logit is NaN or infinite.
-    """
-    if logits.shape[0] == 0:
-        return NextTokens(np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
-    vocabulary = logits.shape[1]
-    top_k = min(top_k, vocabulary)
-    room = min(top_k + _TIE_ROOM, vocabulary)
-    values, tokens = logits.topk(room, dim=-1)
-    if not bool(values[:, 0].isfinite().all()):
-        what = "NaN" if bool(values[:, 0].isnan().any()) else "infinite ones"
-        raise ProbeError(
-            f"expected finite logits, found {what} - the model's weights or number format are broken; try dtype float32"
-        )
-    if room < vocabulary and bool((values[:, -1] >= values[:, top_k - 1]).any()):
-        kept = int((logits >= values[:, top_k - 1 : top_k]).sum(dim=-1).max())
-        values, tokens = logits.topk(kept, dim=-1)
-    found, ids = values.float().cpu().numpy(), tokens.cpu().numpy().astype(np.int64)
-    kept_mask = found >= found[:, top_k - 1 : top_k]
-    found = np.where(kept_mask, found, -np.inf).astype(np.float32)
-    ids = np.where(kept_mask, ids, -1)
-    order = np.lexsort((np.where(kept_mask, ids, vocabulary), -found), axis=-1)
-    return NextTokens(np.take_along_axis(ids, order, -1), np.take_along_axis(found, order, -1))
-
-
-def _in_order(parts: Sequence[tuple[list[int], NextTokens]], count: int) -> NextTokens:
-    """The parts' rows at the places they were asked for, padded to one width."""
-    width = max((part.tokens.shape[1] for _, part in parts), default=1)
-    tokens = np.full((count, width), -1, dtype=np.int64)
-    logits = np.full((count, width), -np.inf, dtype=np.float32)
-    found = 0
-    for places, part in parts:
-        tokens[places, : part.tokens.shape[1]] = part.tokens
-        logits[places, : part.logits.shape[1]] = part.logits
-        found += len(places)
-    if found != count:
-        raise ProbeError(
-            f"expected {count} next-token distributions, found {found} - a node was asked for twice or too late"
-        )
-    return NextTokens(tokens, logits)
+        found = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])
+    except (OutOfMemoryError, torch.OutOfMemoryError):
+        raise
+    except _REFUSALS:
+        return False
+    for expected, tokens, logits in zip(plain, found.tokens, found.logits, strict=True):
+        kept = torch.from_numpy(tokens[:10]).to(expected.device)
+        difference = float((expected[kept] - torch.from_numpy(logits[:10]).to(expected.device)).abs().max())
+        if not difference <= tolerance * float(expected.max() - expected.min()):
+            return False
+    return True

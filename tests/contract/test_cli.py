@@ -66,7 +66,7 @@ def model(tmp_path: Path) -> Path:
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading a model fails the test, and what a command tells its process is forgotten afterwards."""
 
-    def load(_: object) -> Engine:
+    def load(*_: object) -> Engine:
         pytest.fail("a model was loaded")
 
     monkeypatch.setattr(api, "_open_engine", load)
@@ -75,7 +75,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def fake_model(model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(api, "_open_engine", lambda _: FakeEngine())
+    monkeypatch.setattr(api, "_open_engine", lambda *_: FakeEngine())
     monkeypatch.setattr(api, "require_packages", lambda _: None)
     return model
 
@@ -343,7 +343,7 @@ def test_interrupted_probe_goes_on_with_the_same_command(
 ) -> None:
     facts, out = write_facts(tmp_path / "facts.jsonl", toy_rows()), tmp_path / "my map"
     engines = iter([InterruptedEngine(), FakeEngine()])
-    monkeypatch.setattr(api, "_open_engine", lambda _: next(engines))
+    monkeypatch.setattr(api, "_open_engine", lambda *_: next(engines))
     result = probe(fake_model, facts, out)
     assert result.exit_code == 130
     line = next(line for line in result.stderr.splitlines() if line.startswith("go on with: "))

@@ -25,7 +25,8 @@ LAYERS = {
         tables units
         """,
     "models": """
-        adapters asking engines memory models packed_loss training transformers_engine vocabulary
+        adapters asking engines memory models next_tokens packed_loss path_forest training transformers_engine
+        vocabulary
         """,
     "work": """
         checking comparing_maps exact pipeline planning preparing probe_folder probing sampled showing summary

@@ -65,7 +65,7 @@ def small_run(folder: Path, work: Work | None = None, *, stages: int = 1, progre
     work = work or Work()
     stand_ins = {
         "load_model": lambda _: LoadedModel("base", None, "fake", {"name": "fake"}),
-        "check_reading": lambda _: None,
+        "reading_warnings": lambda _: [],
         "check_training": lambda *_: None,
         "TransformersEngine": lambda loaded: FakeEngine(
             seed=int(hashlib.sha256(loaded.model.encode()).hexdigest()[:8], 16)

@@ -6,15 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from gradual.adapters import adapted, unload_adapter
 from gradual.checking import check_against_sampling
-from gradual.config import FactsConfig, ModelConfig, ProbeConfig
+from gradual.config import FactsConfig, LoraSettings, ModelConfig, ProbeConfig
 from gradual.levels import Level
 from gradual.models import LoadedModel, load_model
 from gradual.preparing import prepare_probe, spread
 from gradual.probing import probe_facts
-from gradual.transformers_engine import TransformersEngine
+from gradual.training import pack_tensors, packed_loss
+from gradual.training_rows import TrainingRows
+from gradual.transformers_engine import MaskKinds, TransformersEngine
 
 pytestmark = pytest.mark.real
 
@@ -29,6 +33,7 @@ def smollm2() -> LoadedModel:
 
 def test_greedy_answers_equal_generate_and_samples_lie_around_p(smollm2: LoadedModel) -> None:
     engine = TransformersEngine(smollm2)
+    assert engine.reads_trees
     facts, exemplars = prepare_probe(FactsConfig(path="atlas", relations=RELATIONS), num_shots=4)
     settings = ProbeConfig(num_exemplar_sets=2, max_new_tokens=8, greedy_answers="all")
     chosen = spread(facts, 12)
@@ -49,6 +54,46 @@ def test_greedy_answers_equal_generate_and_samples_lie_around_p(smollm2: LoadedM
             assert answer.greedy_answer == text.split("\n")[0].strip()
     check = check_against_sampling(chosen, exemplars, engine, settings, seed=1, num_facts=6, num_samples=200)
     assert check.is_passed, check.lines()
+
+
+def test_facts_packed_behind_one_exemplar_set_train_as_single_facts_do(smollm2: LoadedModel) -> None:
+    engine = TransformersEngine(smollm2)
+    facts, exemplars = prepare_probe(FactsConfig(path="atlas", relations=["currency"]), num_shots=4)
+    rows = TrainingRows(
+        facts=spread(facts, 8),
+        exemplars=exemplars,
+        style=engine.prompt_style("plain"),
+        encode=lambda texts, add: engine.encode(texts, add_special_tokens=add),
+        num_shots=4,
+        pack_size=8,
+        batch_size=8,
+        seed=1,
+    )
+    (pack,) = rows.step(0, 0)
+    assert len(pack.examples) == 8
+    model = adapted(smollm2, LoraSettings(r=4), None)
+    try:
+        weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        torch.manual_seed(0)
+        for name, weight in weights.items():
+            if "lora_B" in name:  # zero at first, which would leave lora_A without a gradient
+                torch.nn.init.normal_(weight, std=0.01)
+        packed = packed_loss(model, pack_tensors([pack], 0), MaskKinds(smollm2.model.config))
+        packed_grads = torch.autograd.grad(packed, list(weights.values()))
+        single, single_grads = 0.0, [torch.zeros_like(weight) for weight in weights.values()]
+        for example in pack.examples:
+            ids = torch.tensor([example.prompt_ids + example.completion_ids])
+            logits = model(input_ids=ids).logits[0, len(example.prompt_ids) - 1 : -1]
+            labels = torch.tensor(example.completion_ids)
+            loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+            for total, grad in zip(single_grads, torch.autograd.grad(loss, list(weights.values())), strict=True):
+                total += grad
+            single += loss.item()
+    finally:
+        unload_adapter(model)
+    assert packed.item() == pytest.approx(single, rel=1e-5)
+    for name, one, other in zip(weights, packed_grads, single_grads, strict=True):
+        assert float((one - other).norm()) <= 1e-3 * float(other.norm()), name
 
 
 def test_the_whole_method_runs_from_the_command_line(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from gradual.probing import probe_facts
 from gradual.testing import toy_facts
 from gradual.training import Score, train_stage
 from gradual.training_rows import Pack, TrainingExample, split_packs
-from gradual.transformers_engine import TransformersEngine
+from gradual.transformers_engine import TransformersEngine, reads_trees
 
 pytestmark = pytest.mark.tiny
 
@@ -85,6 +85,7 @@ def test_other_errors_of_a_model_are_not_taken_for_it(tiny: LoadedModel, monkeyp
 
 
 def test_fact_that_does_not_fit_alone_is_named(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reads_trees(tiny)  # found out before a run, while there is room
     limit_memory(tiny.model, monkeypatch, lambda ids: False, ERRORS["gpu"])
     with pytest.raises(ProbeError, match=r'^fact "toy-0-0": its prompts do not fit into memory even alone .*num_shots'):
         probe(tiny)

@@ -19,7 +19,7 @@ from gradual.config import RunConfig
 from gradual.config_file import parse_config
 from gradual.errors import ConfigError, RunDirError
 from gradual.knowledge_map import read_map
-from gradual.progress import Advance
+from gradual.progress import Advance, Silent
 from gradual.rundir import RunDir
 from gradual.testing import toy_facts
 
@@ -37,7 +37,7 @@ def facts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def make_config(model: Path, facts: Path, **changes: Any) -> RunConfig:
+def make_config(model: Path, facts: Path, /, **changes: Any) -> RunConfig:
     settings: dict[str, Any] = {
         "model": {"name_or_path": str(model), "dtype": "float32", "device": "cpu"},
         "facts": {"path": str(facts), "splits": {"exemplars_per_relation": 6}},
@@ -193,3 +193,41 @@ def gradual_settings() -> Any:
 def test_the_first_stage_may_not_ask_for_what_cannot_be() -> None:
     with pytest.raises(ConfigError, match="can match no fact in the first stage"):
         parse_config({"model": {"name_or_path": "x"}, "facts": {"path": "y"}, "stages": [{"strategy": "S1"}]})
+
+
+class _Listening(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_a_model_that_reads_no_trees_is_probed_and_trained_slower_and_says_so(
+    treeless_folders: dict[str, Path], facts_file: Path, tmp_path: Path
+) -> None:
+    splits = {f"max_{part}_per_relation": 6 for part in ("train", "validation", "test")}
+    changes = {
+        "facts": {"path": str(facts_file), "splits": {"exemplars_per_relation": 6, **splits}},
+        "probe": {"num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 2, "tolerance": 0.1},
+        "stages": [{"strategy": "all", "learning_rate": 0.01, "num_train_epochs": 1, "num_shots": 2, "batch_size": 8}],
+    }
+    config, heard = make_config(treeless_folders["bloom"], facts_file, **changes), _Listening()
+    run = gradual.fit(config, tmp_path / "run", progress=heard)
+    warning = "this architecture (bloom) does not take tree masks: questions are read one by one, slower"
+    assert [line for line in heard.lines if "bloom)" in line] == [f"warning: {warning}"]
+    assert run.status == "complete"
+    summary = storage.read_json(run.summary)
+    trained, epochs = summary["stages"][0]["num_new"], summary["stages"][0]["epochs"]
+    assert [epoch["steps"] for epoch in epochs] == [0, -(-trained // 8)]
+    before, after = read_map(run.probe(0)), read_map(run.probe(1))
+    right = [sum(answer.p for fact in known for answer in fact.sets) for known in (before, after)]
+    assert right[1] > right[0]
+
+    plan = gradual.plan(config)
+    assert warning in plan.warnings
+    assert plan.stages[0].max_steps == epochs[1]["steps"]
+
+    heard = _Listening()
+    gradual.probe(config.model, facts_file, settings=config.probe, limit=4, progress=heard)
+    assert heard.lines.count(f"warning: {warning}") == 1

@@ -11,14 +11,14 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from gradual.adapters import with_adapter
-from gradual.config import LoraSettings, StageConfig
+from gradual.config import LoraSettings, ModelConfig, StageConfig
 from gradual.errors import TrainingError
-from gradual.models import LoadedModel
+from gradual.models import LoadedModel, load_model
 from gradual.packed_loss import pack_tensors, packed_loss
 from gradual.prompts import PlainPrompts
 from gradual.testing import toy_facts
 from gradual.training import EpochRecord, Score, train_stage
-from gradual.training_rows import TrainingRows
+from gradual.training_rows import Pack, TrainingRows
 from gradual.transformers_engine import MaskKinds, TransformersEngine
 
 
@@ -58,30 +58,62 @@ def test_only_the_answer_and_its_stop_token_carry_loss(tiny_engine: Transformers
         assert len(tree) < sum(len(e.prompt_ids) + len(e.completion_ids) for e in pack.examples)
 
 
-def test_packed_loss_and_gradients_equal_those_of_single_facts(
-    tiny: LoadedModel, tiny_engine: TransformersEngine
-) -> None:
-    packs = make_rows(tiny_engine).step(0, 0)
-    torch.manual_seed(0)
-    model = get_peft_model(tiny.model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
-    masks = MaskKinds(tiny.model.config)
-    weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-    packed = packed_loss(model, pack_tensors(packs, 1), masks)
-    packed_grads = torch.autograd.grad(packed, list(weights.values()))
-
-    single = torch.zeros(())
+def one_by_one(model: Any, packs: list[Pack]) -> torch.Tensor:
+    """The loss of the packs' facts as any trainer would compute it, fact by fact."""
+    total = torch.zeros(())
     for example in (e for pack in packs for e in pack.examples):
         ids = torch.tensor([example.prompt_ids + example.completion_ids])
         labels = ids.clone()
         labels[:, : len(example.prompt_ids)] = -100
         logits = model(input_ids=ids).logits[0, :-1]
-        single = single + torch.nn.functional.cross_entropy(logits, labels[0, 1:], reduction="sum")
-    single_grads = torch.autograd.grad(single, list(weights.values()))
+        total = total + torch.nn.functional.cross_entropy(logits, labels[0, 1:], reduction="sum")
+    return total
 
-    assert packed.item() == pytest.approx(single.item(), rel=1e-5)
-    for one, other in zip(packed_grads, single_grads, strict=True):
+
+def assert_same_loss_and_gradients(model: Any, loss: torch.Tensor, expected: torch.Tensor) -> None:
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    grads, expected_grads = torch.autograd.grad(loss, weights), torch.autograd.grad(expected, weights)
+    for one, other in zip(grads, expected_grads, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    assert all(bool(grad.any()) for grad in grads)
+
+
+def with_lora(model: Any, **settings: Any) -> Any:
+    torch.manual_seed(0)
+    return get_peft_model(model, LoraConfig(r=4, init_lora_weights=False, **settings))
+
+
+def test_packed_loss_and_gradients_equal_those_of_single_facts(
+    tiny: LoadedModel, tiny_engine: TransformersEngine
+) -> None:
+    packs = make_rows(tiny_engine).step(0, 0)
+    model = with_lora(tiny.model, target_modules="all-linear")
+    packed = packed_loss(model, pack_tensors(packs, 1), MaskKinds(tiny.model.config))
+    assert_same_loss_and_gradients(model, packed, one_by_one(model, packs))
+
+
+def test_rows_of_one_fact_give_the_loss_and_gradients_of_packed_ones(
+    tiny: LoadedModel, tiny_engine: TransformersEngine
+) -> None:
+    packs = make_rows(tiny_engine).step(0, 0)
+    singles = [Pack((example,)) for pack in packs for example in pack.examples]
+    model = with_lora(tiny.model, target_modules="all-linear")
+    packed = packed_loss(model, pack_tensors(packs, 1), MaskKinds(tiny.model.config))
+    assert_same_loss_and_gradients(model, packed_loss(model, pack_tensors(singles, 1), None), packed)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"), [("mamba", ["in_proj", "x_proj"]), ("bloom", ["query_key_value", "dense"])]
+)
+def test_rows_of_one_fact_train_a_model_that_reads_no_trees(
+    name: str, layers: list[str], treeless_folders: dict[str, Path]
+) -> None:
+    loaded = load_model(ModelConfig(name_or_path=str(treeless_folders[name]), dtype="float32", device="cpu"))
+    packs = make_rows(TransformersEngine(loaded), pack_size=1).step(0, 0)
+    assert len({len(pack.tree()[0]) for pack in packs}) > 1  # some rows are padded
+    model = with_lora(loaded.model, target_modules=layers)
+    assert_same_loss_and_gradients(model, packed_loss(model, pack_tensors(packs, 1), None), one_by_one(model, packs))
 
 
 def run_stage(

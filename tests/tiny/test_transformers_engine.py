@@ -11,10 +11,11 @@ import torch
 from gradual.config import ModelConfig, ProbeConfig
 from gradual.errors import ModelError, ProbeError
 from gradual.models import LoadedModel, load_model
+from gradual.next_tokens import top_tokens
 from gradual.packing import ROOT
 from gradual.probing import probe_facts
 from gradual.testing import toy_facts
-from gradual.transformers_engine import TransformersEngine, top_tokens
+from gradual.transformers_engine import TransformersEngine
 
 TEXTS = [
     "Q: one?\nA: red\nQ: What is the colour of thing 12?\nA:",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def test_one_process_renders_many_conversations() -> None:
     assert [template([{"role": "user", "content": str(n)}], False) for n in range(200)] == [str(n) for n in range(200)]
 
 
+DOUBLING = "{% set n = namespace(s='x') %}{% for a in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}"
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 ESCAPES = [
     "{{ ''.__class__.__mro__[1].__subclasses__() }}",
@@ -103,7 +105,7 @@ def test_inner_names_of_python_are_empty(of: str, name: str) -> None:
         ("{{ 'x' * 2000000 }}", "MemoryError: more than 1,000,000 characters"),
         ("{{ '%1500000d' % 1 }}", "MemoryError: more than 1,000,000 characters"),
         ("{{ 'x' | center(1500000) }}", "MemoryError: more than 1,000,000 characters"),
-        ("{% set n = namespace(s='x') %}{% for a in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}", "MemoryError"),
+        (DOUBLING, "(MemoryError|no end in 2 seconds)"),  # whichever limit a machine comes to first
         ("{{ 9 ** (9 ** 9) }}", "no end in 2 seconds"),
         ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "RecursionError"),
         ("{% if %}", "TemplateSyntaxError: Expected an expression, got 'end of statement block'"),
@@ -112,7 +114,7 @@ def test_inner_names_of_python_are_empty(of: str, name: str) -> None:
 )  # fmt: skip
 def test_template_without_end_is_one_line_within_seconds(template: str, found: str) -> None:
     started = time.monotonic()
-    assert f"found {found}" in refused(template)
+    assert re.search(f"found {found}", refused(template))
     assert time.monotonic() - started < 60  # of which 2 are its own; the rest is for a busy machine
 
 
