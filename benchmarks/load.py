@@ -24,7 +24,7 @@ from gradual.facts import Fact
 from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, Prompt, SetAnswer, write_map
 from gradual.levels import chance_of_right_sample, classify, level_probability
 from gradual.loading import load_facts
-from gradual.pipeline import fact_states, flat_settings, write_selection
+from gradual.pipeline import fact_states, flat_settings, write_facts, write_selection
 from gradual.preparing import Prepared, prepare
 from gradual.prompts import PlainPrompts
 from gradual.report_page import report
@@ -32,13 +32,8 @@ from gradual.rundir import RunDir, open_run
 from gradual.selection import select_facts
 from gradual.storage import append_json_line, write_json
 from gradual.summary import summarise
-from gradual.tables import Column, write_table
 
 MOST_SECONDS, MOST_MEMORY, MOST_REPORT = 300, 4 << 30, 5 << 20
-_FACTS = (
-    *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
-    Column("answers", "texts"),
-)
 _Result = TypeVar("_Result")
 
 
@@ -66,7 +61,7 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def write_facts(path: Path, count: int, num_relations: int, *, has_relations: bool) -> None:
+def write_source(path: Path, count: int, num_relations: int, *, has_relations: bool) -> None:
     """Questions about invented people; every answer is that of a few, as with cities and years."""
     with path.open("w") as file:
         for number in range(count):
@@ -139,14 +134,8 @@ def write_stages(run: RunDir, config: RunConfig) -> None:
         write_selection(selection, run.selection(index))
         for epoch in range(4):
             append_json_line(run.epochs(index), {"epoch": epoch, "loss": 1.0, "eval_accuracy": 0.5})
-        done = {"num_new": selection.num_new, "num_replay": selection.num_replay, "seconds": 1.0, "tokens": 1}
+        done = {"num_new": selection.num_new, "num_replay": selection.num_replay, "tokens": 1}
         write_json(run.stage_summary(index), {"strategy": selection.strategy.name, "best_epoch": 3, **done})
-
-
-def write_all_facts(run: RunDir, prepared: Prepared) -> None:
-    """The table of all facts, as a run keeps it."""
-    facts = prepared.all_facts()
-    write_table(run.facts, _FACTS, {column.name: [getattr(f, column.name) for f in facts] for column in _FACTS})
 
 
 def write_summary(run: RunDir, prepared: Prepared, config: RunConfig) -> None:
@@ -164,12 +153,12 @@ def main() -> int:
         folder, table = Path(place), Table()
         bare, facts = folder / "bare.jsonl", folder / "facts.jsonl"
         for path in (bare, facts):
-            write_facts(path, options.num_facts, options.num_relations, has_relations=path == facts)
+            write_source(path, options.num_facts, options.num_relations, has_relations=path == facts)
         config = parse_config({"model": "m", "facts": str(facts)})
         table.step("load facts, relations told from wording", lambda: load_facts(bare), bare)
         prepared = table.step("load facts and divide them", lambda: prepare(config), facts)
         with open_run(folder / "run", {"facts": prepared.digest()}, config_yaml=dump_config(config)) as run:
-            table.step("write the table of facts", lambda: write_all_facts(run, prepared), run.facts)
+            table.step("write the table of facts", lambda: write_facts(prepared.all_facts(), run.facts), run.facts)
             table.step("make and write 7 knowledge maps", lambda: write_maps(run, prepared, config), run.path)
             table.step("select for two stages", lambda: write_stages(run, config), run.selection(1), run.selection(2))
             table.step("sum up", lambda: write_summary(run, prepared, config), run.summary)

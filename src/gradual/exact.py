@@ -50,14 +50,17 @@ class Search:
     row: int
     fact: FactTask
     prompt_end: int
-    has_begun: bool = False
     p_lower: float = 0.0
-    open_nodes: list[_OpenNode] = field(default_factory=list)
+    open_nodes: list[_OpenNode] = field(init=False)
     greedy_correct: bool | None = None
     greedy_answer: bytes = b""
     margin: float = float("inf")
     wrong_end: tuple[int, int] | None = None
     """Where greedy decoding went wrong without ending: (node, next token); the answer is written on from there."""
+
+    def __post_init__(self) -> None:
+        """Opens the empty answer, behind the prompt."""
+        self.open_nodes = [_OpenNode(self.prompt_end, -1, 1.0, b"", 0, is_greedy=True)]
 
     @property
     def open_mass(self) -> float:
@@ -123,24 +126,12 @@ class ExactProbe:
 
         Tasks may come again with searches under further exemplar sets; what is finished is not done twice.
         """
-        self._read_usual_paths(tasks)
         while True:
             chosen = [pair for task in tasks for pair in self._to_open(task)]
             if not chosen:
                 break
             self._open(chosen)
         self._write_wrong_answers(tasks)
-
-    def _read_usual_paths(self, tasks: Sequence[FactTask]) -> None:
-        """The first pass: every prompt's end, and the usual tokens of every fact's first target behind it."""
-        chosen = []
-        for task in tasks:
-            for search in (search for search in task.searches if not search.has_begun):
-                search.has_begun = True
-                start = _OpenNode(search.prompt_end, -1, 1.0, b"", 0, is_greedy=True)
-                search.open_nodes = [start]
-                chosen.append((search, start))
-        self._open(chosen)
 
     def _to_open(self, task: FactTask) -> list[tuple[Search, _OpenNode]]:
         """The open nodes to read next: greedy ones, and the likeliest until what is left fits the tolerance."""

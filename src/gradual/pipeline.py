@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -129,9 +129,7 @@ class _Fit:
     def _write_facts(self) -> None:
         if self.run.is_done("facts"):
             return
-        facts = sorted(self.prepared.all_facts(), key=lambda fact: (fact.split, fact.relation, fact.id))
-        columns: dict[str, list[object]] = {column.name: [getattr(f, column.name) for f in facts] for column in _FACTS}
-        write_table(self.run.facts, _FACTS, columns)
+        write_facts(self.prepared.all_facts(), self.run.facts)
         self.run.mark_done("facts", [self.run.facts])
 
     def _measure(self, index: int) -> None:
@@ -296,6 +294,13 @@ def fact_states(run: RunDir, index: int) -> list[FactState]:
         )
         for fact in now
     ]
+
+
+def write_facts(facts: Iterable[Fact], path: Path) -> None:
+    """Keeps the facts of a run with their splits, in an order of their own, as a table."""
+    rows = sorted(facts, key=lambda fact: (fact.split, fact.relation, fact.id))
+    columns: dict[str, list[object]] = {column.name: [getattr(row, column.name) for row in rows] for column in _FACTS}
+    write_table(path, _FACTS, columns)
 
 
 def write_selection(selection: Selection, path: Path) -> None:

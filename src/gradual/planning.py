@@ -275,7 +275,10 @@ def _asking(
 
 
 def _probe_work(config: RunConfig, prepared: Prepared, reading: _Reading) -> tuple[int, int]:
-    """Tokens to read for all maps of the run, and the answers (fact x exemplar set) that they will hold."""
+    """Tokens to read for all maps of the run, and the answers (fact x exemplar set) that they will hold, at most.
+
+    The levels of test facts are counted as if asked in full; how many exemplar sets they need shows only when asked.
+    """
     rounds = len(config.stages) + 1
     full, single = config.probe, evaluation_settings(config)
     tokens = rounds * (reading.tokens(prepared.train, full) + reading.tokens(prepared.test, single))
