@@ -6,12 +6,14 @@ second copy. Types are strict: a text is never taken for a number, nor a number 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gradual.errors import ConfigError
-from gradual.selection import Replay, Strategy, can_match, parse_expression, resolve_strategy
+from gradual.expressions import can_match, parse_expression
+from gradual.selection import Replay, StandIns, Strategy, resolve_strategy
 
 
 class _Settings(BaseModel):
@@ -96,6 +98,8 @@ class FactsConfig(_Settings):
     """Another file of facts to draw the shots from."""
     relations: list[str] | None = None
     """Keep only these relations."""
+    out_of_distribution: list[str] | None = None
+    """Relations that are never trained on and only scored, beside the test facts."""
     columns: ColumnsConfig = ColumnsConfig()
     """Names of the columns, where they are not detected."""
     splits: SplitsConfig = SplitsConfig()
@@ -171,6 +175,20 @@ def _checked_expression(text: str) -> str:
     return text
 
 
+class StandInsConfig(_Settings):
+    """Facts drawn at random in the place of others."""
+
+    pool: str = "now in (WeaklyKnown, Unknown)"
+    """Expression that says which facts may be drawn."""
+    as_many_as: str = "now == MaybeKnown and promoted"
+    """Expression; as many facts are drawn as match it."""
+
+    @field_validator("pool", "as_many_as")
+    @classmethod
+    def _can_match(cls, text: str) -> str:
+        return _checked_expression(text)
+
+
 class StageConfig(_Settings):
     """One stage: what it trains on, and how."""
 
@@ -180,12 +198,18 @@ class StageConfig(_Settings):
     """Expression over `first`, `before`, `now` (levels), `trained` and `promoted`: the facts to train on."""
     replay: ReplayConfig | None = None
     """Mastered facts mixed in; null: what the strategy says. A ratio of 0 switches the strategy's replay off."""
+    as_many_as: str | None = None
+    """Expression; of the facts that `select` matches, only as many are drawn, at random, as match this one."""
+    stand_ins: StandInsConfig | None = None
+    """Facts drawn at random besides, in the place of others that `select` leaves out."""
     learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-4
     """Peak learning rate."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     """Weight decay of AdamW."""
     num_train_epochs: Annotated[int, Field(ge=1)] = 8
     """Most epochs; early stopping may end before."""
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimiser steps in place of epochs, rounded up to whole epochs; all are taken, the best epoch is kept."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Facts per optimiser step, in whole packs."""
     early_stopping_patience: Annotated[int, Field(ge=1)] = 3
@@ -208,7 +232,7 @@ class StageConfig(_Settings):
             resolve_strategy(name, None, None)
         return name
 
-    @field_validator("select")
+    @field_validator("select", "as_many_as")
     @classmethod
     def _select_can_match(cls, select: str | None) -> str | None:
         return select if select is None else _checked_expression(select)
@@ -219,9 +243,9 @@ class StageConfig(_Settings):
         Raises:
             ConfigError: the stage has neither a strategy nor a `select`.
         """
-        own = self.replay
-        replay = None if own is None else Replay(own.pool, own.ratio, own.of)
-        return resolve_strategy(self.strategy, self.select, replay)
+        replay = None if self.replay is None else Replay(self.replay.pool, self.replay.ratio, self.replay.of)
+        stand_ins = None if self.stand_ins is None else StandIns(self.stand_ins.pool, self.stand_ins.as_many_as)
+        return resolve_strategy(self.strategy, self.select, replay, as_many_as=self.as_many_as, stand_ins=stand_ins)
 
 
 class EvaluationConfig(_Settings):
@@ -229,6 +253,48 @@ class EvaluationConfig(_Settings):
 
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
+    zero_shot: bool = False
+    """Score the test facts without shots as well."""
+    protocol: Literal["validation", "paper"] = "validation"
+    """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
+
+
+class ArmConfig(_Settings):
+    """One way to train that is compared with others."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    """Name of the arm, and of its folder."""
+    doc: str = ""
+    """One line for people."""
+    stages: list[StageConfig] = []
+    """Settings of each stage that differ from the config's stage of that place (beyond its last one: from the last).
+
+    A stage that names a strategy or a `select` takes over nothing of the config's own choice of facts."""
+    same_steps_as: str | None = None
+    """Name of another arm: the last stage takes as many optimiser steps as bring the total to that arm's."""
+    max_stages: Annotated[int, Field(ge=1)] | None = None
+    """Repeat the last stage until nothing is gained any more, up to so many stages in all."""
+
+
+CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "random_instead_of_promoted")
+"""The arms without which nothing can be concluded."""
+
+
+class CompareConfig(_Settings):
+    """What `gradual compare` compares, and how often."""
+
+    arms: list[str | ArmConfig] = list(CORE_ARMS)
+    """Names of the arms that are built in (see `gradual compare --list-arms`), or arms of one's own."""
+    num_seeds: Annotated[int, Field(ge=1)] = 3
+    """Times that each arm is trained, with training seeds counted up from `seed`; facts and exemplars stay."""
+    redraw_exemplars: bool = False
+    """Draw the exemplars anew with each seed as well."""
+    main: str = "S5"
+    """Arm that the question is about."""
+    reference: str = "same_steps"
+    """Arm that the others are held against, besides the base model."""
+    num_retested: Annotated[int, Field(ge=0)] = 160
+    """Training facts that are probed again under the base model, to know how much levels change by themselves."""
 
 
 class RunConfig(_Settings):
@@ -251,23 +317,58 @@ class RunConfig(_Settings):
     """How accuracy is scored."""
     seed: int = 42
     """Everything random in a run comes from this number."""
+    training_seed: int | None = None
+    """Seed of training alone: the adapter's start, the order of facts and every draw of them; null: `seed`."""
+    exemplar_seed: int | None = None
+    """Seed of the probe's exemplar sets alone; null: `seed`."""
+    compare: CompareConfig = CompareConfig()
+    """What `gradual compare` compares; `fit` does not look at it."""
     report_to: list[str] = []
     """Experiment trackers (any that transformers knows: wandb, trackio, mlflow, tensorboard ...)."""
 
+    @property
+    def seed_of_training(self) -> int:
+        """The seed that training uses."""
+        return self.seed if self.training_seed is None else self.training_seed
+
+    @property
+    def seed_of_exemplars(self) -> int:
+        """The seed that the probe's exemplar sets are drawn with."""
+        return self.seed if self.exemplar_seed is None else self.exemplar_seed
+
     @model_validator(mode="after")
     def _stages_can_select(self) -> Self:
-        problems: list[str] = []
-        for index, stage in enumerate(self.stages):
-            try:
-                select = stage.resolve().select
-            except ConfigError as error:
-                problems.append(f"stages[{index}]: {error}")
-                continue
-            if index == 0 and not can_match(select, first_stage=True):
-                problems.append(
-                    f"stages[0]: `{select}` can match no fact in the first stage, where nothing is trained yet and "
-                    "`first`, `before` and `now` are the same level"
-                )
-        if problems:
-            raise ConfigError("\n".join(problems))
+        check_stages(self.stages)
         return self
+
+    @model_validator(mode="after")
+    def _relations_have_one_purpose(self) -> Self:
+        both = sorted(set(self.facts.relations or ()) & set(self.facts.out_of_distribution or ()))
+        if both:
+            raise ConfigError(
+                f"facts.out_of_distribution: {', '.join(both)} also stand in facts.relations, which are trained on; "
+                "leave them in one of the two"
+            )
+        return self
+
+
+def check_stages(stages: Sequence[StageConfig]) -> None:
+    """Refuses stages that can choose no facts.
+
+    Raises:
+        ConfigError: a stage has neither a strategy nor a `select`, or the first one can match no fact.
+    """
+    problems: list[str] = []
+    for index, stage in enumerate(stages):
+        try:
+            select = stage.resolve().select
+        except ConfigError as error:
+            problems.append(f"stages[{index}]: {error}")
+            continue
+        if index == 0 and not can_match(select, first_stage=True):
+            problems.append(
+                f"stages[0]: `{select}` can match no fact in the first stage, where nothing is trained yet and "
+                "`first`, `before` and `now` are the same level"
+            )
+    if problems:
+        raise ConfigError("\n".join(problems))

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from gradual.config import RunConfig
 from gradual.errors import ConfigError
-from gradual.selection import did_you_mean
+from gradual.expressions import did_you_mean
 from gradual.strict_yaml import read_yaml, write_yaml
 
 MAX_BYTES = 1_000_000
@@ -246,7 +246,8 @@ def _unknown(path: _Path, name: str) -> str:
     known = _ALIASES.get(name, name)
     if known in here:
         return f"unknown setting; did you mean '{known}'?"
-    elsewhere = [_dotted(other) for other in _all_paths() if other[-1] == known]
+    # The stages of an arm have the settings of any stage.
+    elsewhere = [_dotted(other) for other in _all_paths() if other[-1] == known and "arms" not in other]
     if elsewhere:
         return "unknown setting; did you mean " + " or ".join(f"'{other}'" for other in elsewhere[:2]) + "?"
     if not here:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gradual import storage
 from gradual.adapters import with_adapter
 from gradual.config import ProbeConfig, RunConfig, StageConfig
 from gradual.config_file import dump_config
+from gradual.expressions import FactState
 from gradual.facts import Fact
 from gradual.knowledge_map import COST_FILE, read_map, write_map
 from gradual.models import LoadedModel, load_model
@@ -24,7 +26,7 @@ from gradual.preparing import Prepared
 from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir, RunStatus, open_run
-from gradual.selection import FactState, Selection, select_facts
+from gradual.selection import Selection, select_facts
 from gradual.summary import summarise, taken
 from gradual.tables import Column, read_table, write_table
 from gradual.training import EpochRecord, Score, StageResult, check_training, train_stage
@@ -56,15 +58,29 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
     for warning in reading_warnings(loaded):
         progress.say(f"warning: {warning}")
     check_training(loaded, config.lora, config.report_to)
+    return fit_loaded(config, prepared, loaded, Path(out), progress=progress)
+
+
+def fit_loaded(
+    config: RunConfig,
+    prepared: Prepared,
+    loaded: LoadedModel,
+    out: Path,
+    *,
+    progress: Progress,
+    before: Callable[[RunDir], None] = lambda run: None,
+) -> RunDir:
+    """The same with a model that is loaded and checked already; `before` may take over finished steps of other runs."""
     fingerprint = run_fingerprint(config, prepared, loaded)
-    with open_run(Path(out), fingerprint, config_yaml=dump_config(config)) as run:
+    with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
+        before(run)
         _Fit(run, config, prepared, loaded, progress).all_steps()
     return run
 
 
 def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> dict[str, str]:
     """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions."""
-    settings = flat_settings(config, leave_out=("report_to",))
+    settings = flat_settings(config, leave_out=("report_to", "compare"))
     model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
     versions = {f"version.{name}": metadata.version(name) for name in ("trl", "peft", "accelerate")}
     data = {"facts.digest": prepared.digest()}
@@ -114,7 +130,7 @@ class _Fit:
         self._measure(0)
         # Of test facts only the level at the start is told, never a probability.
         levels = self.config.probe.model_copy(update={"levels_only": True})
-        self._probe("levels", self.run.test_levels, self.prepared.test, levels, None, self.config.seed)
+        self._probe("levels", self.run.test_levels, self.prepared.test, levels, None, self.config.seed_of_exemplars)
         status: RunStatus = "complete"
         for index, stage in enumerate(self.config.stages, start=1):
             if not self._train(index, stage):
@@ -136,16 +152,23 @@ class _Fit:
         """Probes the training facts after stage `index` and evaluates the test facts."""
         adapter = self.run.adapter(index) if index else None
         self._probe(
-            f"probe-{index}", self.run.probe(index), self.prepared.train, self.config.probe, adapter, self.config.seed
-        )
-        self._probe(
-            f"evaluation-{index}",
-            self.run.evaluation(index),
-            self.prepared.test,
-            self.evaluation,
+            f"probe-{index}",
+            self.run.probe(index),
+            self.prepared.train,
+            self.config.probe,
             adapter,
-            self.config.evaluation.exemplar_seed,
+            self.config.seed_of_exemplars,
         )
+        seed, no_shots = self.config.evaluation.exemplar_seed, self.evaluation.model_copy(update={"num_shots": 0})
+        self._probe(
+            f"evaluation-{index}", self.run.evaluation(index), self.prepared.test, self.evaluation, adapter, seed
+        )
+        if self.prepared.out_of_distribution:
+            others = self.prepared.out_of_distribution
+            self._probe(f"ood-{index}", self.run.ood_evaluation(index), others, self.evaluation, adapter, seed)
+        if self.config.evaluation.zero_shot:
+            folder = self.run.zero_shot_evaluation(index)
+            self._probe(f"zero_shot-{index}", folder, self.prepared.test, no_shots, adapter, seed)
 
     def _probe(
         self, step: str, folder: Path, facts: Sequence[Fact], settings: ProbeConfig, adapter: Path | None, seed: int
@@ -170,7 +193,9 @@ class _Fit:
         if self.run.is_done(step):
             storage.remove(self.run.checkpoints(index))
             return True
-        selection = select_facts(fact_states(self.run, index), stage.resolve(), rng_seed=self.config.seed + index)
+        selection = select_facts(
+            fact_states(self.run, index), stage.resolve(), rng_seed=self.config.seed_of_training + index
+        )
         write_selection(selection, self.run.selection(index))
         if not selection.num_new:
             self.progress.say(f"stage {index}: no fact matches `{selection.strategy.select}`; the run ends here")
@@ -179,6 +204,7 @@ class _Fit:
         facts = [by_id[row.id] for row in selection.rows]
         engine = TransformersEngine(self.loaded)
         rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config)
+        stage = in_epochs(stage, rows)
         with self.progress.bar(step, rows.steps_per_epoch * stage.num_train_epochs, "steps") as advance:
             result = train_stage(
                 self.loaded,
@@ -188,7 +214,7 @@ class _Fit:
                 start_adapter=self.run.adapter(index - 1) if index > 1 else None,
                 folder=self.run.stage(index),
                 score=self._validation_score,
-                seed=self.config.seed,
+                seed=self.config.seed_of_training,
                 report_to=self.config.report_to,
                 on_step=lambda: advance(1),
                 on_epoch=lambda record: self._note_epoch(index, record),
@@ -273,8 +299,16 @@ def training_rows(
         num_shots=stage.num_shots,
         pack_size=stage.pack_size if engine.reads_trees else 1,
         batch_size=stage.batch_size,
-        seed=config.seed,
+        seed=config.seed_of_training,
     )
+
+
+def in_epochs(stage: StageConfig, rows: TrainingRows) -> StageConfig:
+    """The stage by its number of epochs: steps are rounded up to whole ones, and nothing stops it early."""
+    if stage.max_steps is None:
+        return stage
+    epochs = math.ceil(stage.max_steps / rows.steps_per_epoch)
+    return stage.model_copy(update={"num_train_epochs": epochs, "early_stopping_patience": epochs + 1})
 
 
 def fact_states(run: RunDir, index: int) -> list[FactState]:

@@ -14,16 +14,17 @@ from typing import Any
 from gradual.asking import Asking, draw_asking, plant_prompts
 from gradual.config import ProbeConfig, RunConfig, StageConfig
 from gradual.errors import RunDirError
+from gradual.expressions import FactState
 from gradual.facts import Fact
 from gradual.knowledge_map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models import LoadedModel, load_model
 from gradual.packing import TokenTree
-from gradual.pipeline import evaluation_settings, fact_states, training_rows
+from gradual.pipeline import evaluation_settings, fact_states, in_epochs, training_rows
 from gradual.preparing import Prepared, spread
 from gradual.probing import probe_facts, probe_units
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir
-from gradual.selection import FactState, select_facts
+from gradual.selection import select_facts
 from gradual.training import time_one_step
 from gradual.training_rows import TrainingRows
 from gradual.transformers_engine import TransformersEngine, reading_warnings
@@ -136,7 +137,7 @@ def make_plan(
             prepared.exemplars,
             engine,
             config.probe,
-            seed=config.seed,
+            seed=config.seed_of_exemplars,
             progress=advance,
         )
     known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
@@ -149,7 +150,7 @@ def make_plan(
     validation = reading.tokens(prepared.validation, evaluation_settings(config))
     example = timed.step(0, 0)[0].examples[0]
     fact = prepared.train[0]
-    asking = _asking(config.probe, [fact], prepared, engine, config.seed)
+    asking = _asking(config.probe, [fact], prepared, engine, config.seed_of_exemplars)
     return Plan(
         model=config.model.name_or_path,
         num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
@@ -196,13 +197,13 @@ def _stages(
         strategy = stage.resolve()
         is_known = run is not None and (run.probe(index - 1) / MAP_FILE).is_file()
         if run is not None and is_known:
-            count = len(select_facts(fact_states(run, index), strategy, rng_seed=config.seed + index).rows)
+            count = len(select_facts(fact_states(run, index), strategy, rng_seed=config.seed_of_training + index).rows)
         replay = strategy.replay
         if not is_known and index > 1 and replay is not None:
             count += replay.wanted(count)
         facts = spread(prepared.train, count)  # any facts as many: packs and so steps depend on the relations' sizes
         rows = training_rows(facts, stage, prepared.exemplars, engine, config)
-        steps = stage.num_train_epochs * rows.steps_per_epoch
+        steps = in_epochs(stage, rows).num_train_epochs * rows.steps_per_epoch
         plans.append(
             StagePlan(
                 name=f"stage {index}",
@@ -251,7 +252,7 @@ class _Reading:
         return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
 
     def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
-        asking = _asking(settings, facts, self._prepared, self._engine, self._config.seed)
+        asking = _asking(settings, facts, self._prepared, self._engine, self._config.seed_of_exemplars)
         total = 0
         for _, blocks in probe_units(facts, settings.num_exemplar_sets):
             for block in blocks:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from gradual.config import FactsConfig, RunConfig
 from gradual.errors import DataError
 from gradual.facts import Fact, by_relation
 from gradual.loading import check_exemplars, load_exemplars, load_facts
-from gradual.splits import split_facts
+from gradual.splits import set_aside, split_facts
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Prepared:
     exemplars: Mapping[str, tuple[Fact, ...]]
     dropped_for_overlap: int
     warnings: tuple[str, ...]
+    out_of_distribution: tuple[Fact, ...] = ()
+    """Facts of relations that are never trained on; they may be about entities that training facts are about."""
 
     def all_facts(self) -> list[Fact]:
         """Every fact once, exemplars included; `split` says what each is for."""
@@ -35,8 +38,24 @@ class Prepared:
             *self.train,
             *self.validation,
             *self.test,
+            *self.out_of_distribution,
             *(fact for group in self.exemplars.values() for fact in group),
         ]
+
+    def limited(self, num_train: int) -> Prepared:
+        """At most so many training facts, and the same share of all that are scored, spread over the relations."""
+        share = min(1.0, num_train / len(self.train))
+
+        def some(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+            return tuple(spread(facts, math.ceil(share * len(facts))))
+
+        return replace(
+            self,
+            train=some(self.train),
+            validation=some(self.validation),
+            test=some(self.test),
+            out_of_distribution=some(self.out_of_distribution),
+        )
 
     def digest(self) -> str:
         """Hash of everything about the facts that can change a result; their order in the file is none of it."""
@@ -53,11 +72,19 @@ def prepare(config: RunConfig) -> Prepared:
     needed = max(config.probe.num_shots, *(stage.num_shots for stage in config.stages))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        facts = load_facts(config.facts, num_shots=needed)
-        given = _given_exemplars(_exemplar_source(config.facts), facts)
-        splits = split_facts([*facts, *given], config.facts.splits, seed=config.seed)
-        used = [*splits.train, *splits.validation, *splits.test]
-        checked = check_exemplars(_grouped(used), _grouped(splits.exemplars), num_shots=needed)
+        others = set(config.facts.out_of_distribution or ())
+        loaded = load_facts(_with_relations(config.facts), num_shots=needed)
+        facts = [fact for fact in loaded if fact.relation not in others]
+        given = _given_exemplars(_exemplar_source(config.facts), loaded)
+        splits = split_facts(
+            [*facts, *(fact for fact in given if fact.relation not in others)], config.facts.splits, seed=config.seed
+        )
+        scored = set_aside(
+            [fact for fact in [*loaded, *given] if fact.relation in others], config.facts.splits, seed=config.seed
+        )
+        used = [*splits.train, *splits.validation, *splits.test, *scored.test]
+        shots = [*splits.exemplars, *scored.exemplars]
+        checked = check_exemplars(_grouped(used), _grouped(shots), num_shots=needed)
     kept = {fact.id: fact for group in checked.facts.values() for fact in group}
     prepared = Prepared(
         train=tuple(kept[fact.id] for fact in splits.train),
@@ -65,7 +92,12 @@ def prepare(config: RunConfig) -> Prepared:
         test=tuple(kept[fact.id] for fact in splits.test),
         exemplars=checked.exemplars,
         dropped_for_overlap=splits.dropped_for_overlap,
-        warnings=(*(str(each.message) for each in caught if issubclass(each.category, UserWarning)), *splits.warnings),
+        warnings=(
+            *(str(each.message) for each in caught if issubclass(each.category, UserWarning)),
+            *splits.warnings,
+            *scored.warnings,
+        ),
+        out_of_distribution=tuple(kept[fact.id] for fact in scored.test),
     )
     for name in ("train", "validation", "test"):
         if not getattr(prepared, name):
@@ -103,6 +135,13 @@ def prepare_probe(
     checked = check_exemplars(_grouped(asked), shots, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
     return (kept if limit is None else spread(kept, limit)), checked.exemplars
+
+
+def _with_relations(settings: FactsConfig) -> FactsConfig:
+    """The same source with the relations that are only scored among those that are kept."""
+    if settings.relations is None:
+        return settings
+    return settings.model_copy(update={"relations": [*settings.relations, *(settings.out_of_distribution or ())]})
 
 
 def _exemplar_source(settings: FactsConfig) -> FactsConfig | None:

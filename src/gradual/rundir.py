@@ -68,6 +68,14 @@ class RunDir:
         """Knowledge map of the test facts under the base model, with all exemplar sets: their levels at the start."""
         return self.path / "evaluation" / "levels"
 
+    def ood_evaluation(self, index: int) -> Path:
+        """Knowledge map of the facts of other relations after stage `index`."""
+        return self.path / "evaluation" / f"ood-{index}"
+
+    def zero_shot_evaluation(self, index: int) -> Path:
+        """Knowledge map of the test facts, asked without shots, after stage `index`."""
+        return self.path / "evaluation" / f"zero-shot-{index}"
+
     def stage(self, index: int) -> Path:
         """Folder of training stage `index`, from 1."""
         return self.path / "stages" / str(index)
@@ -184,6 +192,25 @@ class RunDir:
             record: dict[str, Json] = {"step": step, "files": files}
             storage.append_json_line(self.journal, record | {"check": _check(record)})
         self._verified.add(step)
+
+    def take_over(self, other: RunDir, step: str, beside: Iterable[str] = ()) -> None:
+        """Record a finished step of another run as one of this: its files become files of both.
+
+        Args:
+            other: the run that finished the step; its files are compared with their SHA-256 first.
+            step: a step that both runs would do in the same way; who calls must know that.
+            beside: files, by their path in the folder of a run, that belong to the step but to no result.
+
+        Raises:
+            RunDirError: the step is not finished there, a file of it is damaged, or the disk refused.
+        """
+        self._refuse_reader()
+        if not other.is_done(step):
+            raise RunDirError(f"{other.path}: expected the finished step {step!r}, found none")
+        made = list(other._read_journal()[step])
+        for name in [*made, *(name for name in beside if (other.path / name).is_file())]:
+            storage.link_file(other.path / name, self.path / name)
+        self.mark_done(step, [self.path / name for name in made])
 
     def log_attempt(self, event: str, **details: Json) -> None:
         """Add a line with time, host and process to attempts.log, which no result depends on.

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradual.errors import DataError, RunDirError
+from gradual.expressions import did_you_mean
 from gradual.knowledge_map import MAP_FILE, FactKnowledge, KnowledgeMap, MapInfo, read_map
 from gradual.levels import WEAKLY_KNOWN_CHANCE, Level
 from gradual.report_text import plural, stage_name, visible
 from gradual.rundir import RunDir
-from gradual.selection import did_you_mean
 from gradual.storage import Json
 from gradual.tables import Column, read_table
 

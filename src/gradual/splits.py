@@ -98,6 +98,29 @@ def split_facts(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> 
     )
 
 
+def set_aside(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> Splits:
+    """Facts that are only scored: exemplars as `split_facts` takes them, at most `max_test_per_relation` of the rest.
+
+    Exemplars that the facts bring along are taken as they are; other splits that they name make no difference.
+    """
+    notes: list[str] = []
+    ordered = sorted(facts, key=_place)
+    exemplars = [fact for fact in ordered if fact.split == "exemplars"]
+    pool = [fact for fact in ordered if fact.split != "exemplars"]
+    if not exemplars:
+        exemplars = _draw_exemplars(pool, settings.exemplars_per_relation, seed, notes)
+        drawn = {fact.id for fact in exemplars}
+        pool = [fact for fact in pool if fact.id not in drawn]
+    return Splits(
+        train=(),
+        validation=(),
+        test=_finish(pool, "out of distribution", settings.max_test_per_relation, seed),
+        exemplars=_finish(exemplars, "exemplars", None, seed),
+        dropped_for_overlap=0,
+        warnings=tuple(notes),
+    )
+
+
 def _place(fact: Fact) -> tuple[str, str]:
     return fact.relation, fact.id
 

@@ -175,6 +175,23 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
+def link_file(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, or a copy of it where the file system has no hard links.
+
+    For files that are never changed after they were written. Replaces what was at `target`; not durable by itself.
+
+    Raises:
+        RunDirError: the disk refused; what was refused is named.
+    """
+    make_folder(target.parent)
+    remove(target)
+    with disk_errors_named("link", target):
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+
+
 def make_durable(path: Path) -> None:
     """Sync a file, or a folder with all that is in it, that another library has written.
 

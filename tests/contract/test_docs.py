@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from gradual.cli import app
 from gradual.config_file import load_config, parse_config
-from gradual.selection import parse_expression
+from gradual.expressions import parse_expression
 from gradual.strict_yaml import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 LAYERS = {
     "pure": """
-        chat_worker config errors facts levels matching packing problems progress prompts report_text selection splits
-        statistics strict_yaml training_rows wording
+        arms chat_worker config errors expressions facts levels matching packing problems progress prompts report_text
+        selection splits statistics stopping strict_yaml training_rows wording
         """,
     "files": """
         chat_templates checkpoints columns config_file knowledge_map loading model_files rows rundir sources storage
@@ -29,7 +29,8 @@ LAYERS = {
         vocabulary
         """,
     "work": """
-        checking comparing_maps exact pipeline planning preparing probe_folder probing sampled showing summary
+        checking comparing_maps comparison exact pipeline planning preparing probe_folder probing sampled showing
+        summary
         """,
     "surface": """
         __init__ __main__ api charts cli console console_tables environment report_data report_page report_story testing

@@ -11,18 +11,9 @@ from hypothesis import strategies as st
 
 from gradual.config import ReplayConfig
 from gradual.errors import ConfigError, DataError
+from gradual.expressions import FactState, can_match, did_you_mean, parse_expression
 from gradual.levels import Level
-from gradual.selection import (
-    STRATEGIES,
-    FactState,
-    Replay,
-    Strategy,
-    can_match,
-    did_you_mean,
-    parse_expression,
-    resolve_strategy,
-    select_facts,
-)
+from gradual.selection import STRATEGIES, Replay, Strategy, resolve_strategy, select_facts
 
 U, W, M, H = Level.UNKNOWN, Level.WEAKLY_KNOWN, Level.MAYBE_KNOWN, Level.HIGHLY_KNOWN
 
@@ -175,6 +166,9 @@ EVERY_STATE = [state(*combination) for combination in itertools.product(Level, L
         ("weakly_known", lambda f: f.now is W),
         ("unknown", lambda f: f.now is U),
         ("highly_known", lambda f: f.now is H),
+        ("natural_mix", lambda f: True),
+        ("random_instead_of_promoted", lambda f: f.now is M and not f.now.rank > f.before.rank),
+        ("no_new_look", lambda f: f.first is M),
     ],
 )
 def test_strategy_selects_by_its_rule(name, rule) -> None:  # type: ignore[no-untyped-def]
@@ -185,13 +179,15 @@ def test_strategy_selects_by_its_rule(name, rule) -> None:  # type: ignore[no-un
 def test_every_strategy_is_tested_and_documented() -> None:
     assert set(STRATEGIES) == {
         "maybe_known", "S1", "S2", "S3", "S4", "S5", "all", "weakly_known", "unknown", "highly_known",
+        "natural_mix", "random_instead_of_promoted", "no_new_look",
     }  # fmt: skip
     assert all(strategy.doc.endswith(".") for strategy in STRATEGIES.values())
     assert all(("[C" in s.doc or "[I" in s.doc) for s in STRATEGIES.values() if not s.doc.startswith("Control"))
 
 
-def test_only_s5_replays_and_as_the_settings_say() -> None:
-    assert [name for name, strategy in STRATEGIES.items() if strategy.replay] == ["S5"]
+def test_s5_and_its_controls_replay_and_as_the_settings_say() -> None:
+    replaying = [name for name, strategy in STRATEGIES.items() if strategy.replay]
+    assert replaying == ["S5", "random_instead_of_promoted", "no_new_look"]
     default = ReplayConfig()
     assert STRATEGIES["S5"].replay == Replay(default.pool, default.ratio, default.of)
 
@@ -273,26 +269,37 @@ def test_seed_changes_the_draw() -> None:
     assert first.num_replay == second.num_replay == 10
 
 
-def test_size_draws_that_many_of_what_matches() -> None:
-    states = facts("m", 40, M, M) + facts("u", 60, U, U)
-    selection = select_facts(states, STRATEGIES["all"], rng_seed=5, size=30)
-    assert (selection.num_matching, selection.new_wanted, selection.num_new, selection.new_shortfall) == (
-        100,
-        30,
-        30,
-        0,
-    )
+def as_many(select: str, as_many_as: str) -> Strategy:
+    return resolve_strategy(None, select, None, as_many_as=as_many_as)
+
+
+def test_as_many_are_drawn_as_match_another_expression() -> None:
+    states = facts("m", 30, M, M) + facts("u", 70, U, U)
+    selection = select_facts(states, STRATEGIES["natural_mix"], rng_seed=5)
+    assert (selection.num_matching, selection.new_wanted, selection.num_new) == (100, 30, 30)
     assert selection.rows[0].reason == "drawn, 30 of 100 facts, from True"
     assert {row.now for row in selection.rows} == {M, U}
-    too_few = select_facts(states, STRATEGIES["maybe_known"], rng_seed=5, size=50)
-    assert (too_few.num_new, too_few.new_shortfall) == (40, 10)
+    too_few = select_facts(states, as_many("now == MaybeKnown", "now == Unknown"), rng_seed=5)
+    assert (too_few.num_new, too_few.new_shortfall) == (30, 40)
+
+
+def test_stand_ins_take_the_place_of_the_promoted() -> None:
+    states = facts("kept", 30, M, M) + facts("risen", 12, U, M) + facts("w", 20, W, W) + facts("u", 25, U, U)
+    states += facts("h", 40, H, H)
+    control = select_facts(states, STRATEGIES["random_instead_of_promoted"], rng_seed=5)
+    main = select_facts(states, STRATEGIES["S5"], rng_seed=5)
+    assert (control.num_new, control.num_replay) == (main.num_new, main.num_replay) == (42, 8)
+    drawn = [row for row in control.rows if row.role == "new" and row.now is not M]
+    assert len(drawn) == 12
+    assert {row.now for row in drawn} == {W, U}
+    assert drawn[0].reason == "drawn, 12 of 45 facts, from now in (WeaklyKnown, Unknown)"
+    assert not [row for row in control.rows if row.id.startswith("risen")]
 
 
 def test_draw_is_even() -> None:
-    states = facts("u", 20, U, U)
-    chosen = [
-        row.id for seed in range(400) for row in select_facts(states, STRATEGIES["all"], rng_seed=seed, size=5).rows
-    ]
+    states = facts("m", 5, M, M) + facts("u", 15, U, U)
+    five = as_many("True", "now == MaybeKnown")
+    chosen = [row.id for seed in range(400) for row in select_facts(states, five, rng_seed=seed).rows]
     counts = [chosen.count(fact.id) for fact in states]
     assert min(counts) > 65  # 100 expected, standard deviation 8.7
     assert max(counts) < 135

@@ -1,0 +1,141 @@
+"""The arms of a comparison: named ways to train, as data, and the settings of the runs that they stand for.
+
+Knows settings only; `comparison` makes the runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradual.config import ArmConfig, CompareConfig, RunConfig, StageConfig, check_stages
+from gradual.errors import ConfigError
+from gradual.expressions import did_you_mean
+
+BASE = "base"
+"""The arm that trains nothing."""
+
+_CHOICE_OF_FACTS = ("strategy", "select", "replay", "as_many_as", "stand_ins")
+
+
+def _arm(
+    name: str, doc: str, *strategies: str | None, same_steps_as: str | None = None, max_stages: int | None = None
+) -> ArmConfig:
+    stages = [StageConfig() if strategy is None else StageConfig(strategy=strategy) for strategy in strategies]
+    return ArmConfig(name=name, doc=doc, stages=stages, same_steps_as=same_steps_as, max_stages=max_stages)
+
+
+ARMS: dict[str, ArmConfig] = {
+    arm.name: arm
+    for arm in (
+        _arm(BASE, "The model as it came."),
+        _arm("one_stage", "The config's first stage alone.", None),
+        _arm("same_steps", "Control: the first stage alone, with as many steps as S5.", None, same_steps_as="S5"),
+        _arm("natural_mix", "Control: one stage on facts of any level, as many as are MaybeKnown.", "natural_mix"),
+        _arm("all_facts", "Control: one stage on every fact.", "all"),
+        _arm("S1", "Second stage: the first stage's facts again.", None, "S1"),
+        _arm("S2", "Second stage: MaybeKnown now and not promoted.", None, "S2"),
+        _arm("S3", "Second stage: S2 and what was promoted from WeaklyKnown.", None, "S3"),
+        _arm("S4", "Second stage: all that is MaybeKnown now.", None, "S4"),
+        _arm("S5", "Second stage: all that is MaybeKnown now, with replay; the paper's best.", None, "S5"),
+        _arm(
+            "random_instead_of_promoted",
+            "Control: S5 with unlearned facts at random in the place of the promoted.",
+            None,
+            "random_instead_of_promoted",
+        ),
+        _arm("no_new_look", "Control: a second stage chosen by the levels at the start.", None, "no_new_look"),
+        _arm("highly_known", "Control: one stage on HighlyKnown facts.", "highly_known"),
+        _arm("weakly_known", "Control: one stage on WeaklyKnown facts, as many as are MaybeKnown.", "weakly_known"),
+        _arm("unknown", "Control: one stage on Unknown facts, as many as are MaybeKnown.", "unknown"),
+        _arm("three_stages", "S5 twice: a third stage after another look.", None, "S5", "S5"),
+        _arm("rounds", "S5 again and again until nothing is gained.", None, "S5", max_stages=5),
+    )
+}
+"""The arms that are built in. Every one starts from the config's own stages."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train, worked out for a config."""
+
+    name: str
+    doc: str
+    stages: tuple[StageConfig, ...]
+    """Empty: the base model."""
+    same_steps_as: str | None
+    max_stages: int | None
+
+
+def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[Arm]:
+    """The arms to compare, in the order given.
+
+    Args:
+        config: settings; `config.compare.arms` says which arms.
+        names: take these of the config's own and the built-in arms instead.
+
+    Raises:
+        ConfigError: an arm does not exist, occurs twice, or can choose no facts; all problems at once, a line each.
+    """
+    compare = config.compare
+    own = {arm.name: arm for arm in compare.arms if isinstance(arm, ArmConfig)}
+    wanted = list(names) if names is not None else [arm if isinstance(arm, str) else arm.name for arm in compare.arms]
+    known = ARMS | own
+    problems = [f'compare.arms: "{name}" occurs twice; give each arm a name of its own' for name in _repeated(wanted)]
+    problems += [_unknown(name, known) for name in wanted if name not in known]
+    chosen = [known[name] for name in dict.fromkeys(wanted) if name in known]
+    problems += [problem for arm in chosen for problem in _problems_of(arm, wanted, config)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return [Arm(arm.name, arm.doc, _stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
+
+
+def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
+    """What a reader should know before hours of training: tests that cannot be made with these arms and seeds."""
+    names = [arm.name for arm in arms]
+    found = [
+        f'"{name}" ({role}) is not among the arms; nothing is held against it'
+        for role, name in (("compare.reference", compare.reference), ("compare.main", compare.main))
+        if name not in names
+    ]
+    if compare.num_seeds < 2:
+        found.append("one seed: differences that training alone makes cannot be told from those of the arms")
+    return found
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def _unknown(name: str, known: dict[str, ArmConfig]) -> str:
+    hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
+    return f'compare.arms: unknown arm "{name}"{hint}'
+
+
+def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> list[str]:
+    problems = []
+    if arm.same_steps_as is not None and (arm.same_steps_as not in wanted or arm.same_steps_as == arm.name):
+        problems.append(
+            f'compare.arms: "{arm.name}" takes as many steps as "{arm.same_steps_as}", which is not among the arms; '
+            "add it"
+        )
+    if not arm.stages and arm.name != BASE:
+        problems.append(f'compare.arms: "{arm.name}" has no stages; give at least one')
+    try:
+        if arm.stages:
+            check_stages(_stages(arm, config))
+    except ConfigError as error:
+        problems += [f'compare.arms: "{arm.name}": {line}' for line in str(error).splitlines()]
+    return problems
+
+
+def _stages(arm: ArmConfig, config: RunConfig) -> tuple[StageConfig, ...]:
+    """The arm's stages: what it says itself, else what the config's stage of that place says."""
+    stages = []
+    for index, own in enumerate(arm.stages):
+        start = config.stages[min(index, len(config.stages) - 1)]
+        changes = {name: getattr(own, name) for name in own.model_fields_set}
+        if changes.keys() & {"strategy", "select"}:
+            changes = dict.fromkeys(_CHOICE_OF_FACTS) | changes
+        stages.append(start.model_copy(update=changes))
+    return tuple(stages)

@@ -1,0 +1,331 @@
+"""Runs the arms of a comparison, each with every seed, as ordinary runs that share what they have in common.
+
+Owns the folder of a comparison: which runs it holds and which of their steps are the same. What is in a run is the
+business of `pipeline`; what the runs say is read by others from the folder alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradual import storage
+from gradual.arms import Arm, check_comparison, resolve_arms
+from gradual.config import RunConfig, StageConfig
+from gradual.errors import RunDirError
+from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
+from gradual.levels import Level
+from gradual.models import LoadedModel, load_model
+from gradual.pipeline import fit_loaded
+from gradual.preparing import Prepared, spread
+from gradual.probing import probe_facts
+from gradual.progress import Progress, Silent
+from gradual.rundir import RunDir, single_writer
+from gradual.stopping import RetestNull, Round, stop_reason
+from gradual.training import check_training
+from gradual.transformers_engine import TransformersEngine, reading_warnings
+from gradual.units import UnitStore
+
+PLAN_FILE = "comparison_plan.json"
+"""Which arms and seeds the folder of a comparison holds, in the order of display."""
+RETESTS = ("again", "exemplars", "numerics")
+"""What is changed when the base model is probed once more: nothing, the exemplars, the number format."""
+
+_OTHER_EXEMPLARS = 1_000_003
+"""Added to the seed of the exemplars for a retest with others."""
+
+
+class ComparisonFolder:
+    """The paths in the folder of a comparison."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the folder; nothing is read or created."""
+        self.path = path
+        self.plan = path / PLAN_FILE
+
+    def run(self, arm: str, seed: int) -> RunDir:
+        """The run of an arm with a training seed."""
+        return RunDir(self.path / "runs" / arm / str(seed))
+
+    def round(self, arm: str, num_stages: int, seed: int) -> RunDir:
+        """A run of an arm that goes on until nothing is gained, after its first `num_stages` stages."""
+        return RunDir(self.path / "rounds" / arm / str(num_stages) / str(seed))
+
+    def retest(self, kind: str) -> Path:
+        """Knowledge map of some training facts, probed once more under the base model."""
+        return self.path / "noise" / kind
+
+    def units(self, kind: str, fingerprint: Mapping[str, str]) -> UnitStore:
+        """Store of the finished units of a retest."""
+        return UnitStore(self.path / "units" / kind, fingerprint)
+
+    def runs(self) -> list[RunDir]:
+        """All runs that have begun, those of rounds included."""
+        return [RunDir(file.parent) for file in sorted(self.path.glob("r*/**/run.json"))]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare."""
+
+    config: RunConfig
+    prepared: Prepared
+    arms: Sequence[Arm]
+    seeds: Sequence[int]
+    """Training seeds."""
+
+
+def plan_comparison(
+    config: RunConfig,
+    prepared: Prepared,
+    *,
+    arms: Sequence[str] | None = None,
+    num_seeds: int | None = None,
+    limit: int | None = None,
+) -> Request:
+    """The arms and seeds to run, checked.
+
+    Args:
+        config: settings; their section `compare` says what is not given here.
+        prepared: the facts of all runs.
+        arms: names of the arms.
+        num_seeds: times that each arm is trained.
+        limit: keep this many training facts, and the same share of all others.
+
+    Raises:
+        ConfigError: an arm does not exist or can choose no facts.
+    """
+    count = num_seeds if num_seeds is not None else config.compare.num_seeds
+    config = config.model_copy(update={"compare": config.compare.model_copy(update={"num_seeds": count})})
+    if limit is not None:
+        prepared = prepared.limited(limit)
+    return Request(config, prepared, resolve_arms(config, arms), [config.seed + number for number in range(count)])
+
+
+def compare(request: Request, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:
+    """Makes or continues the runs of a comparison in the folder `out`; finished steps are taken as they are.
+
+    Arms that choose no facts end there and are told; the others go on.
+
+    Raises:
+        ConfigError, DataError, ModelError, TrainingError: as for `pipeline.fit`.
+        RunDirError: another process writes there, or a run there was made with other settings or facts.
+    """
+    progress = progress or Silent()
+    config, folder = request.config, ComparisonFolder(out)
+    for warning in (*request.prepared.warnings, *check_comparison(request.arms, config.compare)):
+        progress.say(f"warning: {warning}")
+    with single_writer(out):
+        storage.write_json(folder.plan, _plan(request))
+        progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
+        loaded = load_model(config.model)
+        for warning in reading_warnings(loaded):
+            progress.say(f"warning: {warning}")
+        check_training(loaded, config.lora, config.report_to)
+        _Comparison(request, folder, loaded, progress).all_runs()
+    return folder
+
+
+def _plan(request: Request) -> dict[str, storage.Json]:
+    compare = request.config.compare
+    arms: list[storage.Json] = [
+        {
+            "name": arm.name,
+            "doc": arm.doc,
+            "same_steps_as": arm.same_steps_as,
+            "num_stages": len(arm.stages),
+            "max_stages": arm.max_stages,
+        }
+        for arm in request.arms
+    ]
+    return {"arms": arms, "seeds": list(request.seeds), "reference": compare.reference, "main": compare.main}
+
+
+class _Comparison:
+    """One call of `compare`."""
+
+    def __init__(self, request: Request, folder: ComparisonFolder, loaded: LoadedModel, progress: Progress) -> None:
+        self.request = request
+        self.folder = folder
+        self.loaded = loaded
+        self.progress = progress
+
+    def all_runs(self) -> None:
+        """Does what is left: of one seed all arms before the next seed, arms that are measured by another one last."""
+        arms = sorted((arm for arm in self.request.arms if arm.stages), key=lambda arm: arm.same_steps_as is not None)
+        self._retests()
+        total = len(arms) * len(self.request.seeds)
+        done = 0
+        for seed in self.request.seeds:
+            for arm in arms:
+                done += 1
+                self.progress.say(f"arm {arm.name}, seed {seed} ({done} of {total})")
+                self._arm(arm, seed)
+
+    def _arm(self, arm: Arm, seed: int) -> None:
+        stages = list(arm.stages)
+        if arm.same_steps_as is not None:
+            steps = _steps(self.folder.run(arm.same_steps_as, seed))
+            stages = self._with_steps(arm, seed, stages, steps)
+        if arm.max_stages is not None:
+            stages = self._rounds(arm, seed, stages)
+        self._fit(stages, seed, self.folder.run(arm.name, seed))
+
+    def _fit(self, stages: Sequence[StageConfig], seed: int, run: RunDir) -> RunDir:
+        config = self.request.config
+        changes = {"stages": list(stages), "training_seed": seed}
+        if config.compare.redraw_exemplars:
+            evaluation = config.evaluation.model_copy(update={"exemplar_seed": seed})
+            changes |= {"exemplar_seed": seed, "evaluation": evaluation}
+        return fit_loaded(
+            config.model_copy(update=changes),
+            self.request.prepared,
+            self.loaded,
+            run.path,
+            progress=self.progress,
+            before=self._take_over,
+        )
+
+    def _take_over(self, run: RunDir) -> None:
+        """Takes over every step that another run has finished in the same way."""
+        done = set(run.steps())
+        fingerprint = run.fingerprint
+        for other in self.folder.runs():
+            if other.path == run.path:
+                continue
+            theirs = other.fingerprint
+            for step in other.steps():
+                if step not in done and step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
+                    run.take_over(other, step, _beside(step, run))
+                    done.add(step)
+
+    def _with_steps(self, arm: Arm, seed: int, stages: list[StageConfig], steps: int) -> list[StageConfig]:
+        """The stages with as many steps in the last one as are missing for `steps` in all."""
+        if len(stages) > 1:
+            run = self._fit(stages[:-1], seed, self.folder.round(arm.name, len(stages) - 1, seed))
+            steps -= _steps(run)
+        return [*stages[:-1], stages[-1].model_copy(update={"max_steps": max(1, steps)})]
+
+    def _rounds(self, arm: Arm, seed: int, stages: list[StageConfig]) -> list[StageConfig]:
+        """The stages, the last one repeated until a round gained nothing."""
+        assert arm.max_stages is not None
+        while True:
+            run = self._fit(stages, seed, self.folder.round(arm.name, len(stages), seed))
+            reason = self._reason_to_stop(run, len(stages))
+            if reason is None and len(stages) >= arm.max_stages:
+                reason = f"max_stages is {arm.max_stages}"
+            if reason is not None:
+                self.progress.say(f"arm {arm.name}, seed {seed}: stops after stage {len(stages)}: {reason}")
+                return stages
+            stages = [*stages, stages[-1]]
+
+    def _reason_to_stop(self, run: RunDir, num_stages: int) -> str | None:
+        """Why no further round is worth while, if so."""
+        if run.status == "nothing_to_train":
+            return "nothing is left to train on"
+        if num_stages < 2:
+            return None
+        before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
+        accuracy = {
+            int(float(str(epoch["epoch"]))): float(str(epoch["eval_accuracy"]))
+            for epoch in storage.read_json_lines(run.epochs(num_stages))
+        }
+        best = int(float(str(storage.read_json(run.stage_summary(num_stages))["best_epoch"])))
+        total = len(self.request.prepared.validation)
+        promoted = _promoted(before, after)
+        made = Round(*promoted, round(accuracy[0] * total), round(accuracy[best] * total), total)
+        return stop_reason(made, self._null(run))
+
+    def _null(self, run: RunDir) -> RetestNull:
+        """Promotions between the base map and the retest with other exemplars; none of none without a retest."""
+        folder = self.folder.retest("exemplars")
+        if not (folder / MAP_FILE).is_file():
+            return RetestNull(0, 0)
+        again = read_map(folder, with_answers=False)
+        return RetestNull(*_promoted(read_map(run.probe(0), with_answers=False), again))
+
+    def _retests(self) -> None:
+        """Probes some training facts once more under the base model."""
+        count = self.request.config.compare.num_retested
+        for kind in RETESTS if count else ():
+            if not (self.folder.retest(kind) / MAP_FILE).is_file():
+                self._retest(kind, count)
+
+    def _retest(self, kind: str, count: int) -> None:
+        config = self.request.config
+        seed, loaded = config.seed_of_exemplars, self.loaded
+        if kind == "exemplars":
+            seed += _OTHER_EXEMPLARS
+        if kind == "numerics":
+            dtype = "bfloat16" if self.loaded.fingerprint["dtype"] == "float32" else "float32"
+            loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
+        facts = spread(self.request.prepared.train, count)
+        settings = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
+        about = {"seed": str(seed), "facts": self.request.prepared.digest(), "count": str(count)}
+        units = self.folder.units(kind, loaded.fingerprint | settings | about)
+        with self.progress.bar(f"retest {kind}", len(facts), "facts") as advance:
+            known = probe_facts(
+                facts,
+                self.request.prepared.exemplars,
+                TransformersEngine(loaded),
+                config.probe,
+                seed=seed,
+                units=units,
+                progress=advance,
+            )
+        write_map(known, self.folder.retest(kind))
+        units.clear()
+
+
+def step_fingerprint(fingerprint: Mapping[str, str], step: str) -> dict[str, str]:
+    """What of a run's fingerprint can change the result of a step: nothing of the stages that come after it.
+
+    Two runs with equal ones do the step in the same way. What is measured before any training depends on no setting of
+    training either.
+    """
+    index = int(step.rpartition("-")[2]) if "-" in step else 0
+    of_training = ("config.stages.", "config.lora.", "config.training_seed", "config.evaluation.protocol")
+
+    def counts(name: str) -> bool:
+        stage = re.match(r"config\.stages\.(\d+)\.", name)
+        if stage is not None:
+            return int(stage.group(1)) < index
+        return index > 0 or not name.startswith(of_training)
+
+    return {name: value for name, value in fingerprint.items() if counts(name)}
+
+
+def _beside(step: str, run: RunDir) -> Iterator[str]:
+    """What a step took, which is no part of its result."""
+    name, _, index = step.partition("-")
+    number = int(index or 0)
+    maps = {
+        "probe": run.probe(number),
+        "evaluation": run.evaluation(number),
+        "levels": run.test_levels,
+        "ood": run.ood_evaluation(number),
+        "zero_shot": run.zero_shot_evaluation(number),
+    }
+    if name in maps:
+        yield (maps[name] / COST_FILE).relative_to(run.path).as_posix()
+    elif name == "stage":
+        yield run.times(number).relative_to(run.path).as_posix()
+
+
+def _promoted(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
+    """Facts of both maps that were WeaklyKnown or Unknown and no longer are, and how many could have been."""
+    could = [fact.id for fact in before if fact.level.rank < Level.MAYBE_KNOWN.rank and fact.id in after]
+    return sum(after.level_of(each).rank >= Level.MAYBE_KNOWN.rank for each in could), len(could)
+
+
+def _steps(run: RunDir) -> int:
+    """Optimiser steps that a run took in all its stages."""
+    total, index = 0, 1
+    while run.is_done(f"stage-{index}"):
+        total += int(float(str(storage.read_json(run.stage_summary(index))["steps"])))
+        index += 1
+    if not total:
+        raise RunDirError(f"{run.path}: expected a finished stage to count the steps of, found none")
+    return total

@@ -1,0 +1,182 @@
+"""A whole comparison on a tiny random model: arms, seeds, what runs share, going on, and rounds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradual import storage
+from gradual.comparison import ComparisonFolder, compare, plan_comparison
+from gradual.config import RunConfig
+from gradual.config_file import parse_config
+from gradual.errors import ConfigError, RunDirError
+from gradual.knowledge_map import read_map
+from gradual.preparing import prepare
+from gradual.rundir import RunDir
+from gradual.testing import toy_facts
+
+pytestmark = pytest.mark.tiny
+
+TWO_STAGES: Any = {"name": "two_stages", "stages": [{}, {}]}
+AS_LONG: Any = {"name": "as_long", "stages": [{}], "same_steps_as": "two_stages"}
+NEVER: Any = {"name": "never", "stages": [{"select": "now == HighlyKnown"}]}  # a random model knows nothing
+ARMS = ["base", "as_long", "one_stage", "two_stages", "never"]
+
+
+@pytest.fixture(scope="module")
+def facts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("facts") / "toys.jsonl"
+    rows = [
+        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
+        for fact in toy_facts(3, 28)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def make_config(model: Path, facts: Path, /, **changes: Any) -> RunConfig:
+    stage = {"num_shots": 2, "batch_size": 8, "learning_rate": 0.01, "num_train_epochs": 1}
+    settings: dict[str, Any] = {
+        "model": {"name_or_path": str(model), "dtype": "float32", "device": "cpu"},
+        "facts": {
+            "path": str(facts),
+            "relations": ["toy-0", "toy-1"],
+            "out_of_distribution": ["toy-2"],
+            "splits": {"exemplars_per_relation": 6},
+        },
+        "probe": {"num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 4},
+        "evaluation": {"zero_shot": True},
+        "lora": {"r": 4, "lora_dropout": 0.1},
+        "stages": [{"strategy": "all", **stage}, {"select": "trained", **stage}],
+        "compare": {
+            "arms": ["base", AS_LONG, "one_stage", TWO_STAGES, NEVER],
+            "num_seeds": 2,
+            "num_retested": 8,
+            "main": "two_stages",
+            "reference": "as_long",
+        },
+    }
+    return parse_config(settings | changes)
+
+
+def run_comparison(config: RunConfig, out: Path, **options: Any) -> ComparisonFolder:
+    return compare(plan_comparison(config, prepare(config), **options), out)
+
+
+@pytest.fixture(scope="module")
+def made(tiny_folder: Path, facts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> ComparisonFolder:
+    return run_comparison(make_config(tiny_folder, facts_file), tmp_path_factory.mktemp("compare") / "all")
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    return one.stat().st_ino == other.stat().st_ino
+
+
+def test_every_arm_has_a_run_for_every_seed(made: ComparisonFolder) -> None:
+    plan = storage.read_json(made.plan)
+    assert [arm["name"] for arm in plan["arms"]] == ARMS  # type: ignore[index, call-overload, union-attr]
+    assert plan["seeds"] == [42, 43]
+    for name in ARMS[1:-1]:
+        assert [made.run(name, seed).status for seed in (42, 43)] == ["complete"] * 2
+    assert made.run("never", 42).status == "nothing_to_train"
+
+
+def test_runs_share_what_they_do_in_the_same_way(made: ComparisonFolder) -> None:
+    one, main, other_seed = made.run("one_stage", 42), made.run("two_stages", 42), made.run("two_stages", 43)
+    weights = "adapter_model.safetensors"
+    assert is_same_file(one.adapter(1) / weights, main.adapter(1) / weights)
+    assert is_same_file(one.probe(1) / "facts.parquet", main.probe(1) / "facts.parquet")
+    assert is_same_file(main.probe(0) / "facts.parquet", other_seed.probe(0) / "facts.parquet")
+    assert (main.adapter(1) / weights).read_bytes() != (other_seed.adapter(1) / weights).read_bytes()
+
+
+def test_as_many_steps_are_taken_as_by_the_arm_that_is_named(made: ComparisonFolder) -> None:
+    for seed in (42, 43):
+        main, control = made.run("two_stages", seed), made.run("as_long", seed)
+        steps = [int(storage.read_json(main.stage_summary(index))["steps"]) for index in (1, 2)]  # type: ignore[arg-type]
+        summary = storage.read_json(control.stage_summary(1))
+        per_epoch = int(storage.read_json_lines(control.epochs(1))[1]["steps"])  # type: ignore[arg-type]
+        assert 0 <= int(summary["steps"]) - sum(steps) < per_epoch  # type: ignore[arg-type]
+        assert summary["stopped_early"] is False
+
+
+def test_other_relations_and_questions_without_shots_are_scored(made: ComparisonFolder) -> None:
+    run = made.run("two_stages", 42)
+    others = read_map(run.ood_evaluation(2))
+    assert {fact.relation for fact in others} == {"toy-2"}
+    bare = read_map(run.zero_shot_evaluation(2))
+    assert {fact.id for fact in bare} == {fact.id for fact in read_map(run.evaluation(2))}
+    assert {prompt.exemplar_ids for prompt in bare.prompts} == {()}
+
+
+def test_asking_the_same_again_gives_the_same(made: ComparisonFolder) -> None:
+    base = read_map(made.run("two_stages", 42).probe(0))
+    again = read_map(made.retest("again"))
+    # Read in another company, so rounded otherwise: not the last digit, but every level is the same.
+    assert [fact.p_sampled for fact in again] == pytest.approx([base[fact.id].p_sampled for fact in again], abs=1e-6)
+    assert [fact.level for fact in again] == [base[fact.id].level for fact in again]
+    others = read_map(made.retest("exemplars"))
+    assert [fact.p_sampled for fact in others] != pytest.approx([fact.p_sampled for fact in again], abs=1e-6)
+    assert read_map(made.retest("numerics")).info.model["dtype"] == "bfloat16"
+
+
+def test_going_on_does_nothing_twice_and_takes_further_arms(
+    made: ComparisonFolder, tiny_folder: Path, facts_file: Path
+) -> None:
+    times = made.run("two_stages", 42).times(1).read_bytes()
+    config = make_config(tiny_folder, facts_file)
+    run_comparison(config, made.path, arms=[*ARMS, "S1"])
+    assert made.run("two_stages", 42).times(1).read_bytes() == times
+    assert is_same_file(made.run("S1", 42).times(1), made.run("two_stages", 42).times(1))
+
+
+def test_other_settings_are_refused(made: ComparisonFolder, tiny_folder: Path, facts_file: Path) -> None:
+    with pytest.raises(RunDirError, match="config.lora.r: '4' in the folder, '2' now"):
+        run_comparison(make_config(tiny_folder, facts_file, lora={"r": 2}), made.path)
+
+
+def test_fewer_facts_are_taken_of_each_part(tiny_folder: Path, facts_file: Path) -> None:
+    config = make_config(tiny_folder, facts_file)
+    whole = prepare(config)
+    request = plan_comparison(config, whole, limit=len(whole.train) // 2)
+    assert len(request.prepared.train) == len(whole.train) // 2
+    assert len(request.prepared.test) == -(-len(whole.test) * (len(whole.train) // 2) // len(whole.train))
+    assert {fact.relation for fact in request.prepared.train} == {"toy-0", "toy-1"}
+
+
+def test_rounds_end_where_nothing_is_gained(tiny_folder: Path, facts_file: Path, tmp_path: Path) -> None:
+    stage = {"num_shots": 2, "batch_size": 8, "learning_rate": 1e-6, "num_train_epochs": 1}
+    config = make_config(
+        tiny_folder,
+        facts_file,
+        stages=[{"strategy": "all", **stage}, {"select": "trained", **stage}],
+        compare={
+            "arms": [{"name": "rounds", "stages": [{}, {}], "max_stages": 4}],
+            "num_seeds": 1,
+            "num_retested": 8,
+            "main": "rounds",
+            "reference": "rounds",
+        },
+    )
+    made = run_comparison(config, tmp_path / "rounds")
+    run = made.run("rounds", 42)
+    assert RunDir(run.path).status == "complete"
+    # A rate of 1e-6 promotes nothing: one look after the second stage, and no third.
+    assert run.is_done("stage-2")
+    assert not run.is_done("stage-3")
+    assert is_same_file(run.probe(2) / "facts.parquet", made.round("rounds", 2, 42).probe(2) / "facts.parquet")
+
+
+def test_arms_that_cannot_be_are_told_at_once(tiny_folder: Path, facts_file: Path) -> None:
+    arms: list[Any] = ["same_step", "S5", "S5", "same_steps", {"name": "late", "stages": [{"select": "trained"}]}]
+    config = make_config(tiny_folder, facts_file, compare={"arms": arms})
+    with pytest.raises(ConfigError) as caught:
+        plan_comparison(config, prepare(config))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == 'compare.arms: "S5" occurs twice; give each arm a name of its own'
+    assert lines[1].startswith("compare.arms: unknown arm \"same_step\"; did you mean 'same_steps'?")
+    assert lines[2].startswith('compare.arms: "late": stages[0]: `trained` can match no fact in the first stage')
+    assert len(lines) == 3
