@@ -336,8 +336,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         summed = packed_loss(self.accelerator.unwrap_model(model), inputs, self.masks)
-        count = len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
-        loss: torch.Tensor = summed / count
+        loss: torch.Tensor = summed / num_items_in_batch
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -350,7 +349,8 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         """The gradients of a step, added up over parts of it where memory does not hold it at once."""
         packs, watcher = inputs.pop("packs"), self.watcher
         num_facts = sum(len(pack.examples) for pack in packs)
-        count = len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
+        # Not the trainer's own count: it leaves out the first label of a row, but every one of ours is to be learnt.
+        count = len(inputs["labels"])
         part = packs
         while True:
             try:

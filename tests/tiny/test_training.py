@@ -151,6 +151,22 @@ def test_a_stage_trains_keeps_the_best_epoch_and_leaves_the_base_model_alone(tin
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_the_loss_of_a_step_is_the_mean_over_all_its_answer_tokens(tiny: LoadedModel, tmp_path: Path) -> None:
+    rows = make_rows(TransformersEngine(tiny), batch_size=32)
+    assert rows.steps_per_epoch == 1
+    packs = rows.step(0, 0)
+    num_tokens = sum(len(example.completion_ids) for pack in packs for example in pack.examples)
+    with torch.no_grad():
+        expected = one_by_one(tiny.model, packs).item() / num_tokens  # a new adapter changes nothing yet
+    stage = StageConfig(select="True", num_train_epochs=1, batch_size=32)
+    losses: list[float | None] = []
+    train_stage(
+        tiny, rows, stage, lora=LoraSettings(r=4), start_adapter=None, folder=tmp_path,
+        score=lambda model: Score(0.0, 0.0), seed=3, on_epoch=lambda record: losses.append(record.loss),
+    )  # fmt: skip
+    assert losses[1] == pytest.approx(expected, rel=1e-5)
+
+
 def test_an_adapter_changes_answers_and_the_next_stage_goes_on_from_it(tiny: LoadedModel, tmp_path: Path) -> None:
     run_stage(tiny, tmp_path / "one")
     ids = torch.arange(10, 40)[None]
