@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -302,10 +303,15 @@ def _fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any)
         "device": next(model.parameters()).device.type,
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
-        "transformers": metadata.version("transformers"),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "gradual": metadata.version("gradual-learning"),
+        **{name: metadata.version(name) for name in _READING},
     }
 
 
+_READING = ("jinja2", "numpy", "tokenizers", "transformers")
+"""Packages besides torch that make prompts, tokens and probabilities. Python itself says which letters are the same
+when answers are matched. Of gguf the weights' digest tells, of scipy nothing that a map holds."""
 _SETTINGS_FILES = ("config.json", "generation_config.json", "adapter_config.json")
 """Files beside the weights that change what a model answers."""
 

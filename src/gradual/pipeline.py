@@ -37,6 +37,9 @@ _FACTS = (
     *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
     Column("answers", "texts"),
 )
+_WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
+"""Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
+on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
 _SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
 
 
@@ -82,7 +85,7 @@ def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) 
     """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions."""
     settings = flat_settings(config, leave_out=("report_to", "compare"))
     model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
-    versions = {f"version.{name}": metadata.version(name) for name in ("trl", "peft", "accelerate")}
+    versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": prepared.digest()}
     return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
 

@@ -58,9 +58,15 @@ class Prepared:
         )
 
     def digest(self) -> str:
-        """Hash of everything about the facts that can change a result; their order in the file is none of it."""
-        rows = sorted(json.dumps([f.id, f.relation, f.question, *f.answers, f.split]) for f in self.all_facts())
-        return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+        """Hash of everything about the facts that can change a result; their order in the file is none of it.
+
+        The subject is in it though the split that it decides is as well: it is written into the run's facts, and what
+        two facts share is told from it. So is the number of facts left out, which the summary tells.
+        """
+        rows = sorted(
+            json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split]) for f in self.all_facts()
+        )
+        return hashlib.sha256("\n".join([*rows, str(self.dropped_for_overlap)]).encode()).hexdigest()[:16]
 
 
 def prepare(config: RunConfig) -> Prepared:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 import shutil
+import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +39,10 @@ def model(saved: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "model"))
 
 
-def fingerprint(model: Path, facts: tuple[Any, ...] = FACTS, **settings: Any) -> dict[str, str]:
+def fingerprint(model: Path, facts: tuple[Any, ...] = FACTS, dropped: int = 0, **settings: Any) -> dict[str, str]:
     plain = {"model": {"name_or_path": str(model), "dtype": "float32"}, "facts": {"path": "toys"}}
     config = parse_config({**plain, **settings})
-    prepared = Prepared(facts[:1], facts[1:2], facts[2:3], {"toy-0": facts[3:]}, 0, ())
+    prepared = Prepared(facts[:1], facts[1:2], facts[2:3], {"toy-0": facts[3:]}, dropped, ())
     return run_fingerprint(config, prepared, load_model(config.model))
 
 
@@ -99,6 +102,7 @@ def test_changed_file_of_the_model_is_refused_by_name(
         {"answers": ("mauve",)},
         {"relation": "toy-1"},
         {"id": "other"},
+        {"subject": "thing 99"},
         {"split": "test"},
     ],
     ids=lambda change: next(iter(change)),
@@ -106,6 +110,18 @@ def test_changed_file_of_the_model_is_refused_by_name(
 def test_changed_fact_is_noticed(saved: Path, change: dict[str, Any]) -> None:
     before, changed = fingerprint(saved), (FACTS[0], dataclasses.replace(FACTS[1], **change), *FACTS[2:])
     after = fingerprint(saved, changed)
+    assert {name for name in before if before[name] != after[name]} == {"facts.digest"}
+
+
+def test_an_answer_is_no_split(saved: Path) -> None:
+    named = dataclasses.replace(FACTS[1], answers=("red", "train"), split="")
+    divided = dataclasses.replace(FACTS[1], answers=("red",), split="train")
+    both = [fingerprint(saved, (FACTS[0], each, *FACTS[2:])) for each in (named, divided)]
+    assert both[0]["facts.digest"] != both[1]["facts.digest"]
+
+
+def test_number_of_facts_left_out_is_part_of_it(saved: Path) -> None:
+    before, after = fingerprint(saved), fingerprint(saved, dropped=1)
     assert {name for name in before if before[name] != after[name]} == {"facts.digest"}
 
 
@@ -123,7 +139,7 @@ def test_changed_setting_is_noticed_by_name(saved: Path, settings: dict[str, Any
     assert {name for name in before if before[name] != after[name]} == {field}
 
 
-def test_number_of_threads_and_versions_are_part_of_it(saved: Path) -> None:
+def test_number_of_threads_is_part_of_it(saved: Path) -> None:
     before, threads = fingerprint(saved), torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)
@@ -131,7 +147,46 @@ def test_number_of_threads_and_versions_are_part_of_it(saved: Path) -> None:
     finally:
         torch.set_num_threads(threads)
     assert {name for name in before if before[name] != after[name]} == {"model.threads"}
-    assert {"model.torch", "model.transformers", "version.trl", "version.peft"} <= before.keys()
+
+
+@pytest.mark.parametrize(
+    ("package", "field"),
+    [
+        ("gradual-learning", "model.gradual"),
+        ("jinja2", "model.jinja2"),
+        ("numpy", "model.numpy"),
+        ("tokenizers", "model.tokenizers"),
+        ("transformers", "model.transformers"),
+        ("accelerate", "version.accelerate"),
+        ("peft", "version.peft"),
+        ("pyarrow", "version.pyarrow"),
+        ("safetensors", "version.safetensors"),
+        ("trl", "version.trl"),
+    ],
+)
+def test_other_version_of_a_package_is_noticed_by_name(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, package: str, field: str
+) -> None:
+    before, version = fingerprint(saved), metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: version(name) + ".other" * (name == package))
+    after = fingerprint(saved)
+    assert {name for name in before if before[name] != after[name]} == {field}
+    assert after[field] == version(package) + ".other"
+
+
+def test_other_torch_and_python_are_noticed_by_name(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(saved)
+    assert (before["model.torch"], before["model.python"]) == (torch.__version__, "{}.{}".format(*sys.version_info))
+    monkeypatch.setattr(platform, "python_version_tuple", lambda: ("3", "99", "0"))
+    after = fingerprint(saved)
+    assert {name for name in before if before[name] != after[name]} == {"model.python"}
+
+
+def test_version_that_changes_no_result_is_no_part_of_it(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, version = fingerprint(saved), metadata.version
+    others = ("datasets", "filelock", "pydantic", "pyyaml", "rich", "scipy", "typer")
+    monkeypatch.setattr(metadata, "version", lambda name: version(name) + ".other" * (name in others))
+    assert fingerprint(saved) == before
 
 
 def test_where_a_run_reports_to_is_no_part_of_it(saved: Path) -> None:
