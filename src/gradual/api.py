@@ -19,6 +19,7 @@ from gradual.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from gradual.comparing_maps import MapDiff
+    from gradual.comparison import ComparisonFolder
     from gradual.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines import Engine
     from gradual.facts import Fact
@@ -134,6 +135,40 @@ def plan(
     from gradual.planning import make_plan
 
     return make_plan(settings, prepared, None if out is None else Path(out), progress=progress or Silent())
+
+
+def compare(
+    config: RunConfig | str | Path,
+    out: str | Path,
+    *,
+    arms: Sequence[str] | None = None,
+    num_seeds: int | None = None,
+    limit: int | None = None,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> ComparisonFolder:
+    """The comparison in the folder `out`, made or continued: several ways to train, each with several seeds.
+
+    Args:
+        config: settings, or the path of a YAML file with them; their section `compare` says what is not given here.
+        out: folder of the comparison.
+        arms: names of the arms.
+        num_seeds: times that each arm is trained.
+        limit: keep this many training facts, and the same share of all others.
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
+        RunDirError: the folder belongs to another process, or a run in it was made with other settings.
+        TrainingError: a loss is not a number.
+    """
+    prepare_environment(online=online)
+    settings, prepared = _prepared(config)
+    from gradual import comparison
+
+    request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
+    return comparison.compare(request, Path(out), progress=progress)
 
 
 def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> ShownFact:

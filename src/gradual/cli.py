@@ -7,99 +7,29 @@ Owns options, exit codes and what happens on Ctrl-C. Loads nothing heavy until a
 from __future__ import annotations
 
 import os
-import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from gradual import __version__, api
+from gradual.commands import Commands
 from gradual.console import Console
-from gradual.errors import ConfigError, GradualError
+from gradual.options import Config, Json, Online, Run, Seed, Set, Trust, config_of, probe_config_of, seed_setting
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-    from gradual.config import RunConfig
     from gradual.rundir import RunDir
-
-_CAN_GO_ON = ("probe", "fit", "demo")
-_ARGUMENTS = "gradual.arguments"
-_PROBE_SECTIONS = ("model", "facts", "probe", "seed")
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where the program stands so that everything open is closed in order."""
-
-
-class _Commands(TyperGroup):
-    """The commands, with errors of users told in their own words and interruptions with how to go on."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Remembers the arguments, to say with which command to go on."""
-        ctx.meta[_ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs a command; see the module for the exit codes."""
-        try:
-            with _sigterm_raised():
-                return super().invoke(ctx)
-        except GradualError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt as error:
-            arguments = ctx.meta[_ARGUMENTS]
-            print("\nstopped", file=sys.stderr)
-            if any(each in _CAN_GO_ON for each in arguments[:1]):
-                print(f"go on with: {shlex.join(['gradual', *arguments])}", file=sys.stderr)
-            raise typer.Exit(143 if isinstance(error, _Terminated) else 130) from None
-
-
-@contextmanager
-def _sigterm_raised() -> Iterator[None]:
-    """Turns SIGTERM into an exception while the body runs; only the main thread may."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
 
 app = typer.Typer(
     name="gradual",
-    cls=_Commands,
+    cls=Commands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file with the settings.", show_default=False)]
-Run = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run; one that is there is continued.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting by its dotted name; may be given again."),
-]
-Seed = Annotated[int | None, typer.Option(help="Everything random comes from this number (the setting `seed`).")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, all else on stderr.")]
-Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fetch a model or data set.")]
-Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
-Text = Annotated[str | None, typer.Option(show_default=False)]
 
 
 def _version(wanted: bool) -> None:
@@ -164,7 +94,7 @@ def probe(
         "facts": {"path": facts, "exemplars": exemplars},
         "probe": {"method": method, "prompt_style": prompt_style, "levels_only": levels_only or None},
     }
-    config, console = _probe_config(given, [*(settings or []), *_seed(seed)]), Console(as_json=as_json)
+    config, console = probe_config_of(given, [*(settings or []), *seed_setting(seed)]), Console(as_json=as_json)
     with console.working():
         known = api.probe(
             config.model,
@@ -243,7 +173,7 @@ def plan(
     if config is None:
         raise typer.BadParameter("expected the YAML file with the settings, or --strategies", param_hint="CONFIG")
     with console.working():
-        found = api.plan(_config(config, settings, seed, trust_remote_code), out, online=online, progress=console)
+        found = api.plan(config_of(config, settings, seed, trust_remote_code), out, online=online, progress=console)
     if as_json:
         console.result(found.as_dict())
     else:
@@ -273,8 +203,63 @@ def fit(
     """  # noqa: D301
     console = Console(as_json=as_json)
     with console.working():
-        run = api.fit(_config(config, settings, seed, trust_remote_code), out, online=online, progress=console)
+        run = api.fit(config_of(config, settings, seed, trust_remote_code), out, online=online, progress=console)
     _finish(run, console)
+
+
+@app.command()
+def compare(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML file with the settings.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; a comparison there is continued.")] = None,
+    arms: Annotated[str | None, typer.Option(help="Names of the arms to compare, with commas between.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Times each arm is trained, with other training seeds.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many training facts; of the others as large a share.")
+    ] = None,
+    list_arms: Annotated[bool, typer.Option("--list-arms", help="List the arms that are built in instead.")] = False,
+    settings: Set = None,
+    seed: Seed = None,
+    trust_remote_code: Trust = False,
+    online: Online = False,
+    as_json: Json = False,
+) -> None:
+    """Find out whether it helps, and by how much: several ways to train, several seeds.
+
+    Trains each arm with each seed and holds them against each other on the same facts, with intervals and tests.
+
+    A comparison that was stopped goes on where it was when the same command is given again; so it does with more arms
+    or seeds.
+
+    \b
+    Examples:
+      gradual compare config.yaml --out my-comparison
+      gradual compare config.yaml --out quick --arms base,one_stage,same_steps,S5 --seeds 2 --limit 200
+      gradual compare --list-arms
+    """  # noqa: D301
+    console = Console(as_json=as_json)
+    if list_arms:
+        from gradual.console_tables import arm_lines, arm_result
+
+        if as_json:
+            console.result(arm_result())
+        else:
+            console.show(*arm_lines())
+        return
+    if config is None or out is None:
+        raise typer.BadParameter("expected the YAML file with the settings and --out, or --list-arms")
+    with console.working():
+        found = api.compare(
+            config_of(config, settings, seed, trust_remote_code),
+            out,
+            arms=None if arms is None else [name.strip() for name in arms.split(",")],
+            num_seeds=seeds,
+            limit=limit,
+            online=online,
+            progress=console,
+        )
+    console.say(f"comparison: {found.path}")
 
 
 @app.command()
@@ -339,33 +324,10 @@ def demo(
 
     console = Console(as_json=as_json)
     with console.working():
-        run = api.demo(out, overrides=[*(settings or []), *_seed(seed)], progress=console)
+        run = api.demo(out, overrides=[*(settings or []), *seed_setting(seed)], progress=console)
     _finish(run, console)
     if not as_json:
         console.show(*next_steps(out))
-
-
-def _config(path: Path, settings: list[str] | None, seed: int | None, trust_remote_code: bool) -> RunConfig:
-    from gradual.config_file import load_config
-
-    trust = ["model.trust_remote_code=true"] if trust_remote_code else []
-    return load_config(path, [*(settings or []), *_seed(seed), *trust])
-
-
-def _probe_config(given: Mapping[str, Mapping[str, object]], overrides: list[str]) -> RunConfig:
-    """The options of a probe as settings; options that were not given are left to the defaults."""
-    from gradual.config_file import parse_config
-
-    for override in overrides:
-        if override.partition("=")[0].strip().partition(".")[0] not in _PROBE_SECTIONS:
-            sections = ", ".join(_PROBE_SECTIONS)
-            raise ConfigError(f"--set {override}: expected a setting of {sections}, the ones a probe has; leave it out")
-    data = {name: {key: value for key, value in part.items() if value is not None} for name, part in given.items()}
-    return parse_config(data, overrides, source="command line", allow_remote_code=True)
-
-
-def _seed(seed: int | None) -> list[str]:
-    return [] if seed is None else [f"seed={seed}"]
 
 
 def _finish(run: RunDir, console: Console) -> None:

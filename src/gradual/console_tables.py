@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradual.arms import ARMS
 from gradual.comparing_maps import MapDiff
 from gradual.levels import Level
 from gradual.report_data import RunRecord, Stage, Summary, read_run
@@ -113,6 +114,21 @@ def strategy_lines() -> Iterator[str]:
 def strategy_result() -> dict[str, Json]:
     """What `gradual plan --strategies --json` prints."""
     return {each.name: dataclasses.asdict(each) for each in STRATEGIES.values()}
+
+
+def arm_lines() -> Iterator[str]:
+    """The arms that are built in, for people."""
+    width = max(map(len, ARMS))
+    for arm in ARMS.values():
+        yield f"{arm.name:<{width}}  {arm.doc}"
+
+
+def arm_result() -> dict[str, Json]:
+    """The arms that are built in, as JSON: what they say themselves; the rest is the config's."""
+    return {
+        arm.name: {"doc": arm.doc, **arm.model_dump(mode="json", exclude={"name", "doc"}, exclude_unset=True)}
+        for arm in ARMS.values()
+    }
 
 
 def next_steps(out: Path) -> Iterator[str]:

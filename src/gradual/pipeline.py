@@ -40,6 +40,8 @@ _FACTS = (
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 """Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
 on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
+_ANY_TOLERANCE = 1.0
+"""Bounds of probabilities may stay as wide as they come."""
 _SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
 
 
@@ -162,7 +164,7 @@ class _Fit:
             adapter,
             self.config.seed_of_exemplars,
         )
-        seed, no_shots = self.config.evaluation.exemplar_seed, self.evaluation.model_copy(update={"num_shots": 0})
+        seed = self.config.evaluation.exemplar_seed
         self._probe(
             f"evaluation-{index}", self.run.evaluation(index), self.prepared.test, self.evaluation, adapter, seed
         )
@@ -170,8 +172,10 @@ class _Fit:
             others = self.prepared.out_of_distribution
             self._probe(f"ood-{index}", self.run.ood_evaluation(index), others, self.evaluation, adapter, seed)
         if self.config.evaluation.zero_shot:
-            folder = self.run.zero_shot_evaluation(index)
-            self._probe(f"zero_shot-{index}", folder, self.prepared.test, no_shots, adapter, seed)
+            # Verdicts only: bare questions are answered at length, and the answers would be written out to the end.
+            changes = {"num_shots": 0, "greedy_answers": "none", "tolerance": _ANY_TOLERANCE}
+            settings, folder = self.evaluation.model_copy(update=changes), self.run.zero_shot_evaluation(index)
+            self._probe(f"zero_shot-{index}", folder, self.prepared.test, settings, adapter, seed)
 
     def _probe(
         self, step: str, folder: Path, facts: Sequence[Fact], settings: ProbeConfig, adapter: Path | None, seed: int
@@ -238,7 +242,7 @@ class _Fit:
             LoadedModel(model, self.loaded.tokenizer, self.loaded.source, self.loaded.fingerprint)
         )
         # Greedy verdicts only: bounds may stay as wide as they come, and wrong answers are read by nobody.
-        settings = self.evaluation.model_copy(update={"tolerance": 1.0, "greedy_answers": "none"})
+        settings = self.evaluation.model_copy(update={"tolerance": _ANY_TOLERANCE, "greedy_answers": "none"})
         known = probe_facts(
             self.prepared.validation,
             self.prepared.exemplars,

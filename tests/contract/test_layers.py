@@ -33,7 +33,8 @@ LAYERS = {
         summary
         """,
     "surface": """
-        __init__ __main__ api charts cli console console_tables environment report_data report_page report_story testing
+        __init__ __main__ api charts cli commands console console_tables environment options report_data report_page
+        report_story testing
         """,
 }
 """Lowest first. pure: decides, touches no file. files: reads and writes. models: the only layer that loads torch and

@@ -134,7 +134,7 @@ def test_going_on_does_nothing_twice_and_takes_further_arms(
 
 
 def test_other_settings_are_refused(made: ComparisonFolder, tiny_folder: Path, facts_file: Path) -> None:
-    with pytest.raises(RunDirError, match="config.lora.r: '4' in the folder, '2' now"):
+    with pytest.raises(RunDirError, match=r"config\.lora\.r: '4' in the folder, '2' now"):
         run_comparison(make_config(tiny_folder, facts_file, lora={"r": 2}), made.path)
 
 
