@@ -20,6 +20,7 @@ from gradual.progress import Progress, Silent
 if TYPE_CHECKING:
     from gradual.comparing_maps import MapDiff
     from gradual.comparison import ComparisonFolder
+    from gradual.comparison_estimate import ComparisonEstimate
     from gradual.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines import Engine
     from gradual.facts import Fact
@@ -169,6 +170,27 @@ def compare(
 
     request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
     return comparison.compare(request, Path(out), progress=progress)
+
+
+def plan_comparison(
+    config: RunConfig | str | Path, *, online: bool = False, progress: Progress | None = None
+) -> ComparisonEstimate:
+    """How long the comparison that `config.compare` asks for will take, arm by arm; nothing is trained.
+
+    Args:
+        config: settings, or the path of a YAML file with them.
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used.
+    """
+    prepare_environment(online=online)
+    settings, prepared = _prepared(config)
+    from gradual import comparison, comparison_estimate
+
+    request = comparison.plan_comparison(settings, prepared)
+    return comparison_estimate.estimate_comparison(request, progress=progress)
 
 
 def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> ShownFact:

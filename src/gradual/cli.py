@@ -19,6 +19,8 @@ from gradual.console import Console
 from gradual.options import Config, Json, Online, Run, Seed, Set, Trust, config_of, probe_config_of, seed_setting
 
 if TYPE_CHECKING:
+    from gradual.comparison_estimate import ComparisonEstimate
+    from gradual.planning import Plan
     from gradual.rundir import RunDir
 
 app = typer.Typer(
@@ -147,6 +149,7 @@ def plan(
     settings: Set = None,
     seed: Seed = None,
     strategies: Annotated[bool, typer.Option("--strategies", help="List the named strategies instead.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Plan the comparison that the settings ask for.")] = False,
     trust_remote_code: Trust = False,
     online: Online = False,
     as_json: Json = False,
@@ -159,6 +162,7 @@ def plan(
     Examples:
       gradual plan config.yaml
       gradual plan config.yaml --set stages.1.strategy=S3 --json
+      gradual plan config.yaml --compare --set compare.num_seeds=5
       gradual plan --strategies
     """  # noqa: D301
     console = Console(as_json=as_json)
@@ -172,8 +176,13 @@ def plan(
         return
     if config is None:
         raise typer.BadParameter("expected the YAML file with the settings, or --strategies", param_hint="CONFIG")
+    wanted = config_of(config, settings, seed, trust_remote_code)
+    found: Plan | ComparisonEstimate
     with console.working():
-        found = api.plan(config_of(config, settings, seed, trust_remote_code), out, online=online, progress=console)
+        if compare:
+            found = api.plan_comparison(wanted, online=online, progress=console)
+        else:
+            found = api.plan(wanted, out, online=online, progress=console)
     if as_json:
         console.result(found.as_dict())
     else:

@@ -105,13 +105,13 @@ class Plan:
             lines += [
                 f"{stage.name}    select {stage.select}; replay {stage.replay}",
                 f"           {about}{stage.num_facts} facts, at most {stage.max_steps} steps, "
-                f"{stage.max_tokens:,} tokens, {_minutes(stage.max_seconds)}",
+                f"{stage.max_tokens:,} tokens, {minutes(stage.max_seconds)}",
             ]
         total = self.probe_seconds + self.training_seconds
         return [
             *lines,
-            f"probes     {self.probe_tokens:,} tokens, {_minutes(self.probe_seconds)}",
-            f"in all     at most about {_minutes(total)}, {self.disk_bytes / 1e6:.0f} MB of disk",
+            f"probes     {self.probe_tokens:,} tokens, {minutes(self.probe_seconds)}",
+            f"in all     at most about {minutes(total)}, {self.disk_bytes / 1e6:.0f} MB of disk",
         ]
 
     def _shown_tokens(self) -> Sequence[TokenLine]:
@@ -131,20 +131,12 @@ def make_plan(
     loaded = load_model(config.model)
     engine = TransformersEngine(loaded)
     run = _opened(out, prepared)
-    with progress.bar("timing a sample", min(SAMPLE_SIZE, len(prepared.train)), "facts") as advance:
-        sample = probe_facts(
-            spread(prepared.train, SAMPLE_SIZE),
-            prepared.exemplars,
-            engine,
-            config.probe,
-            seed=config.seed_of_exemplars,
-            progress=advance,
-        )
+    sample = probe_sample(config, prepared, engine, progress)
     known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
-    timed = _timed_rows(prepared, known, config, engine)
+    timed = timed_rows(prepared, known, config, engine)
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
     stages = _stages(config, prepared, known, run, engine, step_seconds, step_tokens)
-    reading = _Reading(config, prepared, engine, sample)
+    reading = Reading(config, prepared, engine, sample)
     evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
     probe_tokens, answers = _probe_work(config, prepared, reading)
     validation = reading.tokens(prepared.validation, evaluation_settings(config))
@@ -169,15 +161,29 @@ def make_plan(
     )
 
 
-def _timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine) -> TrainingRows:
+def probe_sample(config: RunConfig, prepared: Prepared, engine: TransformersEngine, progress: Progress) -> KnowledgeMap:
+    """The map of some training facts, to measure speed and levels."""
+    with progress.bar("timing a sample", min(SAMPLE_SIZE, len(prepared.train)), "facts") as advance:
+        return probe_facts(
+            spread(prepared.train, SAMPLE_SIZE),
+            prepared.exemplars,
+            engine,
+            config.probe,
+            seed=config.seed_of_exemplars,
+            progress=advance,
+        )
+
+
+def timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine) -> TrainingRows:
     """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
     by_id = {fact.id: fact for fact in prepared.train}
-    chosen = _selected(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
+    chosen = selected(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
     facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
     return training_rows(facts, config.stages[0], prepared.exemplars, engine, config)
 
 
-def _selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
+def selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
+    """Ids of the facts of a map that a first stage would train on."""
     states = [FactState(f.id, f.relation, f.level, f.level, f.level, trained=False) for f in known]
     return [row.id for row in select_facts(states, stage.resolve(), rng_seed=0).rows]
 
@@ -192,7 +198,7 @@ def _stages(
     step_tokens: int,
 ) -> tuple[StagePlan, ...]:
     plans = []
-    count = round(len(_selected(known, config.stages[0])) * len(prepared.train) / len(known))
+    count = round(len(selected(known, config.stages[0])) * len(prepared.train) / len(known))
     for index, stage in enumerate(config.stages, start=1):
         strategy = stage.resolve()
         is_known = run is not None and (run.probe(index - 1) / MAP_FILE).is_file()
@@ -235,7 +241,7 @@ def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:
     return run
 
 
-class _Reading:
+class Reading:
     """How much there is to read: prompts are counted token by token, searches are extrapolated from the sample."""
 
     def __init__(self, config: RunConfig, prepared: Prepared, engine: TransformersEngine, sample: KnowledgeMap) -> None:
@@ -275,7 +281,7 @@ def _asking(
     )
 
 
-def _probe_work(config: RunConfig, prepared: Prepared, reading: _Reading) -> tuple[int, int]:
+def _probe_work(config: RunConfig, prepared: Prepared, reading: Reading) -> tuple[int, int]:
     """Tokens to read for all maps of the run, and the answers (fact x exemplar set) that they will hold, at most.
 
     The levels of test facts are counted as if asked in full; how many exemplar sets they need shows only when asked.
@@ -303,5 +309,6 @@ def _token_lines(prompt_ids: list[int], completion_ids: list[int], loaded: Loade
     return tuple(TokenLine(token, loaded.tokenizer.decode([token]), has_loss) for token, has_loss in lines)
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """A time for people."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

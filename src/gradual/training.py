@@ -41,12 +41,14 @@ BEST_METRIC = "score"
 
 
 class Score(NamedTuple):
-    """How a model does on the validation facts."""
+    """How a model does on the facts that choose the best epoch: the validation facts, but for the paper's protocol."""
 
     accuracy: float
     """Share of facts with a right greedy answer, in [0, 1]."""
     p: float
     """Mean lower bound of the probability of a right sampled answer, in [0, 1]; breaks ties of the accuracy."""
+    validation_accuracy: float | None = None
+    """Accuracy on the validation facts, where `accuracy` is that on others."""
 
     @property
     def value(self) -> float:
@@ -68,10 +70,15 @@ class EpochRecord(NamedTuple):
     """Time of scoring the validation facts."""
     tokens: int
     steps: int
+    validation_accuracy: float | None = None
+    """See `Score`."""
 
     def made(self) -> dict[str, float | None]:
         """What the epoch came to: the same however often the stage was interrupted."""
-        return {name: value for name, value in self._asdict().items() if name not in ("seconds", "eval_seconds")}
+        left_out = {"seconds", "eval_seconds"} | (
+            {"validation_accuracy"} if self.validation_accuracy is None else set()
+        )
+        return {name: value for name, value in self._asdict().items() if name not in left_out}
 
     def taken(self) -> dict[str, float]:
         """What the epoch took."""
@@ -287,6 +294,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
             eval_seconds=time.perf_counter() - self._trained,
             tokens=self.tokens,
             steps=len(self.losses),
+            validation_accuracy=metrics.get("eval_validation_accuracy"),
         )
         self._on_epoch(record)
 
@@ -387,5 +395,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         with in_model_precision(self.model):
             found = self.score(self.model)
         metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
+        if found.validation_accuracy is not None:
+            metrics["validation_accuracy"] = found.validation_accuracy
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=named, num_samples=1)

@@ -29,8 +29,8 @@ LAYERS = {
         vocabulary
         """,
     "work": """
-        checking comparing_maps comparison exact pipeline planning preparing probe_folder probing sampled showing
-        summary
+        checking comparing_maps comparison comparison_estimate exact pipeline planning preparing probe_folder probing
+        sampled showing summary
         """,
     "surface": """
         __init__ __main__ api charts cli commands console console_tables environment options report_data report_page
