@@ -71,15 +71,15 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     """The arms to compare, in the order given.
 
     Args:
-        config: settings; `config.compare.arms` says which arms.
+        config: settings; `config.compare` says which arms.
         names: take these of the config's own and the built-in arms instead.
 
     Raises:
         ConfigError: an arm does not exist, occurs twice, or can choose no facts; all problems at once, a line each.
     """
     compare = config.compare
-    own = {arm.name: arm for arm in compare.arms if isinstance(arm, ArmConfig)}
-    wanted = list(names) if names is not None else [arm if isinstance(arm, str) else arm.name for arm in compare.arms]
+    own = {arm.name: arm for arm in compare.own_arms}
+    wanted = list(names) if names is not None else [*compare.arms, *(arm.name for arm in compare.own_arms)]
     known = ARMS | own
     problems = [f'compare.arms: "{name}" occurs twice; give each arm a name of its own' for name in _repeated(wanted)]
     problems += [_unknown(name, known) for name in wanted if name not in known]

@@ -283,8 +283,10 @@ CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "rand
 class CompareConfig(_Settings):
     """What `gradual compare` compares, and how often."""
 
-    arms: list[str | ArmConfig] = list(CORE_ARMS)
-    """Names of the arms that are built in (see `gradual compare --list-arms`), or arms of one's own."""
+    arms: list[str] = list(CORE_ARMS)
+    """Names of built-in arms (see `gradual compare --list-arms`)."""
+    own_arms: list[ArmConfig] = []
+    """Arms of one's own, compared as well."""
     num_seeds: Annotated[int, Field(ge=1)] = 3
     """Times that each arm is trained, with training seeds counted up from `seed`; facts and exemplars stay."""
     redraw_exemplars: bool = False

@@ -247,7 +247,7 @@ def _unknown(path: _Path, name: str) -> str:
     if known in here:
         return f"unknown setting; did you mean '{known}'?"
     # The stages of an arm have the settings of any stage.
-    elsewhere = [_dotted(other) for other in _all_paths() if other[-1] == known and "arms" not in other]
+    elsewhere = [_dotted(other) for other in _all_paths() if other[-1] == known and "own_arms" not in other]
     if elsewhere:
         return "unknown setting; did you mean " + " or ".join(f"'{other}'" for other in elsewhere[:2]) + "?"
     if not here:

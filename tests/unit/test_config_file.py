@@ -78,6 +78,7 @@ OTHER_VALUES: dict[str, object] = {
     "evaluation.zero_shot": True,
     "evaluation.protocol": "paper",
     "compare.arms": ["base", "S4"],
+    "compare.own_arms": [{"name": "mine", "stages": [{"strategy": "S3"}]}],
     "compare.num_seeds": 5,
     "compare.redraw_exemplars": True,
     "compare.main": "S4",
@@ -97,9 +98,9 @@ def paths(section: type[BaseModel] = RunConfig, prefix: str = "") -> set[str]:
         below = {"stages": "stages[1].", "replay": f"{prefix}replay."}.get(name, f"{prefix}{name}.")
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
         models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if not models or name in ("stages", "replay"):
+        if not models or name in ("stages", "replay", "own_arms"):
             found.add(prefix + name)
-        for model in models:
+        for model in models if name != "own_arms" else []:  # its stages are those above
             found |= paths(model, below)
     return found
 

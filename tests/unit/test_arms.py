@@ -1,0 +1,134 @@
+"""Which arms there are, and what runs they stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gradual.arms import ARMS, BASE, check_comparison, resolve_arms
+from gradual.comparison import step_fingerprint
+from gradual.config import CORE_ARMS, RunConfig
+from gradual.config_file import parse_config
+from gradual.errors import ConfigError
+
+FIRST = {"strategy": "maybe_known", "learning_rate": 1e-4}
+SECOND = {"strategy": "S5", "learning_rate": 5e-5, "weight_decay": 0.01}
+
+
+def config(*arms: Any, **compare: Any) -> RunConfig:
+    compare["arms"] = [arm for arm in arms if isinstance(arm, str)]
+    compare["own_arms"] = [arm for arm in arms if not isinstance(arm, str)]
+    return parse_config({"model": "m", "facts": "f", "stages": [FIRST, SECOND], "compare": compare})
+
+
+def test_every_arm_can_be_run_alone_beside_what_it_is_measured_by() -> None:
+    for name, arm in ARMS.items():
+        names = [name] if arm.same_steps_as is None else [name, arm.same_steps_as]
+        assert [each.name for each in resolve_arms(config(*names))] == names
+        assert arm.doc.endswith(".")
+
+
+def test_core_arms_are_built_in() -> None:
+    assert set(CORE_ARMS) <= set(ARMS)
+    assert resolve_arms(config(BASE))[0].stages == ()
+
+
+def test_an_arm_keeps_the_configs_stages_but_for_what_it_says() -> None:
+    arm = resolve_arms(config("S2", "no_new_look"))[0]
+    assert [stage.strategy for stage in arm.stages] == ["maybe_known", "S2"]
+    assert [stage.learning_rate for stage in arm.stages] == [1e-4, 5e-5]
+    assert arm.stages[1].weight_decay == 0.01
+
+
+def test_stages_beyond_the_configs_last_are_like_the_last() -> None:
+    (arm,) = resolve_arms(config("three_stages"))
+    assert [stage.learning_rate for stage in arm.stages] == [1e-4, 5e-5, 5e-5]
+
+
+def test_a_choice_of_facts_is_never_mixed_from_two() -> None:
+    stages = [{"select": "now == WeaklyKnown", "replay": {"ratio": 0.5}, "as_many_as": "trained"}, SECOND]
+    mixed = config("natural_mix").model_copy(
+        update={"stages": parse_config({"model": "m", "facts": "f", "stages": stages}).stages}
+    )
+    strategy = resolve_arms(mixed)[0].stages[0].resolve()
+    assert (strategy.select, strategy.replay, strategy.as_many_as) == ("True", None, "now == MaybeKnown")
+
+
+def test_arms_of_ones_own_need_no_code() -> None:
+    own = {"name": "mine", "stages": [{}, {"select": "promoted", "learning_rate": 1e-3}], "same_steps_as": "S5"}
+    mine = resolve_arms(config("S5", own))[1]
+    assert (mine.stages[0].strategy, mine.stages[1].strategy) == ("maybe_known", None)
+    assert (mine.stages[1].select, mine.stages[1].learning_rate, mine.same_steps_as) == ("promoted", 1e-3, "S5")
+
+
+def test_names_may_be_given_beside_the_config() -> None:
+    assert [arm.name for arm in resolve_arms(config("S5"), ["base", "S1"])] == ["base", "S1"]
+
+
+@pytest.mark.parametrize(
+    ("arms", "line"),
+    [
+        (["S9x"], 'compare.arms: unknown arm "S9x"; expected one of base, one_stage, '),
+        (["one_stag"], "compare.arms: unknown arm \"one_stag\"; did you mean 'one_stage'?"),
+        (["S5", "S5"], 'compare.arms: "S5" occurs twice; give each arm a name of its own'),
+        (["same_steps"], 'compare.arms: "same_steps" takes as many steps as "S5", which is not among the arms; add it'),
+        ([{"name": "empty"}], 'compare.arms: "empty" has no stages; give at least one'),
+        (
+            [{"name": "late", "stages": [{"select": "trained"}]}],
+            'compare.arms: "late": stages[0]: `trained` can match no fact in the first stage',
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(arms: list[Any], line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_arms(config(*arms))
+    (found,) = str(caught.value).splitlines()
+    assert found.startswith(line)
+
+
+def test_two_arms_of_ones_own_with_one_name_are_refused() -> None:
+    mine = {"name": "mine", "stages": [{}]}
+    with pytest.raises(ConfigError, match='"mine" occurs twice'):
+        resolve_arms(config(mine, mine))
+
+
+def test_a_strategy_that_does_not_exist_is_named_with_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"compare\.own_arms\[0\]\.stages\[0\]\.strategy: unknown strategy \"S7\""):
+        config({"name": "mine", "stages": [{"strategy": "S7"}]})
+
+
+def test_tests_that_cannot_be_made_are_told() -> None:
+    few = config("base", "S5", num_seeds=1)
+    assert check_comparison(resolve_arms(few), few.compare) == [
+        '"same_steps" (compare.reference) is not among the arms; nothing is held against it',
+        "one seed: differences that training alone makes cannot be told from those of the arms",
+    ]
+    enough = config("same_steps", "S5")
+    assert check_comparison(resolve_arms(enough), enough.compare) == []
+
+
+FINGERPRINT = {
+    "config.probe.num_shots": "4",
+    "config.lora.r": "16",
+    "config.training_seed": "1",
+    "config.stages.0.learning_rate": "1",
+    "config.stages.1.learning_rate": "2",
+    "config.stages.10.learning_rate": "3",
+    "facts.digest": "x",
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "left_out"),
+    [
+        ("facts", {"lora.r", "training_seed", "stages.0.learning_rate", "stages.1.learning_rate"}),
+        ("probe-0", {"lora.r", "training_seed", "stages.0.learning_rate", "stages.1.learning_rate"}),
+        ("stage-1", {"stages.1.learning_rate"}),
+        ("zero_shot-1", {"stages.1.learning_rate"}),
+        ("evaluation-2", set()),
+    ],
+)
+def test_a_step_depends_on_nothing_that_comes_later(step: str, left_out: set[str]) -> None:
+    found = step_fingerprint(FINGERPRINT, step)
+    assert FINGERPRINT.keys() - found.keys() == {f"config.{name}" for name in left_out | {"stages.10.learning_rate"}}
