@@ -252,6 +252,13 @@ SAFETIES = (
         (TRAINING,),
     ),
     Safety(
+        "an adapter's settings are written in one order",
+        "adapters.py",
+        "            if isinstance(value, set):",
+        "            if False:",
+        ("tests/tiny/test_training.py",),
+    ),
+    Safety(
         "SIGTERM is an orderly end",
         "cli.py",
         "        raise _Terminated\n",

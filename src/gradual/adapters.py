@@ -42,6 +42,15 @@ def unload_adapter(model: Any) -> None:
     base.eval()
 
 
+def save_adapter(model: Any, folder: Path) -> None:
+    """Saves the adapter in PEFT format, with the same bytes in every process."""
+    for settings in model.peft_config.values():
+        for name, value in list(vars(settings).items()):
+            if isinstance(value, set):  # PEFT writes sets of names as they come, which is another order in each process
+                setattr(settings, name, sorted(value))
+    model.save_pretrained(str(folder))
+
+
 @contextmanager
 def with_adapter(loaded: LoadedModel, adapter: Path | None) -> Iterator[LoadedModel]:
     """The loaded model with an adapter on top, for as long as the context lasts; without one, the model itself."""

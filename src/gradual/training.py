@@ -27,7 +27,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTConfig, SFTTrainer
 
 from gradual import storage
-from gradual.adapters import adapted, in_model_precision, unload_adapter
+from gradual.adapters import adapted, in_model_precision, save_adapter, unload_adapter
 from gradual.checkpoints import checkpoint_folder, keep_checkpoints, last_checkpoint, seal_checkpoint
 from gradual.config import LoraSettings, StageConfig
 from gradual.errors import ConfigError, TrainingError
@@ -137,7 +137,7 @@ def train_stage(
             ) from error
         model.eval()
         with storage.staged_folder(folder / "adapter") as staged:
-            model.save_pretrained(str(staged))
+            save_adapter(model, staged)
         best = trainer.state.best_global_step or trainer.state.global_step
         return StageResult(
             best_epoch=round(best / rows.steps_per_epoch),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -213,6 +217,30 @@ def test_a_stage_killed_after_an_epoch_ends_with_the_same_adapter(tiny: LoadedMo
         folder / "adapter" / "adapter_model.safetensors" for folder in (tmp_path / "unbroken", tmp_path / "killed")
     ]
     assert names[0].read_bytes() == names[1].read_bytes()
+
+
+SAVED = """
+import sys
+from pathlib import Path
+from gradual.adapters import adapted, save_adapter
+from gradual.config import LoraSettings, ModelConfig
+from gradual.models import load_model
+loaded = load_model(ModelConfig(name_or_path=sys.argv[1], dtype="float32", device="cpu"))
+save_adapter(adapted(loaded, LoraSettings(r=1), None), Path(sys.argv[2]))
+"""
+
+
+def test_an_adapter_has_the_same_settings_in_every_process(tiny_folder: Path, tmp_path: Path) -> None:
+    texts = []
+    for hash_seed in ("1", "2"):  # what decides the order of sets
+        folder = tmp_path / hash_seed
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        subprocess.run([sys.executable, "-c", SAVED, tiny_folder, folder], env=environment, check=True)
+        texts.append((folder / "adapter_config.json").read_text())
+    names = json.loads(texts[0])["target_modules"]
+    assert len(names) == 14  # seven kinds of layers, twice
+    assert names == sorted(names)
+    assert texts[0] == texts[1]
 
 
 def test_a_loss_that_is_not_a_number_stops_the_stage(tiny: LoadedModel, tmp_path: Path) -> None:
