@@ -5,7 +5,7 @@ Knows adapters as folders in PEFT format; not how they are trained (`training`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,23 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.helpers import disable_input_dtype_casting
 
 from gradual.config import LoraSettings
+from gradual.errors import ConfigError
 from gradual.models import LoadedModel
+from gradual.patterns import SECONDS, endless_pattern, may_be_endless
 
 
 def adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:
-    """The base model with a trainable adapter: a new one, or the one of a folder to go on from."""
+    """The base model with a trainable adapter: a new one, or the one of a folder to go on from.
+
+    Raises:
+        ConfigError: `lora.target_modules` is a pattern whose matching does not end.
+        ValueError: it names no layer.
+    """
     if start_adapter is not None:
         return PeftModel.from_pretrained(loaded.model, str(start_adapter), is_trainable=True)
     loaded.model.config.name_or_path = loaded.source
+    if isinstance(lora.target_modules, str) and may_be_endless(lora.target_modules):
+        _refuse_endless_pattern(lora.target_modules, [name for name, _ in loaded.model.named_modules()])
     settings = LoraConfig(
         r=lora.r,
         lora_alpha=lora.lora_alpha,
@@ -31,6 +40,14 @@ def adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None)
         task_type="CAUSAL_LM",
     )
     return get_peft_model(loaded.model, settings)
+
+
+def _refuse_endless_pattern(pattern: str, layers: Sequence[str]) -> None:
+    if endless_pattern([pattern], layers) is not None:
+        raise ConfigError(
+            f"lora.target_modules: expected a pattern that is soon matched, found {pattern[:80]!r}, not done after "
+            f"{SECONDS} seconds - name the layers in a list"
+        )
 
 
 def unload_adapter(model: Any) -> None:

@@ -9,14 +9,15 @@ import json
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from gradual.errors import ModelError
+from gradual.patterns import may_be_endless
 
-_SETTINGS_FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
-_INDEX = "model.safetensors.index.json"
+SETTINGS_FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 _MOST_SETTINGS_BYTES = 20_000_000
 _NUMBERS_OF_LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -33,12 +34,15 @@ def check_model_folder(folder: Path, *, trust_remote_code: bool = False) -> None
         ModelError: a file is not what its name says, weights would be read from elsewhere or from pickle, the settings
             ask for more layers than there are weights, or for code that comes with the model (unless that is trusted).
     """
-    settings = {name: read_settings(folder / name) for name in _SETTINGS_FILES if (folder / name).is_file()}
+    settings = {name: read_settings(folder / name) for name in SETTINGS_FILES if (folder / name).is_file()}
     if not trust_remote_code:
         for name, values in settings.items():
             _refuse_fetched_code(folder / name, values)
-    if (folder / "adapter_config.json").is_file():
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
         check_adapter_folder(folder)
+        for pattern in adapter_patterns(read_settings(adapter)):  # before it is matched nobody knows with what
+            _refuse(adapter, "names of layers", f"the pattern {pattern[:80]!r}", "give the folder as model.adapter")
     shapes = {name: shape for file in _weight_files(folder) for name, shape in safetensors_shapes(file).items()}
     if shapes and "config.json" in settings:
         _refuse_giants(folder / "config.json", settings["config.json"], shapes)
@@ -59,6 +63,31 @@ def check_adapter_folder(folder: Path) -> None:
         found = ", ".join(sorted(each.name for each in folder.glob("adapter_model*"))) or "none"
         _refuse(folder, f"weights in {_ADAPTER_WEIGHTS}", found, "save the adapter as safetensors")
     safetensors_shapes(folder / _ADAPTER_WEIGHTS)
+
+
+def adapter_patterns(settings: Mapping[str, Any]) -> list[str]:
+    """The regular expressions in the settings of an adapter that may be slow, as PEFT matches them with layers."""
+    forms = {
+        "target_modules": "{}",
+        "exclude_modules": "{}",
+        "modules_to_save": r"(^|.*\.){}($|\..*)",
+        "layers_pattern": r"(?:^|.*?\.){}\.(?P<idx>\d+)\.",
+        "rank_pattern": r"(.*\.)?({})$",
+        "alpha_pattern": r"(.*\.)?({})$",
+    }
+    return [
+        form.replace("{}", text)
+        for name, form in forms.items()
+        for text in _texts(settings.get(name))
+        if may_be_endless(text)
+    ]
+
+
+def _texts(value: object) -> list[str]:
+    """A text, or the texts of a list, or the names of an object; nothing of anything else."""
+    if isinstance(value, str):
+        return [value]
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list | dict) else []
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -128,9 +157,22 @@ def _walk(settings: dict[str, Any]) -> Iterator[tuple[str, object]]:
 
 def _weight_files(folder: Path) -> list[Path]:
     """The files that a model's weights are read from, all in the folder itself."""
-    single, index = folder / "model.safetensors", folder / _INDEX
+    single, index = folder / WEIGHTS, folder / WEIGHTS_INDEX
     if single.is_file() or not index.is_file():
         return [single] if single.is_file() else []
+    shards = weight_shards(index)
+    missing = [shard for shard in shards if not (folder / shard).is_file()]
+    if missing:
+        _refuse(folder, f"the weights in {missing[0]}", "no such file")
+    return [folder / shard for shard in shards]
+
+
+def weight_shards(index: Path) -> list[str]:
+    """Names of the files that an index of safetensors spreads the weights over, sorted; all beside the index.
+
+    Raises:
+        ModelError: it is no index, or names anything else.
+    """
     shards = read_settings(index).get("weight_map")
     if not isinstance(shards, dict):
         _refuse(index, 'an object in "weight_map"', f"a value of type {type(shards).__name__}")
@@ -138,10 +180,7 @@ def _weight_files(folder: Path) -> list[Path]:
         if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]+\.safetensors", shard):
             found = json.dumps(shard)[:80]
             _refuse(index, "names of .safetensors files in the same folder", found, "save the model as safetensors")
-    missing = sorted(shard for shard in set(shards.values()) if not (folder / shard).is_file())
-    if missing:
-        _refuse(folder, f"the weights in {missing[0]}", "no such file")
-    return [folder / shard for shard in sorted(set(shards.values()))]
+    return sorted(set(shards.values()))
 
 
 def _refuse_giants(path: Path, settings: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:

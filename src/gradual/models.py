@@ -9,7 +9,7 @@ import hashlib
 import os
 import platform
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -18,7 +18,18 @@ from typing import Any
 
 from gradual.config import ModelConfig
 from gradual.errors import ModelError
-from gradual.model_files import check_adapter_folder, check_gguf, check_model_folder
+from gradual.model_files import (
+    SETTINGS_FILES,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    adapter_patterns,
+    check_adapter_folder,
+    check_gguf,
+    check_model_folder,
+    read_settings,
+    weight_shards,
+)
+from gradual.patterns import SECONDS, endless_pattern
 
 CACHE_VARIABLE = "GRADUAL_CACHE"
 """Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
@@ -147,6 +158,7 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if settings.adapter:
+        _refuse_endless_patterns(settings.adapter, [name for name, _ in model.named_modules()])
         model = _with_adapter(model, settings.adapter)
     model.to(device).eval()
     return LoadedModel(model, tokenizer, source, _fingerprint(settings, source, model, tokenizer))
@@ -172,12 +184,27 @@ def _library_errors_named(name: str) -> Iterator[None]:
 
 
 def _check_fetched(source: str, settings: ModelConfig) -> None:
-    """Looks at the files of a Hub model as `check_model` does at those of a folder, as far as they are at hand."""
+    """Looks at the files of a Hub model as `check_model` does at those of a folder, before a library reads them.
+
+    They are fetched one by one: the same that the library would fetch.
+    """
     if Path(source).is_dir():
         return
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    def fetch(name: str) -> Path | None:
+        try:
+            return Path(hf_hub_download(source, name, revision=settings.revision))
+        except EntryNotFoundError:
+            return None
 
     config = Path(hf_hub_download(source, "config.json", revision=settings.revision))
+    for name in (*SETTINGS_FILES, "adapter_config.json", "adapter_model.safetensors"):
+        fetch(name)
+    if fetch(WEIGHTS) is None and (index := fetch(WEIGHTS_INDEX)) is not None:
+        for shard in weight_shards(index):
+            fetch(shard)
     check_model_folder(config.parent, trust_remote_code=settings.trust_remote_code)
 
 
@@ -268,6 +295,16 @@ def _dtype(name: str, device: str) -> Any:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
+
+
+def _refuse_endless_patterns(folder: str, layers: Sequence[str]) -> None:
+    path = Path(folder) / "adapter_config.json"
+    pattern = endless_pattern(adapter_patterns(read_settings(path)), layers)
+    if pattern is not None:
+        raise ModelError(
+            f"{path}: expected a pattern of layer names that is soon matched, found {pattern[:80]!r}, not done after "
+            f"{SECONDS} seconds - write the names as a list"
+        )
 
 
 def _with_adapter(model: Any, folder: str) -> Any:

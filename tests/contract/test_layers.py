@@ -21,8 +21,8 @@ LAYERS = {
         selection splits statistics stopping strict_yaml training_rows wording
         """,
     "files": """
-        chat_templates checkpoints columns config_file knowledge_map loading model_files rows rundir sources storage
-        tables units
+        chat_templates checkpoints columns config_file knowledge_map loading model_files patterns rows rundir sources
+        storage tables units
         """,
     "models": """
         adapters asking engines memory models next_tokens packed_loss path_forest training transformers_engine

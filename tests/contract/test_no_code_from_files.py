@@ -13,10 +13,12 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gradual.config import FactsConfig, ModelConfig, ProbeConfig
+from gradual.adapters import adapted
+from gradual.config import FactsConfig, LoraSettings, ModelConfig, ProbeConfig
 from gradual.config_file import load_config
 from gradual.errors import ConfigError, DataError, ModelError
 from gradual.loading import load_facts
@@ -196,6 +198,37 @@ def test_name_of_a_model_that_is_not_at_hand_is_refused_without_a_look_at_the_ne
         load_facts("hf:evil/facts")
 
 
+@pytest.mark.parametrize("has_shards", [False, True])
+def test_files_of_a_hub_model_are_looked_at_before_they_are_loaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_shards: bool
+) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    fetched: list[str] = []
+
+    def fetch(source: str, name: str, *, revision: str | None) -> str:
+        if not (folder / name).is_file():
+            raise EntryNotFoundError(name)
+        fetched.append(name)
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        return str(shutil.copy(folder / name, tmp_path / "cache" / name))
+
+    if has_shards:
+        (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+        change(folder / "model.safetensors.index.json", weight_map={"a": "model-1.safetensors"})
+    change(folder / "config.json", num_hidden_layers=10**9)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    said = error_of(lambda: load_model(ModelConfig(name_or_path="evil/model")))
+    assert "num_hidden_layers of at most 21, as there are so many tensors, found 1000000000" in said
+    assert ("model-1.safetensors" if has_shards else "model.safetensors") in fetched
+    change(folder / "model.safetensors.index.json", weight_map={"a": "../../evil.safetensors"})
+    (folder / "model.safetensors").unlink(missing_ok=True)
+    said = error_of(lambda: load_model(ModelConfig(name_or_path="evil/model")))
+    assert 'names of .safetensors files in the same folder, found "../../evil.safetensors"' in said
+
+
 # --- weights that are not there --------------------------------------------------------------------------------------
 
 
@@ -249,6 +282,40 @@ def test_adapter_that_lacks_weights_is_refused(folder: Path, tmp_path: Path) -> 
     weights.pop(next(name for name in weights if "lora_B" in name))
     save_file(weights, adapter / "adapter_model.safetensors")
     assert "does not fit the model: Found missing adapter keys" in error_of(lambda: load(folder, adapter))
+
+
+ENDLESS = "(([a-z_0-9]+)+[.]?)+!"
+"""Takes a name of n letters some 2^n steps not to match."""
+
+
+@pytest.mark.parametrize("settings", [{"target_modules": ENDLESS}, {"rank_pattern": {ENDLESS: 4}}])
+def test_adapter_with_a_pattern_without_end_is_refused(folder: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    adapter = make_adapter(folder, tmp_path / "adapter")
+    change(adapter / "adapter_config.json", **settings)
+    said = error_of(lambda: load(folder, adapter))
+    assert said.startswith(f"{adapter}/adapter_config.json: expected a pattern of layer names that is soon matched")
+    assert said.endswith("not done after 5 seconds - write the names as a list")
+
+
+def test_adapter_with_a_pattern_loads(folder: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(folder, tmp_path / "adapter")
+    change(adapter / "adapter_config.json", target_modules=r"(?:.*?(?:layers|blocks).*?(?:q_proj|\bquery\d{1,}).*?)")
+    load(folder, adapter)
+
+
+def test_adapter_inside_a_model_may_hold_no_pattern(folder: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(folder, tmp_path / "adapter")
+    for file in adapter.iterdir():
+        shutil.copy(file, folder)
+    change(folder / "adapter_config.json", target_modules=".*q_proj")
+    said = error_of(lambda: load(folder))
+    assert said.endswith("expected names of layers, found the pattern '.*q_proj' - give the folder as model.adapter")
+
+
+def test_settings_with_a_pattern_without_end_are_refused(folder: Path) -> None:
+    settings = LoraSettings(target_modules=ENDLESS)
+    with pytest.raises(ConfigError, match=r"lora.target_modules: expected a pattern that is soon matched, found"):
+        adapted(load(folder), settings, None)
 
 
 # --- configs and facts -----------------------------------------------------------------------------------------------
@@ -356,7 +423,7 @@ def test_source_has_no_way_to_run_what_it_reads(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     forbidden = {"eval", "exec", "compile", "__import__", "torch.load", "yaml.load", "yaml.unsafe_load", "os.system"}
     assert forbidden & set(calls(tree)) == set()
-    modules = {name.split(".")[0] for name in imported(tree) if name != "pickle.UnpicklingError"}
+    modules = {name.split(".")[0] for name in imported(tree)}
     assert modules & {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"} == set()
     keywords = {word.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for word in node.keywords}
     assert keywords & {"shell", "allow_pickle", "weights_only"} == set()
