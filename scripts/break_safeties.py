@@ -238,6 +238,20 @@ SAFETIES = (
         (TRAINING,),
     ),
     Safety(
+        "an archive that grows is no checkpoint",
+        "checkpoints.py",
+        "    return is_stored and sum(",
+        "    return True or sum(",
+        (TRAINING,),
+    ),
+    Safety(
+        "a pattern without end is refused",
+        "models.py",
+        "    if pattern is not None:\n",
+        "    if False:\n",
+        ("tests/contract/test_no_code_from_files.py",),
+    ),
+    Safety(
         "a stage that had stopped early does not train on",
         "training.py",
         '    return round(state["epoch"]) if has_stopped else None\n',

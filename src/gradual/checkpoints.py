@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gradual.errors import RunDirError
 SEAL_FILE = "sealed.json"
 
 _log = logging.getLogger(__name__)
+_ARCHIVES = (".bin", ".pt", ".pth")
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -69,9 +71,22 @@ def _steps(folder: Path) -> set[int]:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        return storage.read_json(checkpoint / SEAL_FILE) == _digests(checkpoint)
+        if storage.read_json(checkpoint / SEAL_FILE) != _digests(checkpoint):
+            return False
     except RunDirError:
         return False
+    return all(_is_plain_archive(path) for path in checkpoint.rglob("*") if path.suffix in _ARCHIVES)
+
+
+def _is_plain_archive(path: Path) -> bool:
+    """Whether a file is an archive as torch writes them: with nothing compressed, it takes no more than its size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+    is_stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    return is_stored and sum(entry.file_size for entry in entries) <= path.stat().st_size
 
 
 def _digests(checkpoint: Path) -> dict[str, storage.Json]:

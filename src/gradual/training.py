@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before trl is imported: it pings its makers otherwise
@@ -23,6 +22,7 @@ import torch
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from transformers.integrations import get_reporting_integration_callbacks
+from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTConfig, SFTTrainer
 
@@ -30,7 +30,7 @@ from gradual import storage
 from gradual.adapters import adapted, in_model_precision, save_adapter, unload_adapter
 from gradual.checkpoints import checkpoint_folder, keep_checkpoints, last_checkpoint, seal_checkpoint
 from gradual.config import LoraSettings, StageConfig
-from gradual.errors import ConfigError, TrainingError
+from gradual.errors import ConfigError, GradualError, TrainingError
 from gradual.memory import free_memory, is_out_of_memory
 from gradual.models import LoadedModel
 from gradual.packed_loss import pack_tensors, packed_loss
@@ -127,14 +127,7 @@ def train_stage(
         checkpoint = last_checkpoint(folder / "checkpoints")
         trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
         trainer.args.eval_on_start = checkpoint is None
-        if checkpoint and (last_epoch := _epoch_of_early_stop(checkpoint)):
-            trainer.args.num_train_epochs = last_epoch  # only the end of the stage is left to be done
-        try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except UnpicklingError as error:  # torch reads numbers only, and says so of anything else
-            raise TrainingError(
-                f"{checkpoint}: expected the state of an optimiser, found something else - remove the folder"
-            ) from error
+        _train(trainer, checkpoint)
         model.eval()
         with storage.staged_folder(folder / "adapter") as staged:
             save_adapter(model, staged)
@@ -161,6 +154,23 @@ def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[
         get_reporting_integration_callbacks(list(report_to))
     except ValueError as error:
         raise ConfigError(f"report_to: {' '.join(str(error).split())}") from error
+
+
+def _train(trainer: _StageTrainer, checkpoint: Path | None) -> Any:
+    """Trains to the end, from a checkpoint if there is one."""
+    if checkpoint is None:
+        return trainer.train()
+    try:
+        if last_epoch := _epoch_of_early_stop(checkpoint):
+            trainer.args.num_train_epochs = last_epoch  # only the end of the stage is left to be done
+        return trainer.train(resume_from_checkpoint=str(checkpoint))
+    except Exception as error:
+        if trainer.watcher.has_begun or isinstance(error, GradualError | MemoryError):
+            raise
+        found = " ".join(str(error).split())[:120]  # torch reads numbers only, and raises anything over the rest
+        raise TrainingError(
+            f"{checkpoint}: expected the state of training, found something else ({found}) - remove the folder"
+        ) from error
 
 
 def _epoch_of_early_stop(checkpoint: Path) -> int | None:
@@ -227,14 +237,8 @@ def _make_trainer(
     trainer.score = score
     trainer.watcher = watcher
     trainer.masks = _masks(loaded, rows)
-    trainer.pop_callback(_printer())
+    trainer.pop_callback(PrinterCallback)
     return trainer
-
-
-def _printer() -> Any:
-    from transformers.trainer_callback import PrinterCallback
-
-    return PrinterCallback
 
 
 class _Watcher(TrainerCallback):  # type: ignore[misc]
@@ -252,6 +256,8 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         self._on_epoch = on_epoch
         self._checkpoints = checkpoints
         self.epoch = 0
+        self.has_begun = False
+        """Whether a step was begun: then the state of an interrupted stage has been read."""
         self.losses: list[float] = []
         self.tokens = 0
         self.most_facts = sys.maxsize
@@ -265,6 +271,9 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
             if not best.is_dir():
                 raise TrainingError(f"expected the best epoch so far in {best}, found none - remove {best.parent}")
             state.best_model_checkpoint = str(best)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.has_begun = True
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.epoch = round(state.epoch or 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -12,7 +14,9 @@ import torch
 from test_training import make_rows
 
 from gradual import storage, training
+from gradual.checkpoints import last_checkpoint, seal_checkpoint
 from gradual.config import LoraSettings, ModelConfig, StageConfig
+from gradual.errors import TrainingError
 from gradual.models import LoadedModel, load_model
 from gradual.training import EpochRecord, Score, StageResult, train_stage
 from gradual.transformers_engine import TransformersEngine
@@ -151,3 +155,60 @@ def test_checkpoint_that_is_damaged_or_not_sealed_is_not_gone_on_from(
     assert not (second / "sealed.json").exists()
     killed.train()
     assert (killed.adapter, killed.epochs) == (first.adapter, first.epochs)
+
+
+class Canary:
+    def __init__(self, fired: Path) -> None:
+        self.fired = fired
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.fired),)
+
+
+def bomb(path: Path) -> None:
+    """Gigabytes of zeros in a small archive, and a name that leads out of it."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+        archive.writestr("optimizer/data/999", bytes(1 << 28))
+        archive.writestr("/../../fired", b"")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [bomb, lambda path: path.write_bytes(b"no archive"), lambda path: path.write_bytes(path.read_bytes()[:-100])],
+    ids=["bomb", "no archive", "half an archive"],
+)
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_sealed_state_that_is_no_archive_of_torch_is_not_gone_on_from(
+    tiny: LoadedModel, first: Stage, tmp_path: Path, name: str, spoil: Callable[[Path], object]
+) -> None:
+    killed = Stage(tiny, tmp_path)
+    per_epoch = killed.rows.steps_per_epoch
+    killed.train_killed(on_step=killing_at(per_epoch + 1))
+    checkpoint = tmp_path / "checkpoints" / f"checkpoint-{per_epoch}"
+    spoil(checkpoint / name)
+    seal_checkpoint(checkpoint)
+    assert last_checkpoint(tmp_path / "checkpoints") is None
+    killed.train()
+    assert (killed.adapter, killed.epochs) == (first.adapter, first.epochs)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"])
+@pytest.mark.parametrize("what", ["code", "numbers"])
+def test_sealed_state_of_something_else_stops_the_stage_and_runs_nothing(
+    tiny: LoadedModel, tmp_path: Path, name: str, what: str
+) -> None:
+    killed = Stage(tiny, tmp_path)
+    per_epoch = killed.rows.steps_per_epoch
+    killed.train_killed(on_step=killing_at(per_epoch + 1))
+    checkpoint = tmp_path / "checkpoints" / f"checkpoint-{per_epoch}"
+    torch.save(Canary(tmp_path / "fired") if what == "code" else [1, 2], checkpoint / name)
+    seal_checkpoint(checkpoint)
+    with pytest.raises(
+        TrainingError, match=rf"checkpoint-{per_epoch}: expected the state of training, found something"
+    ):
+        killed.train()
+    assert not (tmp_path / "fired").exists()
