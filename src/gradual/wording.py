@@ -104,6 +104,33 @@ def is_wording_of(template: str, question: str) -> bool:
     return template.count(BLANK) == 1 and template != BLANK and _framed(question, template) is not None
 
 
+def names(question: str) -> tuple[str, ...]:
+    """The parts of a question that are quoted or written with capital letters or digits, in order; often none.
+
+    These are the variable parts that `wording` blanks, without its last resort, the last word.
+
+    >>> names('When did Real Madrid first beat "FC Barcelona"?')
+    ('Real Madrid', 'FC Barcelona')
+    >>> names("what is the symbol of gold?")
+    ()
+    """
+    text = _plain(question)
+    spans = _name_spans(text) if any(char.islower() for char in text) else []
+    return tuple(text[span.start : span.end].strip(_QUOTATION_MARKS) for span in spans)
+
+
+def telling_words(question: str) -> tuple[str, ...]:
+    """The words of a question, in lower case and in order, that neither open questions nor link words.
+
+    >>> telling_words("what county is galveston in texas?")
+    ('county', 'galveston', 'texas')
+    """
+    text = _plain(question).lower()
+    bare = (_without_ending(text, _Span(*match.span())) for match in _WORD.finditer(text))
+    words = (text[span.start : span.end] for span in bare)
+    return tuple(word for word in words if word not in _OPENERS and word not in _LINKS)
+
+
 def _plain(question: str) -> str:
     return " ".join(question.split()).rstrip("?!. ")
 
@@ -118,13 +145,16 @@ def _framed(question: str, frame: str) -> Wording | None:
 
 
 def _variable_spans(text: str) -> list[_Span]:
-    """Where the variable parts of a question stand, in order."""
+    """Where the variable parts of a question stand, in order: its names, or its last word."""
+    last = [_Span(*match.span()) for match in _WORD.finditer(text)][-1:]
+    return _name_spans(text) or [_without_ending(text, span) for span in last]
+
+
+def _name_spans(text: str) -> list[_Span]:
     quoted = [_Span(*match.span()) for match in _QUOTED.finditer(text)]
     words = [_Span(*match.span()) for match in _WORD.finditer(text)]
     is_variable = [_is_variable(text, word, quoted, is_first=index == 0) for index, word in enumerate(words)]
     _bridge_links(text, words, is_variable)
-    if words and not any(is_variable):
-        is_variable[-1] = True
     spans: list[_Span] = []
     follows = False
     for word, variable in zip(words, is_variable, strict=True):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradual.wording import BLANK, is_wording_of, wording, wordings
+from gradual.wording import BLANK, is_wording_of, names, telling_words, wording, wordings
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,23 @@ def test_any_text_has_one_line_of_template_that_is_recognised(text: str) -> None
 @given(st.from_regex(r"[a-z]{1,9}", fullmatch=True), st.from_regex(r"[A-Z][a-z]{1,9}", fullmatch=True))
 def test_capitalised_name_is_blanked(word: str, name: str) -> None:
     assert wording(f"What is the {word} of {name}?") == (f"what is the {word} of {BLANK}", name)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("When did Real Madrid's team beat Ajax?", ("Real Madrid", "Ajax")),
+        ('Who wrote "the raven"?', ("the raven",)),
+        ("what happened in 1066?", ("1066",)),
+        ("who wrote faust?", ()),
+        ("WHO WROTE FAUST?", ()),
+        ("", ()),
+    ],
+)
+def test_names_are_what_is_quoted_or_written_with_capitals_or_digits(question: str, expected: tuple[str, ...]) -> None:
+    assert names(question) == expected
+
+
+def test_telling_words_are_neither_openers_nor_links() -> None:
+    assert telling_words("What is the County's seat, in Texas?") == ("county", "seat", "texas")
+    assert telling_words("who is it?") == ()
