@@ -17,8 +17,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 LAYERS = {
     "pure": """
-        arms chat_worker config entities errors expressions facts levels matching packing problems progress
-        prompts report_text selection splits statistics stopping strict_yaml training_rows wording
+        arms chat_worker config entities errors expressions facts levels linkage matching odds_ratios packing
+        problems progress prompts report_text selection splits statistics stopping strict_yaml training_rows
+        wording
         """,
     "files": """
         chat_templates checkpoints columns config_file knowledge_map loading model_files patterns rows rundir sources
