@@ -63,7 +63,7 @@ def test_base_installation_needs_no_model_library(metadata: Message) -> None:
         for requirement in metadata.get_all("Requires-Dist", [])
         if "extra ==" not in requirement
     }
-    assert base.isdisjoint({"accelerate", "datasets", "gguf", "peft", "scipy", "torch", "transformers", "trl"})
+    assert base.isdisjoint({"accelerate", "datasets", "gguf", "peft", "torch", "transformers", "trl"})
 
 
 def test_every_direct_requirement_is_pinned_exactly_for_development() -> None:
