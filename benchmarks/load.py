@@ -24,12 +24,13 @@ from gradual.facts import Fact
 from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, Prompt, SetAnswer, write_map
 from gradual.levels import chance_of_right_sample, classify, level_probability
 from gradual.loading import load_facts
-from gradual.pipeline import fact_states, flat_settings, write_facts, write_selection
+from gradual.pipeline import flat_settings, write_facts
 from gradual.preparing import Prepared, prepare
 from gradual.prompts import PlainPrompts
 from gradual.report_page import report
 from gradual.rundir import RunDir, open_run
 from gradual.selection import select_facts
+from gradual.stages import fact_states, write_selection
 from gradual.storage import append_json_line, write_json
 from gradual.summary import summarise
 

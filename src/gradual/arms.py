@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradual.config import ArmConfig, CompareConfig, RunConfig, StageConfig, check_stages
+from gradual.config import ArmConfig, CompareConfig, RunConfig
 from gradual.errors import ConfigError
 from gradual.expressions import did_you_mean
+from gradual.stage_config import StageConfig, check_stages
 
 BASE = "base"
 """The arm that trains nothing."""

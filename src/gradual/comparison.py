@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gradual import storage
 from gradual.arms import Arm, check_comparison, resolve_arms
-from gradual.config import RunConfig, StageConfig
+from gradual.config import RunConfig
 from gradual.errors import RunDirError
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
 from gradual.levels import Level
@@ -23,6 +23,7 @@ from gradual.preparing import Prepared, spread
 from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir, single_writer
+from gradual.stage_config import StageConfig
 from gradual.stopping import RetestNull, Round, stop_reason
 from gradual.training import check_training
 from gradual.transformers_engine import TransformersEngine, reading_warnings

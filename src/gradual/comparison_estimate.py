@@ -13,13 +13,14 @@ from typing import Any
 
 from gradual.arms import Arm
 from gradual.comparison import RETESTS, Request
-from gradual.config import StageConfig
 from gradual.knowledge_map import KnowledgeMap
 from gradual.models import LoadedModel, load_model
-from gradual.pipeline import evaluation_settings, in_epochs, training_rows
+from gradual.pipeline import evaluation_settings
 from gradual.planning import Reading, minutes, probe_sample, selected, timed_rows
 from gradual.preparing import spread
 from gradual.progress import Progress, Silent
+from gradual.stage_config import StageConfig
+from gradual.stages import in_epochs, training_rows
 from gradual.training import time_one_step
 from gradual.transformers_engine import TransformersEngine
 

@@ -9,24 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from gradual.errors import ConfigError
-from gradual.expressions import can_match, parse_expression
-from gradual.selection import Replay, StandIns, Strategy, resolve_strategy
+from gradual.settings import Name, Settings, Share
+from gradual.stage_config import StageConfig, check_stages
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-Name = Annotated[str, Field(min_length=1)]
-
-
-class ModelConfig(_Settings):
+class ModelConfig(Settings):
     """Which model, and how it is loaded."""
 
     name_or_path: Name
@@ -45,7 +35,7 @@ class ModelConfig(_Settings):
     """Run Python code that comes with the model. Only the command line may switch it on."""
 
 
-class ColumnsConfig(_Settings):
+class ColumnsConfig(Settings):
     """Names of the columns in the file of facts; what is not given is detected."""
 
     id: str | None = None
@@ -62,7 +52,7 @@ class ColumnsConfig(_Settings):
     """Column that says train, validation, test or exemplars; without one, splits are made."""
 
 
-class SplitsConfig(_Settings):
+class SplitsConfig(Settings):
     """How one file becomes train, validation, test and exemplars (ignored where the facts carry splits)."""
 
     validation: Share = 0.15
@@ -88,7 +78,7 @@ class SplitsConfig(_Settings):
         return self
 
 
-class FactsConfig(_Settings):
+class FactsConfig(Settings):
     """Which facts, and how they are divided."""
 
     path: Name
@@ -106,7 +96,7 @@ class FactsConfig(_Settings):
     """How one file is divided."""
 
 
-class ProbeConfig(_Settings):
+class ProbeConfig(Settings):
     """How knowledge is measured; the defaults are SliCK's protocol."""
 
     method: Literal["exact", "sampled"] = "exact"
@@ -139,7 +129,7 @@ class ProbeConfig(_Settings):
     """Ask only until the level is settled: under fewer exemplar sets where these disagree, with loose bounds."""
 
 
-class LoraSettings(_Settings):
+class LoraSettings(Settings):
     """The adapter that is trained."""
 
     r: Annotated[int, Field(ge=1)] = 16
@@ -152,103 +142,7 @@ class LoraSettings(_Settings):
     """Layers that get an adapter."""
 
 
-class ReplayConfig(_Settings):
-    """Mastered facts mixed into a stage."""
-
-    pool: str = "now == HighlyKnown"
-    """Expression that says which facts may be replayed."""
-    ratio: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
-    """How many are replayed, as a share of `of`."""
-    of: Literal["new", "mixture"] = "new"
-    """new: ratio x the newly selected facts; mixture: the replayed facts are this share of all that is trained on."""
-
-    @field_validator("pool")
-    @classmethod
-    def _pool_can_match(cls, pool: str) -> str:
-        return _checked_expression(pool)
-
-
-def _checked_expression(text: str) -> str:
-    parse_expression(text)
-    if not can_match(text):
-        raise ConfigError(f"`{text}` contradicts itself: no fact can match it")
-    return text
-
-
-class StandInsConfig(_Settings):
-    """Facts drawn at random in the place of others."""
-
-    pool: str = "now in (WeaklyKnown, Unknown)"
-    """Expression that says which facts may be drawn."""
-    as_many_as: str = "now == MaybeKnown and promoted"
-    """Expression; as many facts are drawn as match it."""
-
-    @field_validator("pool", "as_many_as")
-    @classmethod
-    def _can_match(cls, text: str) -> str:
-        return _checked_expression(text)
-
-
-class StageConfig(_Settings):
-    """One stage: what it trains on, and how."""
-
-    strategy: str | None = None
-    """Named strategy (see `gradual plan --strategies`); sets `select` and `replay` unless they are given."""
-    select: str | None = None
-    """Expression over `first`, `before`, `now` (levels), `trained` and `promoted`: the facts to train on."""
-    replay: ReplayConfig | None = None
-    """Mastered facts mixed in; null: what the strategy says. A ratio of 0 switches the strategy's replay off."""
-    as_many_as: str | None = None
-    """Expression; of the facts that `select` matches, only as many are drawn, at random, as match this one."""
-    stand_ins: StandInsConfig | None = None
-    """Facts drawn at random besides, in the place of others that `select` leaves out."""
-    learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-4
-    """Peak learning rate."""
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    """Weight decay of AdamW."""
-    num_train_epochs: Annotated[int, Field(ge=1)] = 8
-    """Most epochs; early stopping may end before."""
-    max_steps: Annotated[int, Field(ge=1)] | None = None
-    """Optimiser steps in place of epochs, rounded up to whole epochs; all are taken, the best epoch is kept."""
-    batch_size: Annotated[int, Field(ge=1)] = 32
-    """Facts per optimiser step, in whole packs."""
-    early_stopping_patience: Annotated[int, Field(ge=1)] = 3
-    """Epochs without a better validation accuracy before the stage stops."""
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant_with_warmup"
-    """Course of the learning rate."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 3
-    """Steps over which the learning rate rises to its peak."""
-    num_shots: Annotated[int, Field(ge=0)] = 4
-    """Solved facts before each training question, drawn anew every epoch; 0 trains on bare questions."""
-    pack_size: Annotated[int, Field(ge=1)] = 8
-    """Facts of one relation, at most `batch_size`, that share one drawn exemplar set in a training row."""
-    max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
-    """Gradients are scaled down to this norm."""
-
-    @field_validator("strategy")
-    @classmethod
-    def _strategy_exists(cls, name: str | None) -> str | None:
-        if name is not None:
-            resolve_strategy(name, None, None)
-        return name
-
-    @field_validator("select", "as_many_as")
-    @classmethod
-    def _select_can_match(cls, select: str | None) -> str | None:
-        return select if select is None else _checked_expression(select)
-
-    def resolve(self) -> Strategy:
-        """What the stage trains on: the named strategy with `select` and `replay` in place of its own where given.
-
-        Raises:
-            ConfigError: the stage has neither a strategy nor a `select`.
-        """
-        replay = None if self.replay is None else Replay(self.replay.pool, self.replay.ratio, self.replay.of)
-        stand_ins = None if self.stand_ins is None else StandIns(self.stand_ins.pool, self.stand_ins.as_many_as)
-        return resolve_strategy(self.strategy, self.select, replay, as_many_as=self.as_many_as, stand_ins=stand_ins)
-
-
-class EvaluationConfig(_Settings):
+class EvaluationConfig(Settings):
     """How accuracy is scored."""
 
     exemplar_seed: int = 42
@@ -259,7 +153,7 @@ class EvaluationConfig(_Settings):
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 
 
-class ArmConfig(_Settings):
+class ArmConfig(Settings):
     """One way to train that is compared with others."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -280,7 +174,7 @@ CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "rand
 """The arms without which nothing can be concluded."""
 
 
-class CompareConfig(_Settings):
+class CompareConfig(Settings):
     """What `gradual compare` compares, and how often."""
 
     arms: list[str] = list(CORE_ARMS)
@@ -299,7 +193,7 @@ class CompareConfig(_Settings):
     """Training facts that are probed again under the base model, to know how much levels change by themselves."""
 
 
-class RunConfig(_Settings):
+class RunConfig(Settings):
     """All of a run."""
 
     model: ModelConfig
@@ -344,6 +238,11 @@ class RunConfig(_Settings):
         return self
 
     @model_validator(mode="after")
+    def _stages_ask_for_what_is_measured(self) -> Self:
+        check_measured(self.stages, self.probe)
+        return self
+
+    @model_validator(mode="after")
     def _relations_have_one_purpose(self) -> Self:
         both = sorted(set(self.facts.relations or ()) & set(self.facts.out_of_distribution or ()))
         if both:
@@ -354,23 +253,25 @@ class RunConfig(_Settings):
         return self
 
 
-def check_stages(stages: Sequence[StageConfig]) -> None:
-    """Refuses stages that can choose no facts.
+def check_measured(stages: Sequence[StageConfig], probe: ProbeConfig) -> None:
+    """Refuses stages that go by probabilities which the probe leaves open.
 
     Raises:
-        ConfigError: a stage has neither a strategy nor a `select`, or the first one can match no fact.
+        ConfigError: `probe.levels_only` is true, and a stage weights its facts or chooses its replay by p.
     """
-    problems: list[str] = []
-    for index, stage in enumerate(stages):
-        try:
-            select = stage.resolve().select
-        except ConfigError as error:
-            problems.append(f"stages[{index}]: {error}")
-            continue
-        if index == 0 and not can_match(select, first_stage=True):
-            problems.append(
-                f"stages[0]: `{select}` can match no fact in the first stage, where nothing is trained yet and "
-                "`first`, `before` and `now` are the same level"
-            )
-    if problems:
-        raise ConfigError("\n".join(problems))
+    if not probe.levels_only:
+        return
+    asking = [
+        f"stages[{index}].{name}"
+        for index, stage in enumerate(stages)
+        for name, asks in (
+            ("weighting", stage.weighting != "none"),
+            ("replay.choose", stage.replay is not None and stage.replay.choose == "largest_drop"),
+        )
+        if asks
+    ]
+    if asking:
+        raise ConfigError(
+            f"{', '.join(asking)}: expected probabilities to go by, found probe.levels_only, which bounds them only "
+            "loosely - set it to false"
+        )

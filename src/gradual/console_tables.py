@@ -209,10 +209,11 @@ def highly_known_parts(summary: Summary) -> Iterator[RenderableType]:
 def stage_line(number: int, stage: Stage) -> str:
     """What a stage trained on and how it went."""
     short = f", {count(stage.replay_shortfall)} fewer than wanted" if stage.replay_shortfall else ""
+    left_out = f", {count(stage.unknown_left_out)} Unknown left out" if stage.unknown_left_out else ""
     strategy = visible(stage.strategy or NO_VALUE)
     return (
         f"stage {number} ({strategy}): {count(stage.num_new)} new facts of which {count(stage.promoted_trained)} "
-        f"promoted, {count(stage.num_replay)} replayed{short}; best epoch {count(stage.best_epoch)}"
+        f"promoted, {count(stage.num_replay)} replayed{short}{left_out}; best epoch {count(stage.best_epoch)}"
         f"{', stopped early' if stage.stopped_early else ''}; {count(stage.steps)} steps in "
         f"{duration(stage.cost.seconds)}"
     )

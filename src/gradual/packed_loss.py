@@ -19,7 +19,10 @@ from gradual.transformers_engine import MaskKinds
 
 
 def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tensor]:
-    """The tensors of packs: input_ids, position_ids, is_token (B, T), allowed (B, T, T), rows, columns, labels (N,)."""
+    """The tensors of packs: input_ids, position_ids, is_token (B, T), allowed (B, T, T), rows, columns, labels (N,).
+
+    Beside them weights (N,), where a fact has one that is not 1.
+    """
     trees = [pack.tree() for pack in packs]
     width = max(len(tree) for tree, _ in trees)
     ids = np.full((len(packs), width), pad_token, dtype=np.int64)
@@ -42,11 +45,16 @@ def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tenso
     tensors = {"input_ids": ids, "position_ids": positions, "is_token": is_token, "allowed": allowed}
     places = {"rows": np.array(rows), "columns": np.array(columns), "labels": np.array(labels)}
     batch = {name: torch.from_numpy(array) for name, array in (tensors | places).items()}
+    weights = [weight for pack in packs for weight in pack.weights()]
+    if any(weight != 1.0 for weight in weights):
+        batch["weights"] = torch.tensor(weights)
     return batch | {"num_tokens": torch.tensor(sum(len(tree) for tree, _ in trees))}
 
 
 def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds | None) -> torch.Tensor:
     """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding.
+
+    Each token's is multiplied by its fact's weight before anything is added up.
 
     Without `masks` a row is a plain sequence, padded on the right: for packs of one fact, with any architecture.
     """
@@ -59,4 +67,7 @@ def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds 
         logits = logits_at(
             model, (batch["rows"], batch["columns"]), input_ids=batch["input_ids"], use_cache=False, **inputs
         )
-    return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
+    if "weights" not in batch:
+        return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
+    each = torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
+    return (each * batch["weights"]).sum()

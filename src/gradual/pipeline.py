@@ -6,9 +6,7 @@ steps; how each is done is known below (`probing`, `training`, `selection`).
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,21 +14,30 @@ from typing import Any
 
 from gradual import storage
 from gradual.adapters import with_adapter
-from gradual.config import ProbeConfig, RunConfig, StageConfig
+from gradual.config import ProbeConfig, RunConfig
 from gradual.config_file import dump_config
-from gradual.expressions import FactState
+from gradual.epochs import EpochRecord, Score
 from gradual.facts import Fact
-from gradual.knowledge_map import COST_FILE, read_map, write_map
+from gradual.knowledge_map import COST_FILE, write_map
 from gradual.models import LoadedModel, load_model
 from gradual.preparing import Prepared
 from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir, RunStatus, open_run
-from gradual.selection import Selection, select_facts
+from gradual.selection import Selection
+from gradual.stage_config import StageConfig
+from gradual.stages import (
+    fact_states,
+    in_epochs,
+    known_ids,
+    select_for_stage,
+    stage_weights,
+    training_rows,
+    write_selection,
+)
 from gradual.summary import summarise, taken
-from gradual.tables import Column, read_table, write_table
-from gradual.training import EpochRecord, Score, StageResult, check_training, train_stage
-from gradual.training_rows import TrainingRows
+from gradual.tables import Column, write_table
+from gradual.training import StageResult, check_training, train_stage
 from gradual.transformers_engine import TransformersEngine, reading_warnings
 
 _FACTS = (
@@ -42,7 +49,6 @@ _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
 _ANY_TOLERANCE = 1.0
 """Bounds of probabilities may stay as wide as they come."""
-_SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
 
 
 def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Progress | None = None) -> RunDir:
@@ -202,9 +208,8 @@ class _Fit:
         if self.run.is_done(step):
             storage.remove(self.run.checkpoints(index))
             return True
-        selection = select_facts(
-            fact_states(self.run, index), stage.resolve(), rng_seed=self.config.seed_of_training + index
-        )
+        states = fact_states(self.run, index)
+        selection = select_for_stage(states, stage, rng_seed=self.config.seed_of_training + index)
         write_selection(selection, self.run.selection(index))
         if not selection.num_new:
             self.progress.say(f"stage {index}: no fact matches `{selection.strategy.select}`; the run ends here")
@@ -212,7 +217,10 @@ class _Fit:
         by_id = {fact.id: fact for fact in self.prepared.train}
         facts = [by_id[row.id] for row in selection.rows]
         engine = TransformersEngine(self.loaded)
-        rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config)
+        at_end = known_ids(selection) if stage.placement == "end" else frozenset()
+        weights = stage_weights(states, selection, stage)
+        self._tell_weights(index, stage, weights)
+        rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config, at_end=at_end, weights=weights)
         stage = in_epochs(stage, rows)
         with self.progress.bar(step, rows.steps_per_epoch * stage.num_train_epochs, "steps") as advance:
             result = train_stage(
@@ -230,6 +238,14 @@ class _Fit:
             )
         self._finish_stage(index, selection, result)
         return True
+
+    def _tell_weights(self, index: int, stage: StageConfig, weights: Mapping[str, float]) -> None:
+        num_without = sum(weight == 0.0 for weight in weights.values())
+        if num_without:
+            self.progress.say(
+                f"warning: stage {index}: {num_without} of {len(weights)} facts have weight 0 by weighting "
+                f"{stage.weighting}; nothing is learnt from them"
+            )
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
         """Keeps an epoch's numbers at once: an interrupted stage goes on behind them."""
@@ -278,6 +294,7 @@ class _Fit:
                 "replay_wanted": selection.replay_wanted,
                 "replay_shortfall": selection.replay_shortfall,
                 "promoted_trained": selection.num_promoted,
+                "unknown_left_out": selection.num_left_out,
                 "best_epoch": result.best_epoch,
                 "stopped_early": result.stopped_early,
                 "improved": is_improved,
@@ -308,63 +325,8 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def training_rows(
-    facts: Sequence[Fact],
-    stage: StageConfig,
-    exemplars: Mapping[str, Sequence[Fact]],
-    engine: TransformersEngine,
-    config: RunConfig,
-) -> TrainingRows:
-    """The rows of a stage that trains on `facts`; of one fact each where the model reads no trees."""
-    return TrainingRows(
-        facts=facts,
-        exemplars=exemplars,
-        style=engine.prompt_style(config.probe.prompt_style),
-        encode=lambda texts, add_special_tokens: engine.encode(texts, add_special_tokens=add_special_tokens),
-        num_shots=stage.num_shots,
-        pack_size=stage.pack_size if engine.reads_trees else 1,
-        batch_size=stage.batch_size,
-        seed=config.seed_of_training,
-    )
-
-
-def in_epochs(stage: StageConfig, rows: TrainingRows) -> StageConfig:
-    """The stage by its number of epochs: steps are rounded up to whole ones, and nothing stops it early."""
-    if stage.max_steps is None:
-        return stage
-    epochs = math.ceil(stage.max_steps / rows.steps_per_epoch)
-    return stage.model_copy(update={"num_train_epochs": epochs, "early_stopping_patience": epochs + 1})
-
-
-def fact_states(run: RunDir, index: int) -> list[FactState]:
-    """The training facts as stage `index` sees them: their levels so far, and whether one before trained on them."""
-    probes = sorted({0, max(0, index - 2), index - 1})
-    maps = [read_map(run.probe(each), with_answers=False) for each in probes]
-    first, before, now = maps[0], maps[-2] if len(maps) > 1 else maps[0], maps[-1]
-    trained = {row_id for each in range(1, index) for row_id in read_table(run.selection(each), _SELECTION)["id"]}
-    return [
-        FactState(
-            id=fact.id,
-            relation=fact.relation,
-            first=first.level_of(fact.id),
-            before=before.level_of(fact.id),
-            now=fact.level,
-            trained=fact.id in trained,
-        )
-        for fact in now
-    ]
-
-
 def write_facts(facts: Iterable[Fact], path: Path) -> None:
     """Keeps the facts of a run with their splits, in an order of their own, as a table."""
     rows = sorted(facts, key=lambda fact: (fact.split, fact.relation, fact.id))
     columns: dict[str, list[object]] = {column.name: [getattr(row, column.name) for row in rows] for column in _FACTS}
     write_table(path, _FACTS, columns)
-
-
-def write_selection(selection: Selection, path: Path) -> None:
-    """Keeps what a stage trains on, and why, as a table."""
-    storage.make_folder(path.parent)
-    rows = [dataclasses.asdict(row) for row in selection.rows]
-    columns: dict[str, list[object]] = {column.name: [str(row[column.name]) for row in rows] for column in _SELECTION}
-    write_table(path, _SELECTION, columns)

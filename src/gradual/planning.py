@@ -6,25 +6,27 @@ run folder where its map is there already, and are estimates else, marked so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gradual.asking import Asking, draw_asking, plant_prompts
-from gradual.config import ProbeConfig, RunConfig, StageConfig
+from gradual.config import ProbeConfig, RunConfig
 from gradual.errors import RunDirError
 from gradual.expressions import FactState
 from gradual.facts import Fact
 from gradual.knowledge_map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models import LoadedModel, load_model
 from gradual.packing import TokenTree
-from gradual.pipeline import evaluation_settings, fact_states, in_epochs, training_rows
+from gradual.pipeline import evaluation_settings
 from gradual.preparing import Prepared, spread
 from gradual.probing import probe_facts, probe_units
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir
-from gradual.selection import select_facts
+from gradual.selection import Replay, Selection, select_facts
+from gradual.stage_config import StageConfig
+from gradual.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
 from gradual.training import time_one_step
 from gradual.training_rows import TrainingRows
 from gradual.transformers_engine import TransformersEngine, reading_warnings
@@ -52,6 +54,8 @@ class StagePlan:
     select: str
     replay: str
     num_facts: int
+    options: tuple[str, ...]
+    """What is out of the ordinary about the stage, a line each."""
     is_estimate: bool
     """The map that decides is not there yet; the number follows from a sample, or from the stage before."""
     max_steps: int
@@ -106,6 +110,7 @@ class Plan:
                 f"{stage.name}    select {stage.select}; replay {stage.replay}",
                 f"           {about}{stage.num_facts} facts, at most {stage.max_steps} steps, "
                 f"{stage.max_tokens:,} tokens, {minutes(stage.max_seconds)}",
+                *(f"           {option}" for option in stage.options),
             ]
         total = self.probe_seconds + self.training_seconds
         return [
@@ -126,6 +131,7 @@ def make_plan(
 
     Raises:
         ConfigError, DataError, ModelError: what `fit` would refuse.
+        TrainingError: a stage whose facts are known already could not be trained.
     """
     progress = progress or Silent()
     loaded = load_model(config.model)
@@ -184,7 +190,10 @@ def timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engin
 
 def selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
     """Ids of the facts of a map that a first stage would train on."""
-    states = [FactState(f.id, f.relation, f.level, f.level, f.level, trained=False) for f in known]
+    states = [
+        FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)
+        for f in known
+    ]
     return [row.id for row in select_facts(states, stage.resolve(), rng_seed=0).rows]
 
 
@@ -198,23 +207,34 @@ def _stages(
     step_tokens: int,
 ) -> tuple[StagePlan, ...]:
     plans = []
+    by_id = {fact.id: fact for fact in prepared.train}
     count = round(len(selected(known, config.stages[0])) * len(prepared.train) / len(known))
     for index, stage in enumerate(config.stages, start=1):
         strategy = stage.resolve()
+        replay = strategy.replay
+        options: tuple[str, ...]
         is_known = run is not None and (run.probe(index - 1) / MAP_FILE).is_file()
         if run is not None and is_known:
-            count = len(select_facts(fact_states(run, index), strategy, rng_seed=config.seed_of_training + index).rows)
-        replay = strategy.replay
-        if not is_known and index > 1 and replay is not None:
-            count += replay.wanted(count)
-        facts = spread(prepared.train, count)  # any facts as many: packs and so steps depend on the relations' sizes
-        rows = training_rows(facts, stage, prepared.exemplars, engine, config)
+            states = fact_states(run, index)
+            selection = select_for_stage(states, stage, rng_seed=config.seed_of_training + index)
+            facts, at_end = [by_id[row.id] for row in selection.rows], known_ids(selection)
+            options = _options(stage, selection, stage_weights(states, selection, stage))
+        else:
+            num_replay = replay.wanted(count) if index > 1 and replay is not None else 0
+            facts = spread(prepared.train, count + num_replay)  # any as many: steps depend on the relations' sizes
+            at_end = frozenset(fact.id for fact in spread(facts, num_replay))
+            options = _options(stage, None, {})
+        count = len(facts)
+        if stage.placement == "mixed":
+            at_end = frozenset()
+        rows = training_rows(facts, stage, prepared.exemplars, engine, config, at_end=at_end)
         steps = in_epochs(stage, rows).num_train_epochs * rows.steps_per_epoch
         plans.append(
             StagePlan(
                 name=f"stage {index}",
                 select=strategy.select,
-                replay="none" if replay is None else f"{replay.ratio} of the {replay.of}, from {replay.pool}",
+                replay=_replay(replay),
+                options=options,
                 num_facts=count,
                 is_estimate=not is_known,
                 max_steps=steps,
@@ -223,6 +243,30 @@ def _stages(
             )
         )
     return tuple(plans)
+
+
+def _replay(replay: Replay | None) -> str:
+    if replay is None:
+        return "none"
+    first = "" if replay.choose == "random" else f", {replay.choose} first"
+    return f"{replay.ratio} of the {replay.of}, from {replay.pool}{first}"
+
+
+def _options(stage: StageConfig, selection: Selection | None, weights: Mapping[str, float]) -> tuple[str, ...]:
+    """How the stage differs from plain training; with counts where its selection is known."""
+    options = []
+    if stage.placement == "end":
+        count = "" if selection is None else f": {len(known_ids(selection))}"
+        options.append(f"known facts at the end of each epoch{count}")
+    if stage.weighting != "none":
+        num_without = sum(weight == 0.0 for weight in weights.values())
+        options.append(
+            f"loss weighted by {stage.weighting}" + (f"; {num_without} have weight 0" if num_without else "")
+        )
+    if stage.max_unknown_share is not None:
+        count = "" if selection is None else f": {selection.num_left_out} left out"
+        options.append(f"at most {stage.max_unknown_share:g} of a relation's facts Unknown{count}")
+    return tuple(options)
 
 
 def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:

@@ -136,6 +136,7 @@ class Stage(_Part):
     replay_wanted: int | None = None
     replay_shortfall: int = 0
     promoted_trained: int | None = None
+    unknown_left_out: int = 0
     best_epoch: float | None = None
     stopped_early: bool | None = None
     tokens: int | None = None

@@ -6,11 +6,11 @@ writes the rows down.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gradual.drawing import Order, draw
 from gradual.errors import ConfigError, DataError
 from gradual.expressions import FactState, did_you_mean, parse_expression
 from gradual.levels import Level
@@ -26,6 +26,8 @@ class Replay:
     """Share in [0, 1)."""
     of: Literal["new", "mixture"]
     """new: ratio x the newly selected facts; mixture: the replayed facts are this share of everything trained on."""
+    choose: Order = "random"
+    """Which of the pool come first (`drawing.draw`)."""
 
     def wanted(self, num_new: int) -> int:
         """How many facts to replay beside `num_new` new ones, rounded to the nearest whole number."""
@@ -167,6 +169,8 @@ class Selection:
     replay_wanted: int
     num_promoted: int
     """New facts whose level rose since the previous map."""
+    num_left_out: int = 0
+    """Facts that were selected and left out again, because too many of their relation are Unknown (`guards`)."""
 
     @property
     def num_new(self) -> int:
@@ -204,7 +208,7 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
     _refuse_duplicates(states)
     matching = _matching(states, strategy.select)
     wanted = len(matching) if strategy.as_many_as is None else len(_matching(states, strategy.as_many_as))
-    new = matching if strategy.as_many_as is None else _draw(matching, wanted, f"{rng_seed}/select")
+    new = matching if strategy.as_many_as is None else draw(matching, wanted, f"{rng_seed}/select")
     reason = f"matches {strategy.select}"
     if len(new) < len(matching):
         reason = f"drawn, {len(new)} of {len(matching)} facts, from {strategy.select}"
@@ -212,7 +216,7 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
     if strategy.stand_ins is not None:
         number = len(_matching(states, strategy.stand_ins.as_many_as))
         pool = _without(_matching(states, strategy.stand_ins.pool), new)
-        drawn = _draw(pool, number, f"{rng_seed}/stand-ins")
+        drawn = draw(pool, number, f"{rng_seed}/stand-ins")
         reason = f"drawn, {len(drawn)} of {len(pool)} facts, from {strategy.stand_ins.pool}"
         rows += [_row(state, "new", reason) for state in drawn]
         wanted += number
@@ -222,8 +226,10 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
     if strategy.replay is not None:
         pool = _without(_matching(states, strategy.replay.pool), new)
         replay_wanted = strategy.replay.wanted(len(new))
-        drawn = _draw(pool, replay_wanted, f"{rng_seed}/replay")
+        drawn = draw(pool, replay_wanted, f"{rng_seed}/replay", strategy.replay.choose)
         reason = f"replayed, {len(drawn)} of {len(pool)} facts, from {strategy.replay.pool}"
+        if strategy.replay.choose != "random":
+            reason += f", {strategy.replay.choose} first"
         rows += [_row(state, "replay", reason) for state in drawn]
     return Selection(
         rows=tuple(sorted(rows, key=lambda row: row.id)),
@@ -251,11 +257,6 @@ def _matching(states: Sequence[FactState], expression: str) -> list[FactState]:
 def _without(states: Sequence[FactState], chosen: Sequence[FactState]) -> list[FactState]:
     ids = {state.id for state in chosen}
     return [state for state in states if state.id not in ids]
-
-
-def _draw(states: Sequence[FactState], count: int, seed: str) -> list[FactState]:
-    """At most `count` states, uniformly at random: those whose hash of seed and id is smallest."""
-    return sorted(states, key=lambda state: hashlib.sha256(f"{seed}/{state.id}".encode()).digest())[:count]
 
 
 def _row(state: FactState, role: Literal["new", "replay"], reason: str) -> SelectedFact:

@@ -8,19 +8,17 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before trl is imported: it pings its makers otherwise
 
-import numpy as np
 import torch
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
+from transformers import EarlyStoppingCallback, set_seed
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import EvalLoopOutput
@@ -28,61 +26,18 @@ from trl import SFTConfig, SFTTrainer
 
 from gradual import storage
 from gradual.adapters import adapted, in_model_precision, save_adapter, unload_adapter
-from gradual.checkpoints import checkpoint_folder, keep_checkpoints, last_checkpoint, seal_checkpoint
-from gradual.config import LoraSettings, StageConfig
+from gradual.checkpoints import last_checkpoint
+from gradual.config import LoraSettings
+from gradual.epochs import EpochRecord, Score, Watcher
 from gradual.errors import ConfigError, GradualError, TrainingError
 from gradual.memory import free_memory, is_out_of_memory
 from gradual.models import LoadedModel
 from gradual.packed_loss import pack_tensors, packed_loss
+from gradual.stage_config import StageConfig
 from gradual.training_rows import TrainingRows, split_packs
 from gradual.transformers_engine import MaskKinds
 
 BEST_METRIC = "score"
-
-
-class Score(NamedTuple):
-    """How a model does on the facts that choose the best epoch: the validation facts, but for the paper's protocol."""
-
-    accuracy: float
-    """Share of facts with a right greedy answer, in [0, 1]."""
-    p: float
-    """Mean lower bound of the probability of a right sampled answer, in [0, 1]; breaks ties of the accuracy."""
-    validation_accuracy: float | None = None
-    """Accuracy on the validation facts, where `accuracy` is that on others."""
-
-    @property
-    def value(self) -> float:
-        """What a stage stops on: the accuracy, ties broken by `p` (which counts less than any one fact could)."""
-        return self.accuracy + self.p * 1e-6
-
-
-class EpochRecord(NamedTuple):
-    """What an epoch of training did; epoch 0 is before training."""
-
-    epoch: int
-    loss: float | None
-    eval_accuracy: float
-    eval_p: float
-    learning_rate: float | None
-    seconds: float
-    """Time of training alone."""
-    eval_seconds: float
-    """Time of scoring the validation facts."""
-    tokens: int
-    steps: int
-    validation_accuracy: float | None = None
-    """See `Score`."""
-
-    def made(self) -> dict[str, float | None]:
-        """What the epoch came to: the same however often the stage was interrupted."""
-        left_out = {"seconds", "eval_seconds"} | (
-            {"validation_accuracy"} if self.validation_accuracy is None else set()
-        )
-        return {name: value for name, value in self._asdict().items() if name not in left_out}
-
-    def taken(self) -> dict[str, float]:
-        """What the epoch took."""
-        return {name: getattr(self, name) for name in ("epoch", "seconds", "eval_seconds", "steps")}
 
 
 @dataclass(frozen=True)
@@ -224,7 +179,7 @@ def _make_trainer(
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
     args._n_gpu = min(args.n_gpu, 1)
     patience = EarlyStoppingCallback(early_stopping_patience=stage.early_stopping_patience)
-    watcher = _Watcher(rows, folder / "checkpoints", on_step, on_epoch)
+    watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch)
     trainer = _StageTrainer(
         model=model,
         args=args,
@@ -241,77 +196,10 @@ def _make_trainer(
     return trainer
 
 
-class _Watcher(TrainerCallback):  # type: ignore[misc]
-    """Keeps count of epochs, losses and tokens, and tells the caller."""
-
-    def __init__(
-        self,
-        rows: TrainingRows,
-        checkpoints: Path,
-        on_step: Callable[[], None],
-        on_epoch: Callable[[EpochRecord], None],
-    ) -> None:
-        self._rows = rows
-        self._on_step = on_step
-        self._on_epoch = on_epoch
-        self._checkpoints = checkpoints
-        self.epoch = 0
-        self.has_begun = False
-        """Whether a step was begun: then the state of an interrupted stage has been read."""
-        self.losses: list[float] = []
-        self.tokens = 0
-        self.most_facts = sys.maxsize
-        """Facts of one pass; fewer once memory ran out, until the epoch ends: there an interrupted stage goes on."""
-        self._started = self._trained = time.perf_counter()
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # The state of a resumed stage names its best checkpoint by a path that may since have moved.
-        if state.best_global_step:
-            best = checkpoint_folder(self._checkpoints, state.best_global_step)
-            if not best.is_dir():
-                raise TrainingError(f"expected the best epoch so far in {best}, found none - remove {best.parent}")
-            state.best_model_checkpoint = str(best)
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.has_begun = True
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.epoch = round(state.epoch or 0)
-        self.losses, self.tokens = [], 0
-        self.most_facts = sys.maxsize
-        self._started = self._trained = time.perf_counter()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._on_step()
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._trained = time.perf_counter()
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        seal_checkpoint(checkpoint_folder(self._checkpoints, state.global_step))
-        keep_checkpoints(self._checkpoints, {state.global_step, state.best_global_step})
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:
-        rate = next((entry["learning_rate"] for entry in reversed(state.log_history) if "learning_rate" in entry), None)
-        record = EpochRecord(
-            epoch=round(state.epoch or 0),
-            loss=float(np.mean(self.losses)) if self.losses else None,
-            eval_accuracy=metrics["eval_accuracy"],
-            eval_p=metrics["eval_p"],
-            learning_rate=rate,
-            seconds=self._trained - self._started,
-            eval_seconds=time.perf_counter() - self._trained,
-            tokens=self.tokens,
-            steps=len(self.losses),
-            validation_accuracy=metrics.get("eval_validation_accuracy"),
-        )
-        self._on_epoch(record)
-
-
 class _Steps:
     """Collates: turns the number of a step into the tensors of its packs."""
 
-    def __init__(self, rows: TrainingRows, watcher: _Watcher, pad_token: int) -> None:
+    def __init__(self, rows: TrainingRows, watcher: Watcher, pad_token: int) -> None:
         self._rows = rows
         self._watcher = watcher
         self._pad_token = pad_token
@@ -346,7 +234,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
     """TRL's trainer with the packed loss, evaluated by accuracy instead of loss."""
 
     score: Callable[[Any], Score]
-    watcher: _Watcher
+    watcher: Watcher
     masks: MaskKinds | None
 
     def compute_loss(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gradual.errors import TrainingError
@@ -26,6 +26,8 @@ class TrainingExample(NamedTuple):
     fact_id: str
     prompt_ids: list[int]
     completion_ids: list[int]
+    weight: float = 1.0
+    """What the loss of each of its tokens is multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Pack:
     """Facts of one relation behind one drawn exemplar set."""
 
     examples: tuple[TrainingExample, ...]
+
+    def weights(self) -> list[float]:
+        """The weight of each supervised place, in the order of `tree`."""
+        return [example.weight for example in self.examples for _ in example.completion_ids]
 
     def tree(self) -> tuple[TokenTree, list[tuple[int, int]]]:
         """The pack as one token tree, and its supervised places: (node that predicts, token to predict)."""
@@ -57,6 +63,11 @@ class TrainingRows:
     pack_size: int
     batch_size: int
     seed: int
+    at_end: frozenset[str] = frozenset()
+    """Ids of the facts that come after all others in every epoch (2511.02626: known facts at the end of training). The
+    rows of the two parts are drawn apart; where the first part ends within a step, that step holds rows of both."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Weight of each fact's loss by id, of every fact or of none; none: all are 1."""
 
     @property
     def facts_per_pack(self) -> int:
@@ -71,7 +82,9 @@ class TrainingRows:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of one epoch."""
-        num_packs = sum(-(-len(members) // self.facts_per_pack) for members in by_relation(self.facts).values())
+        num_packs = sum(
+            -(-len(members) // self.facts_per_pack) for part in self._parts() for members in by_relation(part).values()
+        )
         return -(-num_packs // self.packs_per_step)
 
     def step(self, epoch: int, step: int) -> list[Pack]:
@@ -86,8 +99,18 @@ class TrainingRows:
     def _groups(self, epoch: int) -> list[tuple[list[Fact], list[Fact]]]:
         """All packs of an epoch in their order, as (facts, shots): every fact once, shots drawn anew."""
         rng = random.Random(f"rows/{self.seed}/{epoch}")
+        return [group for part in self._parts() for group in self._groups_of(part, rng)]
+
+    def _parts(self) -> list[list[Fact]]:
+        """The facts in the parts of an epoch that follow each other."""
+        parts: tuple[list[Fact], list[Fact]] = ([], [])
+        for fact in self.facts:
+            parts[fact.id in self.at_end].append(fact)
+        return list(parts)
+
+    def _groups_of(self, part: Sequence[Fact], rng: random.Random) -> list[tuple[list[Fact], list[Fact]]]:
         groups = []
-        for relation, members in by_relation(self.facts).items():
+        for relation, members in by_relation(part).items():
             members = sorted(members, key=lambda fact: fact.id)
             rng.shuffle(members)
             pool = sorted(self.exemplars.get(relation, ()), key=lambda fact: fact.id)
@@ -111,7 +134,8 @@ class TrainingRows:
             completion = continuation(prompt, whole, alone)
             if not completion:
                 raise TrainingError(f'fact "{fact.id}": expected an answer with at least one token, found none')
-            examples.append(TrainingExample(fact.id, prompt, completion))
+            weight = self.weights[fact.id] if self.weights else 1.0
+            examples.append(TrainingExample(fact.id, prompt, completion, weight))
         return Pack(tuple(examples))
 
 

@@ -17,21 +17,21 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 LAYERS = {
     "pure": """
-        arms chat_worker config entities errors expressions facts levels linkage matching odds_ratios packing
-        problems progress prompts report_text selection splits statistics stopping strict_yaml training_rows
-        wording
+        arms chat_worker config drawing entities errors expressions facts guards levels linkage matching
+        odds_ratios packing problems progress prompts report_text selection settings splits stage_config
+        statistics stopping strict_yaml training_rows weighting wording
         """,
     "files": """
         chat_templates checkpoints columns config_file knowledge_map loading model_files patterns rows rundir sources
         storage tables units
         """,
     "models": """
-        adapters asking engines memory models next_tokens packed_loss path_forest training transformers_engine
+        adapters asking engines epochs memory models next_tokens packed_loss path_forest training transformers_engine
         vocabulary
         """,
     "work": """
         checking comparing_maps comparison comparison_estimate exact pipeline planning preparing probe_folder probing
-        sampled showing summary
+        sampled showing stages summary
         """,
     "surface": """
         __init__ __main__ api charts cli commands console console_tables environment options report_data report_page

@@ -19,6 +19,7 @@ from gradual import pipeline, probing, storage
 from gradual.checkpoints import checkpoint_folder, keep_checkpoints, last_checkpoint, seal_checkpoint
 from gradual.config import ModelConfig, RunConfig
 from gradual.config_file import parse_config
+from gradual.epochs import EpochRecord
 from gradual.facts import by_relation
 from gradual.knowledge_map import KnowledgeMap
 from gradual.models import LoadedModel
@@ -27,7 +28,7 @@ from gradual.probe_folder import ProbeRequest, make_map
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir
 from gradual.testing import FakeEngine, toy_facts
-from gradual.training import EpochRecord, StageResult
+from gradual.training import StageResult
 from gradual.units import UnitStore
 
 _NO_RESULTS = {"attempts.log", "cost.json", "owner.json", "run.lock", "times.jsonl"}

@@ -15,10 +15,12 @@ from test_training import make_rows
 
 from gradual import storage, training
 from gradual.checkpoints import last_checkpoint, seal_checkpoint
-from gradual.config import LoraSettings, ModelConfig, StageConfig
+from gradual.config import LoraSettings, ModelConfig
+from gradual.epochs import EpochRecord, Score
 from gradual.errors import TrainingError
 from gradual.models import LoadedModel, load_model
-from gradual.training import EpochRecord, Score, StageResult, train_stage
+from gradual.stage_config import StageConfig
+from gradual.training import StageResult, train_stage
 from gradual.transformers_engine import TransformersEngine
 
 pytestmark = pytest.mark.tiny

@@ -10,14 +10,16 @@ import pytest
 import torch
 from test_training import make_rows
 
-from gradual.config import LoraSettings, ProbeConfig, StageConfig
+from gradual.config import LoraSettings, ProbeConfig
+from gradual.epochs import Score
 from gradual.errors import ProbeError, TrainingError
 from gradual.knowledge_map import KnowledgeMap
 from gradual.models import LoadedModel
 from gradual.packed_loss import pack_tensors
 from gradual.probing import probe_facts
+from gradual.stage_config import StageConfig
 from gradual.testing import toy_facts
-from gradual.training import Score, train_stage
+from gradual.training import train_stage
 from gradual.training_rows import Pack, TrainingExample, split_packs
 from gradual.transformers_engine import TransformersEngine, reads_trees
 

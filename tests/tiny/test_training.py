@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from gradual.adapters import with_adapter
-from gradual.config import LoraSettings, ModelConfig, StageConfig
+from gradual.config import LoraSettings, ModelConfig
+from gradual.epochs import EpochRecord, Score
 from gradual.errors import TrainingError
 from gradual.models import LoadedModel, load_model
 from gradual.packed_loss import pack_tensors, packed_loss
 from gradual.prompts import PlainPrompts
+from gradual.stage_config import StageConfig
 from gradual.testing import toy_facts
-from gradual.training import EpochRecord, Score, train_stage
-from gradual.training_rows import Pack, TrainingRows
+from gradual.training import train_stage
+from gradual.training_rows import Pack, TrainingRows, split_packs
 from gradual.transformers_engine import MaskKinds, TransformersEngine
 
 
@@ -62,15 +65,16 @@ def test_only_the_answer_and_its_stop_token_carry_loss(tiny_engine: Transformers
         assert len(tree) < sum(len(e.prompt_ids) + len(e.completion_ids) for e in pack.examples)
 
 
-def one_by_one(model: Any, packs: list[Pack]) -> torch.Tensor:
-    """The loss of the packs' facts as any trainer would compute it, fact by fact."""
+def one_by_one(model: Any, packs: list[Pack], weights: Mapping[str, float] | None = None) -> torch.Tensor:
+    """The loss of the packs' facts as any trainer would compute it, fact by fact, each times its weight."""
     total = torch.zeros(())
     for example in (e for pack in packs for e in pack.examples):
         ids = torch.tensor([example.prompt_ids + example.completion_ids])
         labels = ids.clone()
         labels[:, : len(example.prompt_ids)] = -100
         logits = model(input_ids=ids).logits[0, :-1]
-        total = total + torch.nn.functional.cross_entropy(logits, labels[0, 1:], reduction="sum")
+        loss = torch.nn.functional.cross_entropy(logits, labels[0, 1:], reduction="sum")
+        total = total + loss * (1.0 if weights is None else weights[example.fact_id])
     return total
 
 
@@ -95,6 +99,30 @@ def test_packed_loss_and_gradients_equal_those_of_single_facts(
     model = with_lora(tiny.model, target_modules="all-linear")
     packed = packed_loss(model, pack_tensors(packs, 1), MaskKinds(tiny.model.config))
     assert_same_loss_and_gradients(model, packed, one_by_one(model, packs))
+
+
+def test_weighted_loss_and_gradients_are_the_weighted_sum_of_those_of_single_facts(
+    tiny: LoadedModel, tiny_engine: TransformersEngine
+) -> None:
+    weights = {fact.id: 0.25 * number for number, fact in enumerate(toy_facts(2, 20))}  # 0 among them
+    packs = make_rows(tiny_engine, weights=weights, batch_size=32).step(0, 0)
+    model = with_lora(tiny.model, target_modules="all-linear")
+    expected = one_by_one(model, packs, weights)
+    packed = packed_loss(model, pack_tensors(packs, 1), MaskKinds(tiny.model.config))
+    assert_same_loss_and_gradients(model, packed, expected)
+    parts = [packed_loss(model, pack_tensors(part, 1), MaskKinds(tiny.model.config)) for part in split_packs(packs, 3)]
+    assert_same_loss_and_gradients(model, torch.stack(parts).sum(), expected)
+
+
+def test_without_weights_the_loss_is_the_same_to_the_last_bit(
+    tiny: LoadedModel, tiny_engine: TransformersEngine
+) -> None:
+    ones = {fact.id: 1.0 for fact in toy_facts(2, 20)}
+    batches = [pack_tensors(make_rows(tiny_engine, **weights).step(0, 0), 1) for weights in ({}, {"weights": ones})]
+    assert [sorted(batch) for batch in batches] == [sorted(batches[0])] * 2
+    assert "weights" not in batches[0]
+    losses = [packed_loss(tiny.model, batch, MaskKinds(tiny.model.config)) for batch in batches]
+    assert torch.equal(*losses)
 
 
 def test_rows_of_one_fact_give_the_loss_and_gradients_of_packed_ones(
@@ -155,13 +183,18 @@ def test_a_stage_trains_keeps_the_best_epoch_and_leaves_the_base_model_alone(tin
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_the_loss_of_a_step_is_the_mean_over_all_its_answer_tokens(tiny: LoadedModel, tmp_path: Path) -> None:
-    rows = make_rows(TransformersEngine(tiny), batch_size=32)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_of_a_step_is_the_mean_over_all_its_answer_tokens(
+    tiny: LoadedModel, tmp_path: Path, weighted: bool
+) -> None:
+    weights = {fact.id: 2.0 * (number % 2) for number, fact in enumerate(toy_facts(2, 20))} if weighted else {}
+    rows = make_rows(TransformersEngine(tiny), batch_size=32, weights=weights)
     assert rows.steps_per_epoch == 1
     packs = rows.step(0, 0)
     num_tokens = sum(len(example.completion_ids) for pack in packs for example in pack.examples)
     with torch.no_grad():
-        expected = one_by_one(tiny.model, packs).item() / num_tokens  # a new adapter changes nothing yet
+        summed = one_by_one(tiny.model, packs, weights or None)  # a new adapter changes nothing yet
+    expected = summed.item() / num_tokens
     stage = StageConfig(select="True", num_train_epochs=1, batch_size=32)
     losses: list[float | None] = []
     train_stage(

@@ -194,6 +194,7 @@ def _stage(number: int, hostile: str) -> Json:
         "replay_wanted": 0 if number == 1 else 40,
         "replay_shortfall": 0 if number == 1 else 4,
         "promoted_trained": 0 if number == 1 else 61,
+        "unknown_left_out": 0 if number == 1 else 7,
         "best_epoch": 5,
         "stopped_early": True,
         "tokens": 168_000,

@@ -8,15 +8,9 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gradual.config import (
-    FactsConfig,
-    ModelConfig,
-    ReplayConfig,
-    RunConfig,
-    SplitsConfig,
-    StageConfig,
-)
+from gradual.config import FactsConfig, ModelConfig, RunConfig, SplitsConfig
 from gradual.selection import Replay
+from gradual.stage_config import ReplayConfig, StageConfig
 
 
 def sections(model: type[BaseModel] = RunConfig) -> Iterator[type[BaseModel]]:
@@ -74,6 +68,14 @@ def test_stage_overrides_its_strategy_in_parts() -> None:
         ({"stages": [{"strategy": "S1"}]}, r"stages\[0\]: `trained` can match no fact in the first stage"),
         ({"stages": [{"strategy": "all"}, {}]}, r"stages\[1\]: expected `strategy` .* or `select`, found neither"),
         ({"stages": []}, "at least 1 item"),
+        (
+            {"stages": [{"strategy": "all"}, {"strategy": "all", "weighting": "p"}], "probe": {"levels_only": True}},
+            r"stages\[1\].weighting: expected probabilities .* found probe.levels_only",
+        ),
+        (
+            {"stages": [{"strategy": "S5", "replay": {"choose": "largest_drop"}}], "probe": {"levels_only": True}},
+            r"stages\[0\].replay.choose: expected probabilities .* found probe.levels_only",
+        ),
         ({"facts": {"path": "f", "splits": {"validation": 0.6, "test": 0.4}}}, "leave nothing to train on"),
         ({"model": {"name_or_path": ""}}, "at least 1 character"),
         ({"seed": "42"}, "valid integer"),
@@ -86,6 +88,13 @@ def test_stage_overrides_its_strategy_in_parts() -> None:
 def test_contradictions_are_refused(parts: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         run_config(**parts)
+
+
+def test_margins_are_measured_where_only_levels_are_asked_for() -> None:
+    stages = [{"strategy": "S5", "replay": {"choose": "weakest_margin"}}]
+    replay = run_config(stages=stages, probe={"levels_only": True}).stages[0].resolve().replay
+    assert replay is not None
+    assert replay.choose == "weakest_margin"
 
 
 def test_whole_numbers_are_numbers() -> None:

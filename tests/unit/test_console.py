@@ -138,7 +138,9 @@ def test_run_is_shown_with_the_numbers_of_its_summary(tmp_path: Path) -> None:
     assert f"{number} ({100 * number / sum(row.values()):.1f} %)" in text
     assert "reading (a) HK2 / HK1 - 1: +" in text
     assert "reading (b) (HK2 - HK0) / (HK1 - HK0) - 1: +" in text
-    assert "stage 2 (S5): 182 new facts of which 61 promoted, 36 replayed, 4 fewer than wanted" in text
+    assert (
+        "stage 2 (S5): 182 new facts of which 61 promoted, 36 replayed, 4 fewer than wanted, 7 Unknown left out" in text
+    )
 
 
 @pytest.mark.parametrize("probes", [1, 2])

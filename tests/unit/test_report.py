@@ -96,6 +96,7 @@ def test_full_run_has_every_section_and_nothing_missing(run: Path) -> None:
     page = page_of(run)
     assert read_run(run).missing == ()
     assert "Not in this run folder" not in page
+    assert "7 Unknown facts left out" in page
     for section in (
         "flow",
         "test",

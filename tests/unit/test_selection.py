@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradual.config import ReplayConfig
 from gradual.errors import ConfigError, DataError
 from gradual.expressions import FactState, can_match, did_you_mean, parse_expression
 from gradual.levels import Level
 from gradual.selection import STRATEGIES, Replay, Strategy, resolve_strategy, select_facts
+from gradual.stage_config import ReplayConfig
 
 U, W, M, H = Level.UNKNOWN, Level.WEAKLY_KNOWN, Level.MAYBE_KNOWN, Level.HIGHLY_KNOWN
 
