@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gradual import storage
 from gradual.arms import Arm, check_comparison, resolve_arms
 from gradual.config import RunConfig
-from gradual.errors import RunDirError
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
 from gradual.levels import Level
 from gradual.models import LoadedModel, load_model
@@ -119,7 +119,7 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
     for warning in (*request.prepared.warnings, *check_comparison(request.arms, config.compare)):
         progress.say(f"warning: {warning}")
     with single_writer(out):
-        storage.write_json(folder.plan, _plan(request))
+        storage.write_json(folder.plan, _plan(request, folder))
         progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
         loaded = load_model(config.model)
         for warning in reading_warnings(loaded):
@@ -129,19 +129,25 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
     return folder
 
 
-def _plan(request: Request) -> dict[str, storage.Json]:
+def _plan(request: Request, folder: ComparisonFolder) -> dict[str, storage.Json]:
+    """What the folder will hold: arms and seeds that it holds already stay in it."""
     compare = request.config.compare
-    arms: list[storage.Json] = [
+    arms: list[Any] = [
         {
             "name": arm.name,
             "doc": arm.doc,
             "same_steps_as": arm.same_steps_as,
-            "num_stages": len(arm.stages),
-            "max_stages": arm.max_stages,
+            "num_stages": None if arm.max_stages else len(arm.stages),
         }
         for arm in request.arms
     ]
-    return {"arms": arms, "seeds": list(request.seeds), "reference": compare.reference, "main": compare.main}
+    seeds = list(request.seeds)
+    if folder.plan.is_file():
+        before: Any = storage.read_json(folder.plan)
+        now = {arm["name"] for arm in arms}
+        arms = [*(arm for arm in before["arms"] if arm["name"] not in now), *arms]
+        seeds = sorted({*before["seeds"], *seeds})
+    return {"arms": arms, "seeds": seeds, "reference": compare.reference, "main": compare.main}
 
 
 class _Comparison:
@@ -169,6 +175,9 @@ class _Comparison:
         stages = list(arm.stages)
         if arm.same_steps_as is not None:
             steps = _steps(self.folder.run(arm.same_steps_as, seed))
+            if not steps:
+                self.progress.say(f"arm {arm.name}, seed {seed}: left out, as {arm.same_steps_as} has trained nothing")
+                return
             stages = self._with_steps(arm, seed, stages, steps)
         if arm.max_stages is not None:
             stages = self._rounds(arm, seed, stages)
@@ -327,6 +336,4 @@ def _steps(run: RunDir) -> int:
     while run.is_done(f"stage-{index}"):
         total += int(float(str(storage.read_json(run.stage_summary(index))["steps"])))
         index += 1
-    if not total:
-        raise RunDirError(f"{run.path}: expected a finished stage to count the steps of, found none")
     return total

@@ -129,7 +129,10 @@ def test_going_on_does_nothing_twice_and_takes_further_arms(
 ) -> None:
     times = made.run("two_stages", 42).times(1).read_bytes()
     config = make_config(tiny_folder, facts_file)
-    run_comparison(config, made.path, arms=[*ARMS, "S1"])
+    run_comparison(config, made.path, arms=["S1"], num_seeds=1)
+    plan: Any = storage.read_json(made.plan)
+    assert [arm["name"] for arm in plan["arms"]] == [*ARMS, "S1"]
+    assert plan["seeds"] == [42, 43]
     assert made.run("two_stages", 42).times(1).read_bytes() == times
     assert is_same_file(made.run("S1", 42).times(1), made.run("two_stages", 42).times(1))
 
