@@ -17,9 +17,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 LAYERS = {
     "pure": """
-        arms chat_worker config drawing entities errors expressions facts guards levels linkage matching
-        odds_ratios packing problems progress prompts report_text selection settings splits stage_config
-        statistics stopping strict_yaml training_rows weighting wording
+        arms chat_worker comparison_record config drawing entities errors expressions facts guards levels
+        linkage matching odds_ratios packing problems progress prompts report_text selection settings splits
+        stage_config statistics stopping strict_yaml training_rows weighting wording
         """,
     "files": """
         chat_templates checkpoints columns config_file knowledge_map loading model_files patterns rows rundir sources
