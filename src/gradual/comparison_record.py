@@ -3,8 +3,8 @@
 The dataclasses are the file's description: a field is a key of the same name, a tuple a list, None null. Knows no files
 and computes nothing; `comparison_data` fills them.
 
-Conventions: shares and accuracies lie in [0, 1]; a difference of two lies in [-1, 1]. A tuple "per stage" or "per probe"
-has the base model at place 0; what an arm ended with is the last place in that seed's run. Levels are the names of
+Conventions: shares and accuracies lie in [0, 1], a difference of two in [-1, 1]. A tuple "per stage" or "per probe" has
+the base model at place 0; what an arm ended with is the last place in that seed's run. Levels are the names of
 `levels.Level`.
 """
 

@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "gradual"
 LAYERS = {
     "pure": """
         arms chat_worker comparison_record config drawing entities errors expressions facts guards levels
-        linkage matching odds_ratios packing problems progress prompts report_text selection settings splits
-        stage_config statistics stopping strict_yaml training_rows weighting wording
+        linkage matching measures odds_ratios packing problems progress prompts report_text resampling selection
+        settings splits stage_config statistics stopping strict_yaml training_rows weighting wording
         """,
     "files": """
         chat_templates checkpoints columns config_file knowledge_map loading model_files patterns rows rundir sources
@@ -30,8 +30,9 @@ LAYERS = {
         vocabulary
         """,
     "work": """
-        checking comparing_maps comparison comparison_estimate exact pipeline planning preparing probe_folder probing
-        sampled showing stages summary
+        checking comparing_maps comparison comparison_arms comparison_contrasts comparison_data
+        comparison_estimate comparison_noise comparison_runs exact pipeline planning preparing probe_folder
+        probing sampled showing stages summary
         """,
     "surface": """
         __init__ __main__ api charts cli commands console console_tables environment options report_data report_page

@@ -1,0 +1,195 @@
+"""Results held against each other: arms against the base model and the reference, stages against the one before.
+
+Everything is paired: the same facts with the same seeds. Knows evidence only; what each arm gives by itself is the
+business of `comparison_arms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from gradual.comparison_record import Contrast, Measure, PairedTest
+from gradual.comparison_runs import Known, Plan, RunEvidence, is_base
+from gradual.levels import Level
+from gradual.measures import EMPTY, change_of, differences, mean_of
+from gradual.report_text import decimal, listed, percent
+from gradual.statistics import holm, mcnemar, paired_counts, smallest_visible_difference
+
+POWER = 0.8
+METHODS = (
+    "Intervals are 95 %. Of one accuracy or count they are Wilson's, for one seed's facts at the mean over seeds.",
+    "Of differences and of readings (a) and (b) they are percentiles of 10,000 resamples: whole relations are drawn "
+    "with replacement, because facts of one relation rise and fall together, and independently of them seeds, one "
+    "fewer than there are (crossed bootstrap: Owen 2007; one fewer: Rao & Wu 1988). Few seeds make what is due to them "
+    "rough; with one seed it is left out.",
+    "p is that of the same resamples; with one seed, of the exact McNemar test, which takes facts as independent.",
+    "Holm p is adjusted for all arms held against the same thing (Holm 1979).",
+    "Reading (b) of an arm is (HK - HK0) / (HK' - HK0) - 1, with HK' of what it is held against and HK0 of the base "
+    "model; it is undefined where the interval of HK' - HK0 reaches 0.",
+)
+"""How intervals and tests are made, for `Comparison.methods`."""
+
+
+class _Pair(NamedTuple):
+    """Two results of one seed on the same facts: probes and tests of the one, of the other, and the base model's."""
+
+    seed: int
+    run: RunEvidence
+    stage: int
+    other: RunEvidence
+    other_stage: int
+
+
+def contrasts(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Contrast, ...]:
+    """All that is held against each other, in the arms' order: base, reference, stages; p-values adjusted by kind."""
+    arms = [arm.name for arm in plan.arms if not is_base(arm)]
+    found = [_against_base(name, runs[name]) for name in arms]
+    if plan.reference in arms:
+        others = [name for name in arms if name != plan.reference]
+        found += [_against_reference(name, runs[name], plan.reference, runs[plan.reference]) for name in others]
+    for name in arms:
+        found += _stage_by_stage(name, runs[name])
+    return tuple(_adjusted(found))
+
+
+def power_sentences(plan: Plan, found: Sequence[Contrast]) -> tuple[str, ...]:
+    """What differences the test facts can show, for each contrast of the main arm."""
+    return tuple(_power_sentence(contrast) for contrast in found if contrast.arm == plan.main and contrast.seeds)
+
+
+def _against_base(name: str, runs: Sequence[RunEvidence]) -> Contrast:
+    pairs = [_Pair(run.seed, run, run.last, run, 0) for run in runs if run.is_finished]
+    return _contrast("base", name, None, "base", None, pairs)
+
+
+def _against_reference(
+    name: str, runs: Sequence[RunEvidence], reference: str, others: Sequence[RunEvidence]
+) -> Contrast:
+    both = [(run, other) for run, other in zip(runs, others, strict=True) if run.is_finished and other.is_finished]
+    pairs = [_Pair(run.seed, run, run.last, other, other.last) for run, other in both]
+    return _contrast("reference", name, None, reference, None, pairs)
+
+
+def _stage_by_stage(name: str, runs: Sequence[RunEvidence]) -> Iterator[Contrast]:
+    done = [run for run in runs if run.is_finished]
+    for stage in range(2, max((run.last for run in done), default=0) + 1):
+        pairs = [_Pair(run.seed, run, stage, run, stage - 1) for run in done if run.last >= stage]
+        yield _contrast("stage", name, stage, name, stage - 1, pairs)
+
+
+def _contrast(
+    kind: Literal["base", "reference", "stage"],
+    arm: str,
+    stage: int | None,
+    against: str,
+    against_stage: int | None,
+    pairs: Sequence[_Pair],
+) -> Contrast:
+    after = [pair.run.tests[pair.stage] for pair in pairs]
+    before = [pair.other.tests[pair.other_stage] for pair in pairs]
+    test, p_value = _difference(after, before)
+    tests = tuple(_paired_test(*each) for each in zip(pairs, after, before, strict=True))
+    if len(pairs) == 1:
+        p_value = tests[0].p_value
+    num_facts = len(after[0].right) if after else 0
+    highly, reading_a, reading_b = _highly_known(pairs)
+    return Contrast(
+        kind=kind,
+        arm=arm,
+        stage=stage,
+        against=against,
+        against_stage=against_stage,
+        seeds=tuple(pair.seed for pair in pairs),
+        num_test_facts=num_facts,
+        test=test,
+        p_value=p_value,
+        p_holm=None,
+        p_from="" if not pairs else ("exact McNemar" if len(pairs) == 1 else "relations and seeds resampled"),
+        mcnemar=tests,
+        smallest_visible=_smallest_visible(num_facts, tests),
+        highly_known=highly,
+        reading_a=reading_a,
+        reading_b=reading_b if kind != "base" else replace(EMPTY, note="undefined: it is held against the base itself"),
+        ood=_other_difference(pairs, lambda run: run.ood),
+        zero_shot=_other_difference(pairs, lambda run: run.zero_shot),
+        note=_note(len(pairs)),
+    )
+
+
+def _note(num_seeds: int) -> str:
+    if num_seeds == 0:
+        return "no seed is finished on both sides, so nothing is tested"
+    if num_seeds == 1:
+        return "one seed on both sides, so nothing is tested across seeds"
+    return ""
+
+
+def _difference(after: Sequence[Known], before: Sequence[Known]) -> tuple[Measure, float | None]:
+    if not after:
+        return EMPTY, None
+    values = differences([known.right for known in after], [known.right for known in before])
+    measure, resampled = mean_of(values, after[0].relations)
+    return measure, None if resampled is None else resampled.p_value
+
+
+def _paired_test(pair: _Pair, after: Known, before: Known) -> PairedTest:
+    counts = paired_counts(before.right, after.right)
+    difference = (counts.gained - counts.lost) / max(1, len(after.right))
+    return PairedTest(pair.seed, counts.gained, counts.lost, difference, mcnemar(counts.gained, counts.lost))
+
+
+def _smallest_visible(num_facts: int, tests: Sequence[PairedTest]) -> float | None:
+    changed = sum(test.gained + test.lost for test in tests)
+    return smallest_visible_difference(num_facts, changed / (num_facts * len(tests)), power=POWER) if changed else None
+
+
+def _highly_known(pairs: Sequence[_Pair]) -> tuple[Measure, Measure, Measure]:
+    """The difference in HighlyKnown facts, and readings (a) and (b)."""
+    if not pairs:
+        return EMPTY, EMPTY, EMPTY
+    groups = pairs[0].run.probes[0].relations
+    now = [_is_highly_known(pair.run.probes[pair.stage]) for pair in pairs]
+    other = [_is_highly_known(pair.other.probes[pair.other_stage]) for pair in pairs]
+    gain = differences(now, [_is_highly_known(pair.run.probes[0]) for pair in pairs])
+    other_gain = differences(other, [_is_highly_known(pair.other.probes[0]) for pair in pairs])
+    count, _ = mean_of(differences(now, other), groups, times=float(len(groups)))
+    return count, change_of(now, other, groups), change_of(gain, other_gain, groups)
+
+
+def _is_highly_known(probe: Known) -> dict[str, bool]:
+    return {fact: level is Level.HIGHLY_KNOWN for fact, level in probe.levels.items()}
+
+
+def _other_difference(pairs: Sequence[_Pair], known: Callable[[RunEvidence], Mapping[int, Known]]) -> Measure | None:
+    """Difference on another set of facts, over the pairs that have it on both sides; None where none has."""
+    after = [known(pair.run).get(pair.stage) for pair in pairs]
+    before = [known(pair.other).get(pair.other_stage) for pair in pairs]
+    sides = [(now, was) for now, was in zip(after, before, strict=True) if now and was]
+    return _difference([now for now, _ in sides], [was for _, was in sides])[0] if sides else None
+
+
+def _adjusted(found: Sequence[Contrast]) -> list[Contrast]:
+    """The contrasts with Holm's p-values, adjusted within those against the base and those against the reference."""
+    adjusted: dict[tuple[str, str], float] = {}
+    for kind in ("base", "reference"):
+        tested = [(contrast.arm, contrast.p_value) for contrast in found if contrast.kind == kind]
+        known = [(arm, p_value) for arm, p_value in tested if p_value is not None]
+        adjusted |= zip([(kind, arm) for arm, _ in known], holm([p_value for _, p_value in known]), strict=True)
+    return [replace(contrast, p_holm=adjusted.get((contrast.kind, contrast.arm))) for contrast in found]
+
+
+def _power_sentence(contrast: Contrast) -> str:
+    changed = sum(test.gained + test.lost for test in contrast.mcnemar)
+    share = changed / max(1, contrast.num_test_facts * len(contrast.mcnemar))
+    num, power = f"{contrast.num_test_facts:,}", percent(POWER, digits=0)
+    about = f"{contrast.name}: with {num} test facts, {percent(share)} of which are answered rightly on one side only"
+    if contrast.smallest_visible is None:
+        return f"{about}, the McNemar test of one seed can see no difference ({power} power at 5 %)."
+    visible = decimal(100 * contrast.smallest_visible, 1)
+    seen = listed([decimal(100 * test.difference, 1) for test in contrast.mcnemar])
+    return (
+        f"{about}, the McNemar test of one seed cannot be counted on to see a difference under {visible} points "
+        f"({power} power at 5 %); found by seed: {seen}."
+    )

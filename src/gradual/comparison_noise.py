@@ -1,0 +1,92 @@
+"""How much levels change with nothing learned: the base model probed twice, and what training shows beyond that.
+
+Reads `noise/KIND`; every retest is held against the base map of a run, over the facts in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gradual.comparison_arms import moves
+from gradual.comparison_record import NetPromotion, Retest, Share
+from gradual.comparison_runs import Known, PaidStep, RunEvidence, paid_map, read_known
+from gradual.knowledge_map import MAP_FILE
+from gradual.levels import Level
+from gradual.measures import mean_of, share_of
+
+KINDS = ("again", "exemplars", "numerics")
+"""In order of display; other names come after them."""
+
+
+def read_noise(folder: Path) -> dict[str, Known]:
+    """The retests of a comparison's folder by kind, in order of display; empty where there is none.
+
+    Raises:
+        RunDirError: a map is damaged.
+    """
+    return {path.name: known for path in _folders(folder) if (known := read_known(path)) is not None}
+
+
+def paid_for_noise(folder: Path) -> list[PaidStep]:
+    """What the retests took."""
+    return [paid_map(f"noise {path.name}", path) for path in _folders(folder)]
+
+
+def retest(kind: str, base: Known, again: Known) -> Retest:
+    """What changed between two maps of the same model, over the facts in both."""
+    both = sorted(base.levels.keys() & again.levels.keys())
+    before, after = ({fact: known.levels[fact] for fact in both} for known in (base, again))
+    ranks = [(before[fact].rank, after[fact].rank) for fact in both]
+    return Retest(
+        kind=kind,
+        num_facts=len(both),
+        transitions=moves(before, after),
+        changed=share_of(was != now for was, now in ranks),
+        promoted=share_of(now > was for was, now in ranks),
+        demoted=share_of(now < was for was, now in ranks),
+        came_within_reach=_came_within_reach(before, after),
+    )
+
+
+def net_promotion(arm: str, kind: str, runs: Sequence[RunEvidence], base: Known, again: Known) -> NetPromotion | None:
+    """Facts that came within reach after stage 1, less those of the retest; None without a measured stage 1.
+
+    The difference is paired by fact and so looks only at facts that were retested and out of reach under the base map;
+    its interval is `resampling.resampled_mean`'s. Both sides share the base map, so its own noise is in both.
+    """
+    trained = [run for run in runs if run.last >= 1]
+    if not trained:
+        return None
+    relations = trained[0].probes[0].relations
+    observed = [_promoted(run.probes[0].levels, run.probes[1].levels) for run in trained]
+    null = _promoted(base.levels, again.levels)
+    paired = [{fact: value - null[fact] for fact, value in one.items() if fact in null} for one in observed]
+    retested = [{fact: value for fact, value in one.items() if fact in null} for one in observed]
+    return NetPromotion(
+        arm=arm,
+        kind=kind,
+        seeds=tuple(run.seed for run in trained),
+        observed=mean_of(observed, relations)[0],
+        num_facts=len(null),
+        observed_retested=mean_of(retested, relations)[0],
+        retest=_came_within_reach(base.levels, again.levels),
+        net=mean_of(paired, relations)[0],
+    )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Folders of finished retests."""
+    parent = folder / "noise"
+    found = [path for path in parent.iterdir() if (path / MAP_FILE).is_file()] if parent.is_dir() else []
+    return sorted(found, key=lambda path: (KINDS.index(path.name) if path.name in KINDS else len(KINDS), path.name))
+
+
+def _promoted(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, float]:
+    """1 or 0 for each fact in both that was WeaklyKnown or Unknown: whether it came within reach."""
+    low = (fact for fact, level in before.items() if level.rank < Level.MAYBE_KNOWN.rank and fact in after)
+    return {fact: float(after[fact].rank >= Level.MAYBE_KNOWN.rank) for fact in low}
+
+
+def _came_within_reach(before: Mapping[str, Level], after: Mapping[str, Level]) -> Share:
+    return share_of(value > 0 for value in _promoted(before, after).values())

@@ -1,0 +1,349 @@
+"""What the runs of a comparison's folder hold, fact by fact: the evidence that its numbers are made from.
+
+Reads `comparison_plan.json` and `runs/ARM/SEED`; counts nothing. `comparison_arms` makes numbers of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gradual import storage
+from gradual.comparison_record import CostPart, RunStatus
+from gradual.errors import RunDirError
+from gradual.knowledge_map import COST_FILE, MAP_FILE, read_cost, read_map
+from gradual.levels import Level
+from gradual.rundir import RunDir
+from gradual.tables import Column, read_table
+
+PLAN_FILE = "comparison_plan.json"
+BASE = "base"
+"""Name of the arm that trains nothing."""
+
+_FACTS = (Column("id", "text"), Column("split", "text"))
+_SELECTED = (Column("id", "text"), Column("now", "text"))
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class PlannedArm(_Part):
+    """One arm as the plan names it."""
+
+    name: _Name
+    doc: str = ""
+    same_steps_as: str | None = None
+    num_stages: int | None = None
+
+
+class Plan(_Part):
+    """`comparison_plan.json`: the arms in order of display, and what is held against what."""
+
+    arms: list[PlannedArm]
+    seeds: list[int]
+    reference: str
+    main: str
+
+
+class StageFile(_Part):
+    """`stage.json`: what a stage trained on and how it ended."""
+
+    strategy: str = ""
+    select: str = ""
+    num_new: int = 0
+    num_replay: int = 0
+    replay_shortfall: int = 0
+    promoted_trained: int = 0
+    best_epoch: int = 0
+    improved: bool = True
+    stopped_early: bool = False
+    steps: float = 0.0
+    tokens: float = 0.0
+
+
+class EpochLine(_Part):
+    """A line of `epochs.jsonl`."""
+
+    epoch: int
+    loss: float | None = None
+    eval_accuracy: float
+    steps: float = 0.0
+    tokens: float = 0.0
+
+
+class _TimesLine(_Part):
+    seconds: float = 0.0
+    eval_seconds: float = 0.0
+
+
+class _RunCost(_Part):
+    class Step(_Part):
+        name: str
+        seconds: float = 0.0
+
+    steps: list[Step] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a knowledge map says, by fact id."""
+
+    levels: Mapping[str, Level]
+    right: Mapping[str, bool]
+    """Whether some greedy answer was right: the verdict where one exemplar set asks."""
+    relations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvidence:
+    """One stage of a run."""
+
+    about: StageFile
+    epochs: tuple[EpochLine, ...]
+    trained: Mapping[str, Level]
+    """Facts trained on, replayed ones included, with their level at that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidStep:
+    """One step of a run with what it took; equal `made` means one and the same computation."""
+
+    made: str
+    part: CostPart
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvidence:
+    """One arm with one seed, as far as it came."""
+
+    arm: str
+    seed: int
+    status: RunStatus
+    probes: tuple[Known, ...] = ()
+    """Training facts; 0 is the base model."""
+    tests: tuple[Known, ...] = ()
+    """Test facts under one exemplar set; as many as `probes`."""
+    start: Known | None = None
+    """Test facts under the base model with all exemplar sets: their levels at the start."""
+    ood: Mapping[int, Known] = field(default_factory=dict)
+    """Facts of relations that were never trained on, by stage."""
+    zero_shot: Mapping[int, Known] = field(default_factory=dict)
+    """Test facts asked without shots, by stage."""
+    stages: tuple[StageEvidence, ...] = ()
+    splits: Mapping[str, int] = field(default_factory=dict)
+    """Number of facts of each split."""
+    paid: tuple[PaidStep, ...] = ()
+
+    @property
+    def last(self) -> int:
+        """Number of the last stage that was measured; 0 is the base model."""
+        return len(self.probes) - 1
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it takes part in what is said of its arm."""
+        return self.status == "complete" and bool(self.probes)
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of a comparison.
+
+    Raises:
+        RunDirError: the folder holds none, it has another shape, or an arm or seed occurs twice.
+    """
+    path = folder / PLAN_FILE
+    if not path.is_file():
+        raise RunDirError(f"{folder}: expected a comparison's folder, found none ({PLAN_FILE} is missing)")
+    plan = _checked(storage.read_json(path), Plan, where=str(path))
+    for name, values in (("arms", [arm.name for arm in plan.arms]), ("seeds", plan.seeds)):
+        twice = next((value for value in values if values.count(value) > 1), None)  # type: ignore[arg-type]
+        if twice is not None:
+            raise RunDirError(f"{path}: field `{name}`: {twice!r} occurs twice; give each its own")
+    return plan
+
+
+def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
+    """The runs of each arm, one for each seed of the plan and in its order; what is not there has status `missing`.
+
+    The arm `base` (and any other without stages) gets stage 0 of some run of the same seed.
+
+    Raises:
+        RunDirError: a file of a run is damaged, or two runs probed or tested different facts.
+    """
+    runs = {
+        arm.name: tuple(_read_run(folder / "runs" / arm.name / str(seed), arm.name, seed) for seed in plan.seeds)
+        for arm in plan.arms
+        if not is_base(arm)
+    }
+    _refuse_other_facts(folder, [run for of_arm in runs.values() for run in of_arm if run.probes])
+    return {
+        arm.name: tuple(_base_run(arm.name, seed, runs.values()) for seed in plan.seeds)
+        if is_base(arm)
+        else runs[arm.name]
+        for arm in plan.arms
+    }
+
+
+def is_base(arm: PlannedArm) -> bool:
+    """Whether the arm trains nothing."""
+    return arm.name == BASE or arm.num_stages == 0
+
+
+def read_known(folder: Path) -> Known | None:
+    """What the map in a folder says; None where there is no finished map.
+
+    Raises:
+        RunDirError: the map is damaged.
+    """
+    if not (folder / MAP_FILE).is_file():
+        return None
+    known = read_map(folder, with_answers=False)
+    return Known(
+        levels={fact.id: fact.level for fact in known},
+        right={fact.id: fact.p_greedy > 0 for fact in known},
+        relations={fact.id: fact.relation for fact in known},
+    )
+
+
+def _base_run(name: str, seed: int, runs: Iterable[Sequence[RunEvidence]]) -> RunEvidence:
+    """Stage 0 of the first run with this seed that has it."""
+    same_seed = (run for of_arm in runs for run in of_arm if run.seed == seed and run.probes)
+    found = next(same_seed, None)
+    if found is None:
+        return RunEvidence(name, seed, "missing")
+    return replace(
+        found,
+        arm=name,
+        status="complete",
+        probes=found.probes[:1],
+        tests=found.tests[:1],
+        ood={stage: known for stage, known in found.ood.items() if stage == 0},
+        zero_shot={stage: known for stage, known in found.zero_shot.items() if stage == 0},
+        stages=(),
+        paid=tuple(step for step in found.paid if step.part.name.endswith((" 0", "test facts"))),
+    )
+
+
+def _refuse_other_facts(folder: Path, runs: Sequence[RunEvidence]) -> None:
+    """Paired tests need the same facts everywhere."""
+    for run in runs:
+        for kind, first, maps in (("training", runs[0].probes[0], run.probes), ("test", runs[0].tests[0], run.tests)):
+            odd = sorted({fact for known in maps for fact in known.levels.keys() ^ first.levels.keys()})
+            if odd:
+                here, there = (f"{folder}/runs/{each.arm}/{each.seed}" for each in (run, runs[0]))
+                raise RunDirError(
+                    f"{here}: expected the same {kind} facts as in {there}, found {len(odd)} in only one of them, such "
+                    f"as {odd[0]!r}; make the run again"
+                )
+
+
+def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
+    run = RunDir(folder)
+    if not run.info.is_file():
+        return RunEvidence(arm, seed, "missing")
+    probes: list[Known] = []
+    tests: list[Known] = []
+    while (probe := read_known(run.probe(len(probes)))) and (test := read_known(run.evaluation(len(tests)))):
+        probes.append(probe)
+        tests.append(test)
+    numbers = range(len(probes))
+    return RunEvidence(
+        arm=arm,
+        seed=seed,
+        status=run.status,
+        probes=tuple(probes),
+        tests=tuple(tests),
+        start=read_known(run.test_levels),
+        ood=_others(run, "ood", numbers),
+        zero_shot=_others(run, "zero-shot", numbers),
+        stages=tuple(_read_stage(run, number) for number in numbers if number),
+        splits=_read_splits(run),
+        paid=tuple(_paid(run, len(probes))),
+    )
+
+
+def _others(run: RunDir, kind: Literal["ood", "zero-shot"], numbers: Iterable[int]) -> dict[int, Known]:
+    found = {number: read_known(_other(run, kind, number)) for number in numbers}
+    return {number: known for number, known in found.items() if known is not None}
+
+
+def _other(run: RunDir, kind: Literal["ood", "zero-shot"], number: int) -> Path:
+    return run.evaluation(number).with_name(f"{kind}-{number}")
+
+
+def _read_stage(run: RunDir, number: int) -> StageEvidence:
+    rows = read_table(run.selection(number), _SELECTED)
+    try:
+        trained = {fact: Level(now) for fact, now in zip(rows["id"], rows["now"], strict=True)}
+    except ValueError as error:
+        raise RunDirError(f"{run.selection(number)}: column 'now': {error}; make the run again") from None
+    path = run.epochs(number)
+    lines = enumerate(storage.read_json_lines(path), start=1)
+    return StageEvidence(
+        about=_checked(storage.read_json(run.stage_summary(number)), StageFile, where=str(run.stage_summary(number))),
+        epochs=tuple(_checked(line, EpochLine, where=f"{path}:{place}") for place, line in lines),
+        trained=trained,
+    )
+
+
+def _read_splits(run: RunDir) -> dict[str, int]:
+    if not run.facts.is_file():
+        return {}
+    splits = read_table(run.facts, _FACTS)["split"]
+    return {name: splits.count(name) for name in sorted(set(splits))}
+
+
+def _paid(run: RunDir, num_probes: int) -> Iterable[PaidStep]:
+    """The steps of a run in the order they were taken."""
+    total = _checked(storage.read_json(run.cost), _RunCost, where=str(run.cost)) if run.cost.is_file() else _RunCost()
+    seconds = {step.name: step.seconds for step in total.steps}
+    folders = [("levels of test facts", run.test_levels)]
+    for number in range(num_probes):
+        if number:
+            yield _paid_stage(run, number, seconds.get(f"stage {number}", 0.0))
+        folders += [(f"probe {number}", run.probe(number)), (f"evaluation {number}", run.evaluation(number))]
+        folders += [(f"{kind} {number}", _other(run, kind, number)) for kind in ("ood", "zero-shot")]
+        yield from (paid_map(name, folder) for name, folder in folders if (folder / MAP_FILE).is_file())
+        folders = []
+
+
+def paid_map(name: str, folder: Path) -> PaidStep:
+    """What the map in a folder took. Equal maps that took equal time to the last digit were made once and copied."""
+    cost = read_cost(folder)
+    taken = storage.read_bytes(folder / COST_FILE) if (folder / COST_FILE).is_file() else b""
+    made = _digest(name.encode(), storage.read_bytes(folder / MAP_FILE), taken)
+    return PaidStep(made, CostPart(name, cost.seconds, cost.tokens_read, 0, shared=False))
+
+
+def _paid_stage(run: RunDir, number: int, seconds: float) -> PaidStep:
+    path = run.times(number)
+    lines = enumerate(storage.read_json_lines(path), start=1)
+    times = [_checked(line, _TimesLine, where=f"{path}:{place}") for place, line in lines]
+    taken = sum(each.seconds + each.eval_seconds for each in times) if times else seconds
+    about = _checked(storage.read_json(run.stage_summary(number)), StageFile, where=str(run.stage_summary(number)))
+    files = [storage.read_bytes(file) for file in (run.stage_summary(number), run.epochs(number)) if file.is_file()]
+    made = _digest(f"stage {number}".encode(), *files, repr(taken).encode())
+    return PaidStep(made, CostPart(f"stage {number}", taken, round(about.tokens), round(about.steps), shared=False))
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _checked(content: Mapping[str, storage.Json], model: type[_Model], *, where: str) -> _Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise RunDirError(f"{where}: field `{name}`: {first['msg']}, found {first['input']!r:.80}") from error
