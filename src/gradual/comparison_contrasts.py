@@ -32,6 +32,9 @@ METHODS = (
 """How intervals and tests are made, for `Comparison.methods`."""
 
 
+NO_READING_B = replace(EMPTY, note="undefined: it is held against the base itself")
+
+
 class _Pair(NamedTuple):
     """Two results of one seed on the same facts: probes and tests of the one, of the other, and the base model's."""
 
@@ -43,12 +46,13 @@ class _Pair(NamedTuple):
 
 
 def contrasts(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Contrast, ...]:
-    """All that is held against each other, in the arms' order: base, reference, stages; p-values adjusted by kind."""
+    """All that is held against each other, by kind and in the arms' order; p-values adjusted within each kind."""
     arms = [arm.name for arm in plan.arms if not is_base(arm)]
     found = [_against_base(name, runs[name]) for name in arms]
     if plan.reference in arms:
-        others = [name for name in arms if name != plan.reference]
-        found += [_against_reference(name, runs[name], plan.reference, runs[plan.reference]) for name in others]
+        found += [_ends("reference", name, plan.reference, runs) for name in arms if name != plan.reference]
+    if plan.main in arms:
+        found += [_ends("main", plan.main, name, runs) for name in arms if name != plan.main]
     for name in arms:
         found += _stage_by_stage(name, runs[name])
     return tuple(_adjusted(found))
@@ -56,7 +60,8 @@ def contrasts(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Co
 
 def power_sentences(plan: Plan, found: Sequence[Contrast]) -> tuple[str, ...]:
     """What differences the test facts can show, for each contrast of the main arm."""
-    return tuple(_power_sentence(contrast) for contrast in found if contrast.arm == plan.main and contrast.seeds)
+    told = [each for each in found if each.arm == plan.main and each.seeds and each.kind != "main" and each.stage != 1]
+    return tuple(_power_sentence(contrast) for contrast in told)
 
 
 def _against_base(name: str, runs: Sequence[RunEvidence]) -> Contrast:
@@ -64,23 +69,24 @@ def _against_base(name: str, runs: Sequence[RunEvidence]) -> Contrast:
     return _contrast("base", name, None, "base", None, pairs)
 
 
-def _against_reference(
-    name: str, runs: Sequence[RunEvidence], reference: str, others: Sequence[RunEvidence]
+def _ends(
+    kind: Literal["reference", "main"], name: str, against: str, runs: Mapping[str, Sequence[RunEvidence]]
 ) -> Contrast:
-    both = [(run, other) for run, other in zip(runs, others, strict=True) if run.is_finished and other.is_finished]
-    pairs = [_Pair(run.seed, run, run.last, other, other.last) for run, other in both]
-    return _contrast("reference", name, None, reference, None, pairs)
+    both = zip(runs[name], runs[against], strict=True)
+    done = [(run, other) for run, other in both if run.is_finished and other.is_finished]
+    pairs = [_Pair(run.seed, run, run.last, other, other.last) for run, other in done]
+    return _contrast(kind, name, None, against, None, pairs)
 
 
 def _stage_by_stage(name: str, runs: Sequence[RunEvidence]) -> Iterator[Contrast]:
     done = [run for run in runs if run.is_finished]
-    for stage in range(2, max((run.last for run in done), default=0) + 1):
+    for stage in range(1, max((run.last for run in done), default=0) + 1):
         pairs = [_Pair(run.seed, run, stage, run, stage - 1) for run in done if run.last >= stage]
         yield _contrast("stage", name, stage, name, stage - 1, pairs)
 
 
 def _contrast(
-    kind: Literal["base", "reference", "stage"],
+    kind: Literal["base", "reference", "main", "stage"],
     arm: str,
     stage: int | None,
     against: str,
@@ -111,7 +117,7 @@ def _contrast(
         smallest_visible=_smallest_visible(num_facts, tests),
         highly_known=highly,
         reading_a=reading_a,
-        reading_b=reading_b if kind != "base" else replace(EMPTY, note="undefined: it is held against the base itself"),
+        reading_b=reading_b if kind != "base" and against_stage != 0 else NO_READING_B,
         ood=_other_difference(pairs, lambda run: run.ood),
         zero_shot=_other_difference(pairs, lambda run: run.zero_shot),
         note=_note(len(pairs)),
@@ -171,13 +177,13 @@ def _other_difference(pairs: Sequence[_Pair], known: Callable[[RunEvidence], Map
 
 
 def _adjusted(found: Sequence[Contrast]) -> list[Contrast]:
-    """The contrasts with Holm's p-values, adjusted within those against the base and those against the reference."""
-    adjusted: dict[tuple[str, str], float] = {}
-    for kind in ("base", "reference"):
-        tested = [(contrast.arm, contrast.p_value) for contrast in found if contrast.kind == kind]
-        known = [(arm, p_value) for arm, p_value in tested if p_value is not None]
-        adjusted |= zip([(kind, arm) for arm, _ in known], holm([p_value for _, p_value in known]), strict=True)
-    return [replace(contrast, p_holm=adjusted.get((contrast.kind, contrast.arm))) for contrast in found]
+    """The contrasts with Holm's p-values, adjusted within each kind but `stage`."""
+    adjusted: dict[tuple[str, str, str], float] = {}
+    for kind in ("base", "reference", "main"):
+        tested = [contrast for contrast in found if contrast.kind == kind and contrast.p_value is not None]
+        p_values = holm([contrast.p_value for contrast in tested if contrast.p_value is not None])
+        adjusted |= zip([(kind, each.arm, each.against) for each in tested], p_values, strict=True)
+    return [replace(each, p_holm=adjusted.get((each.kind, each.arm, each.against))) for each in found]
 
 
 def _power_sentence(contrast: Contrast) -> str:

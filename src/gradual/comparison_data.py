@@ -145,7 +145,8 @@ def _problems(plan: Plan, arms: Sequence[Arm], retests: Sequence[Retest]) -> Ite
         for run in arm.runs:
             if run.note:
                 notes.setdefault(run.note, []).append(str(run.seed))
-        yield from (f"{arm.name}, seed {listed(seeds)}: {note}" for note, seeds in notes.items())
+        for note, seeds in notes.items():
+            yield f"{arm.name}, {'seeds' if len(seeds) > 1 else 'seed'} {listed(seeds)}: {note}"
         if len(arm.seeds) == 1:
             yield f"{arm.name}: one finished seed, so nothing is tested across seeds"
     found = {each.kind for each in retests}

@@ -271,11 +271,12 @@ class PairedTest:
 class Contrast:
     """One result held against another on the same facts with the same seeds.
 
-    kind: `base` an arm's end against the base model; `reference` against the end of the reference arm; `stage` stage
-    `stage` of an arm against the stage before it (2 against 1 is the paper's comparison).
+    kind: `base` an arm's end against the base model; `reference` against the end of the reference arm; `main` the main
+    arm's end against that of another arm, `against`; `stage` stage `stage` of an arm against the stage before it (1
+    against 0, the base model; 2 against 1 is the paper's comparison).
     """
 
-    kind: Literal["base", "reference", "stage"]
+    kind: Literal["base", "reference", "main", "stage"]
     arm: str
     stage: int | None
     """None: what the arm ended with."""
@@ -289,7 +290,7 @@ class Contrast:
     p_value: float | None
     """Two-sided; `p_from` says of which test."""
     p_holm: float | None
-    """The same, adjusted (Holm) for all arms with a p-value in contrasts of this kind; None for kind `stage`."""
+    """The same, adjusted (Holm) for all p-values in contrasts of this kind; None for kind `stage`."""
     p_from: str
     mcnemar: tuple[PairedTest, ...]
     """One per seed."""
@@ -390,5 +391,5 @@ class Comparison:
         return next((arm for arm in self.arms if arm.name == name), None)
 
     def contrast(self, kind: str, arm: str, stage: int | None = None) -> Contrast | None:
-        """The contrast of this kind and arm (and, of kind `stage`, of this stage), or None."""
+        """The first contrast of this kind and arm (and, of kind `stage`, of this stage), or None."""
         return next((c for c in self.contrasts if (c.kind, c.arm, c.stage) == (kind, arm, stage)), None)

@@ -22,8 +22,8 @@ LAYERS = {
         settings splits stage_config statistics stopping strict_yaml training_rows weighting wording
         """,
     "files": """
-        chat_templates checkpoints columns config_file knowledge_map loading model_files patterns rows rundir sources
-        storage tables units
+        chat_templates checkpoints columns config_file knowledge_map loading model_files patterns result_tables
+        rows rundir sources storage tables units
         """,
     "models": """
         adapters asking engines epochs memory models next_tokens packed_loss path_forest training transformers_engine
@@ -35,8 +35,8 @@ LAYERS = {
         probing sampled showing stages summary
         """,
     "surface": """
-        __init__ __main__ api charts cli commands console console_tables environment options report_data report_page
-        report_story testing
+        __init__ __main__ api charts cli commands comparison_tables console console_tables environment options
+        paper_tables report_data report_page report_story table_cells testing transition_tables
         """,
 }
 """Lowest first. pure: decides, touches no file. files: reads and writes. models: the only layer that loads torch and
