@@ -268,7 +268,14 @@ def compare(
             online=online,
             progress=console,
         )
-    console.say(f"comparison: {found.path}")
+    from gradual.comparison_results import comparison_parts, write_results
+
+    comparison = write_results(found.path)
+    if as_json:
+        console.result(comparison.as_dict())
+    else:
+        console.show(*comparison_parts(comparison))
+    console.say(f"numbers, tables and runs: {found.path}")
 
 
 @app.command()

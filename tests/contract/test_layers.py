@@ -30,13 +30,14 @@ LAYERS = {
         vocabulary
         """,
     "work": """
-        checking comparing_maps comparison comparison_arms comparison_contrasts comparison_data
+        checking comparing_maps comparison comparison_arms comparison_contrasts comparison_data comparison_entities
         comparison_estimate comparison_noise comparison_runs exact pipeline planning preparing probe_folder
         probing sampled showing stages summary
         """,
     "surface": """
-        __init__ __main__ api charts cli commands comparison_tables console console_tables environment options
-        paper_tables report_data report_page report_story table_cells testing transition_tables
+        __init__ __main__ api charts cli commands comparison_results comparison_tables console console_tables
+        environment options paper_tables report_data report_page report_story table_cells testing
+        transition_tables
         """,
 }
 """Lowest first. pure: decides, touches no file. files: reads and writes. models: the only layer that loads torch and

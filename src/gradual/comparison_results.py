@@ -1,0 +1,36 @@
+"""What a comparison says, written beside its runs: numbers, tables, and the lines for the console.
+
+Reads the folder alone, so that an unfinished comparison tells what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradual.comparison_data import read_comparison, write_comparison
+from gradual.comparison_entities import entity_rows
+from gradual.comparison_record import Comparison
+from gradual.comparison_tables import comparison_tables
+from gradual.result_tables import as_rich, write_tables
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def write_results(folder: Path) -> Comparison:
+    """The numbers of the comparison in `folder`, kept there as `comparison.json` and under `tables/`.
+
+    Raises:
+        RunDirError: the folder holds no comparison, a file of a run is damaged, or the disk refused.
+    """
+    comparison = read_comparison(folder, entities=entity_rows(folder))
+    write_comparison(comparison, folder)
+    write_tables(comparison_tables(comparison), folder)
+    return comparison
+
+
+def comparison_parts(comparison: Comparison) -> Iterator[RenderableType]:
+    """All tables for a terminal, the one that answers the question first."""
+    yield from map(as_rich, comparison_tables(comparison))
