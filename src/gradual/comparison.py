@@ -6,7 +6,6 @@ business of `pipeline`; what the runs say is read by others from the folder alon
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from gradual.preparing import Prepared, spread
 from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir, single_writer
+from gradual.sharing import step_fingerprint
 from gradual.stage_config import StageConfig
 from gradual.stopping import RetestNull, Round, stop_reason
 from gradual.training import check_training
@@ -287,24 +287,6 @@ class _Comparison:
             )
         write_map(known, self.folder.retest(kind))
         units.clear()
-
-
-def step_fingerprint(fingerprint: Mapping[str, str], step: str) -> dict[str, str]:
-    """What of a run's fingerprint can change the result of a step: nothing of the stages that come after it.
-
-    Two runs with equal ones do the step in the same way. What is measured before any training depends on no setting of
-    training either.
-    """
-    index = int(step.rpartition("-")[2]) if "-" in step else 0
-    of_training = ("config.stages.", "config.lora.", "config.training_seed", "config.evaluation.protocol")
-
-    def counts(name: str) -> bool:
-        stage = re.match(r"config\.stages\.(\d+)\.", name)
-        if stage is not None:
-            return int(stage.group(1)) < index
-        return index > 0 or not name.startswith(of_training)
-
-    return {name: value for name, value in fingerprint.items() if counts(name)}
 
 
 def _beside(step: str, run: RunDir) -> Iterator[str]:
