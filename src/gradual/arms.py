@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradual.config import ArmConfig, CompareConfig, RunConfig
+from gradual.config import ArmConfig, CompareConfig, RunConfig, check_measured
 from gradual.errors import ConfigError
 from gradual.expressions import did_you_mean
 from gradual.stage_config import StageConfig, check_stages
@@ -124,7 +124,9 @@ def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> li
         problems.append(f'compare.arms: "{arm.name}" has no stages; give at least one')
     try:
         if arm.stages:
-            check_stages(_stages(arm, config))
+            stages = _stages(arm, config)
+            check_stages(stages)
+            check_measured(stages, config.probe)
     except ConfigError as error:
         problems += [f'compare.arms: "{arm.name}": {line}' for line in str(error).splitlines()]
     return problems

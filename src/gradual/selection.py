@@ -12,7 +12,7 @@ from typing import Literal
 
 from gradual.drawing import Order, draw
 from gradual.errors import ConfigError, DataError
-from gradual.expressions import FactState, did_you_mean, parse_expression
+from gradual.expressions import FactState, can_match, did_you_mean, parse_expression
 from gradual.levels import Level
 
 
@@ -59,6 +59,12 @@ class Strategy:
     as_many_as: str | None = None
     """Expression; of the facts that `select` matches, only as many are drawn, at random, as match this one."""
     stand_ins: StandIns | None = None
+
+    @property
+    def chooses_only_unknown(self) -> bool:
+        """Whether nothing but Unknown facts can be chosen."""
+        is_replaying = self.replay is not None and self.replay.ratio > 0
+        return not is_replaying and self.stand_ins is None and not can_match(f"({self.select}) and now != Unknown")
 
 
 _PAPER_REPLAY = Replay("now == HighlyKnown", 0.2, "new")

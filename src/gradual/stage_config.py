@@ -136,15 +136,22 @@ def check_stages(stages: Sequence[StageConfig]) -> None:
     """Refuses stages that can choose no facts.
 
     Raises:
-        ConfigError: a stage has neither a strategy nor a `select`, or the first one can match no fact.
+        ConfigError: a stage has neither a strategy nor a `select`, the first one can match no fact, or one chooses only
+            Unknown facts and limits their share.
     """
     problems: list[str] = []
     for index, stage in enumerate(stages):
         try:
-            select = stage.resolve().select
+            strategy = stage.resolve()
         except ConfigError as error:
             problems.append(f"stages[{index}]: {error}")
             continue
+        select = strategy.select
+        if stage.max_unknown_share is not None and strategy.chooses_only_unknown:
+            problems.append(
+                f"stages[{index}].max_unknown_share: `{select}` matches only Unknown facts, so none would be left - "
+                "replay facts that are known, or set it to null"
+            )
         if index == 0 and not can_match(select, first_stage=True):
             problems.append(
                 f"stages[0]: `{select}` can match no fact in the first stage, where nothing is trained yet and "

@@ -28,13 +28,14 @@ def fact_weights(p: Mapping[str, float], weighting: Weighting) -> dict[str, floa
     is least decided. A fact of weight 0 adds nothing to the loss, but counts in the mean.
 
     Args:
-        p: mean probability in [0, 1] of a right sampled answer (`FactKnowledge.p_sampled`) of every fact trained on.
+        p: mean probability in [0, 1] of a right sampled answer (`FactKnowledge.p_sampled`) of every fact trained on;
+            no facts have no weights.
         weighting: formula; `none` gives no weights, which means that all are 1.
 
     Raises:
         TrainingError: every weight is 0, so there is nothing to learn.
     """
-    if weighting == "none":
+    if weighting == "none" or not p:
         return {}
     raw = {fact_id: _WEIGHTS[weighting](value) for fact_id, value in p.items()}
     total = math.fsum(raw.values())

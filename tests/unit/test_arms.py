@@ -86,6 +86,14 @@ def test_what_cannot_be_is_said_in_one_line(arms: list[Any], line: str) -> None:
     assert found.startswith(line)
 
 
+def test_an_arm_that_goes_by_what_is_not_measured_is_refused() -> None:
+    arm = {"name": "sure", "stages": [{}, {"strategy": "S5", "weighting": "p"}]}
+    settings = {"model": "m", "facts": "f", "stages": [FIRST, SECOND], "compare": {"arms": [], "own_arms": [arm]}}
+    assert [each.name for each in resolve_arms(parse_config(settings), ["sure"])] == ["sure"]
+    with pytest.raises(ConfigError, match=r'^compare.arms: "sure": stages\[1\].weighting: expected probabilities'):
+        resolve_arms(parse_config({**settings, "probe": {"levels_only": True}}), ["sure"])
+
+
 def test_two_arms_of_ones_own_with_one_name_are_refused() -> None:
     mine = {"name": "mine", "stages": [{}]}
     with pytest.raises(ConfigError, match='"mine" occurs twice'):

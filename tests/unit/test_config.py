@@ -69,6 +69,10 @@ def test_stage_overrides_its_strategy_in_parts() -> None:
         ({"stages": [{"strategy": "all"}, {}]}, r"stages\[1\]: expected `strategy` .* or `select`, found neither"),
         ({"stages": []}, "at least 1 item"),
         (
+            {"stages": [{"strategy": "unknown", "max_unknown_share": 0.5}]},
+            r"stages\[0\].max_unknown_share: `now == Unknown` matches only Unknown facts, so none would be left",
+        ),
+        (
             {"stages": [{"strategy": "all"}, {"strategy": "all", "weighting": "p"}], "probe": {"levels_only": True}},
             r"stages\[1\].weighting: expected probabilities .* found probe.levels_only",
         ),
@@ -95,6 +99,11 @@ def test_margins_are_measured_where_only_levels_are_asked_for() -> None:
     replay = run_config(stages=stages, probe={"levels_only": True}).stages[0].resolve().replay
     assert replay is not None
     assert replay.choose == "weakest_margin"
+
+
+def test_unknown_facts_may_be_limited_where_others_are_replayed() -> None:
+    settings = {"strategy": "unknown", "max_unknown_share": 0.5, "replay": {"ratio": 0.5}}
+    assert StageConfig.model_validate(settings).max_unknown_share == 0.5
 
 
 def test_whole_numbers_are_numbers() -> None:

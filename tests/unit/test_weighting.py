@@ -22,8 +22,8 @@ def test_weights_have_a_mean_of_one(weighting: Weighting, expected: list[float])
     assert list(fact_weights(P, weighting).values()) == pytest.approx(expected, abs=1e-4)
 
 
-def test_no_weighting_gives_no_weights() -> None:
-    assert fact_weights(P, "none") == {}
+def test_no_weighting_and_no_facts_give_no_weights() -> None:
+    assert fact_weights(P, "none") == fact_weights({}, "p") == {}
 
 
 @pytest.mark.parametrize(("weighting", "p"), [("p", 0.0), ("1-p", 1.0), ("p(1-p)", 1.0)])
