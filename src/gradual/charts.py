@@ -101,12 +101,12 @@ def sankey(columns: Sequence[Column], flows: Sequence[Mapping[Level, Counts] | N
     for position, column in enumerate(columns):
         side = "start" if position == 0 else "end" if position == len(columns) - 1 else "middle"
         head = _brief(column.label, len(columns)) if narrow else column.label
-        parts.append(_text(lefts[position] + _NODE / 2, 16, head, "middle", "head"))
+        parts.append(svg_text(lefts[position] + _NODE / 2, 16, head, "middle", "head"))
         parts.append(_nodes(column, tops[position], lefts[position], scale=scale, side=side, narrow=narrow))
     title = "Flow of training facts between levels: " + "; ".join(
         f"{column.label}: {_counted(column.counts)}" for column in columns
     )
-    return _svg(width, height, title, "".join(parts))
+    return svg(width, height, title, "".join(parts))
 
 
 def _stack(counts: Counts, top: float, scale: float) -> dict[Level, float]:
@@ -133,14 +133,14 @@ def _bands(
             thick = number * scale
             upper, lower = leaving[before], arriving[now]
             path = (
-                f"M{_n(start)} {_n(upper)}C{_n(middle)} {_n(upper)} {_n(middle)} {_n(lower)} {_n(end)} {_n(lower)}"
-                f"v{_n(thick)}C{_n(middle)} {_n(lower + thick)} {_n(middle)} {_n(upper + thick)} "
-                f"{_n(start)} {_n(upper + thick)}z"
+                f"M{px(start)} {px(upper)}C{px(middle)} {px(upper)} {px(middle)} {px(lower)} {px(end)} {px(lower)}"
+                f"v{px(thick)}C{px(middle)} {px(lower + thick)} {px(middle)} {px(upper + thick)} "
+                f"{px(start)} {px(upper + thick)}z"
             )
             words = (
                 f"{before} → {now}: {count(number)} facts" if before != now else f"stayed {now}: {count(number)} facts"
             )
-            drawn.append(f'<path class="band lv-{before}" d="{path}"><title>{_escape(words)}</title></path>')
+            drawn.append(f'<path class="band lv-{before}" d="{path}"><title>{escape(words)}</title></path>')
             leaving[before] += thick
             arriving[now] += thick
     return "".join(drawn)
@@ -155,15 +155,15 @@ def _nodes(column: Column, tops: Mapping[Level, float], left: float, *, scale: f
         share = percent(number / total if total else None)
         title = f"{column.label}: {level} {count(number)} ({share})"
         drawn.append(
-            f'<rect class="node lv-{level}" x="{_n(left)}" y="{_n(tops[level])}" width="{_n(_NODE)}" '
-            f'height="{_n(thick)}"><title>{_escape(title)}</title></rect>'
+            f'<rect class="node lv-{level}" x="{px(left)}" y="{px(tops[level])}" width="{px(_NODE)}" '
+            f'height="{px(thick)}"><title>{escape(title)}</title></rect>'
         )
         middle = tops[level] + thick / 2 + 4.5
         if side == "middle":
-            drawn.append(_text(left + _NODE + 5, middle, count(number), "start", "halo num"))
+            drawn.append(svg_text(left + _NODE + 5, middle, count(number), "start", "halo num"))
             continue
         x, anchor = (left - 7, "end") if side == "start" else (left + _NODE + 7, "start")
-        drawn.append(_text(x, middle, _label(level, column.counts, narrow), anchor, "num"))
+        drawn.append(svg_text(x, middle, _label(level, column.counts, narrow), anchor, "num"))
     return "".join(drawn)
 
 
@@ -186,9 +186,9 @@ def level_strip(counts: Counts) -> str:
     for level in BEST_FIRST:
         wide = 100 * counts.get(level, 0) / total
         if wide:
-            drawn.append(f'<rect class="lv-{level}" x="{_n(left)}" width="{_n(wide)}" height="10"/>')
+            drawn.append(f'<rect class="lv-{level}" x="{px(left)}" width="{px(wide)}" height="10"/>')
         left += wide
-    return _svg(100, 10, _counted(counts), "".join(drawn), stretch=True)
+    return svg(100, 10, _counted(counts), "".join(drawn), stretch=True)
 
 
 def estimate_strip(estimate: Estimate) -> str:
@@ -196,10 +196,10 @@ def estimate_strip(estimate: Estimate) -> str:
     low, high, value = (100 * min(max(part, 0.0), 1.0) for part in (estimate.low, estimate.high, estimate.value))
     drawn = (
         '<rect class="track" y="4.5" width="100" height="1"/>'
-        f'<rect class="span" x="{_n(low)}" y="3" width="{_n(max(high - low, 0.5))}" height="4"/>'
-        f'<rect class="mark" x="{_n(min(max(value - 0.9, 0.0), 98.2))}" width="1.8" height="10"/>'
+        f'<rect class="span" x="{px(low)}" y="3" width="{px(max(high - low, 0.5))}" height="4"/>'
+        f'<rect class="mark" x="{px(min(max(value - 0.9, 0.0), 98.2))}" width="1.8" height="10"/>'
     )
-    return _svg(100, 10, _estimated(estimate), drawn, stretch=True)
+    return svg(100, 10, _estimated(estimate), drawn, stretch=True)
 
 
 def accuracy_chart(estimates: Sequence[Estimate], *, width: int) -> str:
@@ -213,22 +213,22 @@ def accuracy_chart(estimates: Sequence[Estimate], *, width: int) -> str:
     drawn = []
     for tick in axis.ticks:
         x = axis.place(tick, left, width - right)
-        drawn.append(f'<path class="grid" d="M{_n(x)} {_n(top)}V{_n(bottom)}"/>')
-        drawn.append(_text(x, bottom + 18, percent(tick, digits=_digits(axis, 100)), "middle", "tick"))
+        drawn.append(f'<path class="grid" d="M{px(x)} {px(top)}V{px(bottom)}"/>')
+        drawn.append(svg_text(x, bottom + 18, percent(tick, digits=tick_digits(axis, 100)), "middle", "tick"))
     for position, estimate in enumerate(estimates):
         y = top + row * position + row / 2 + 8
         low, value, high = (axis.place(v, left, width - right) for v in (estimate.low, estimate.value, estimate.high))
         label = estimate.label.removeprefix("after ") if narrow else estimate.label
         anchor = "start" if value < left + 20 else "end" if value > width - right - 20 else "middle"
         drawn.append(
-            f'<g><title>{_escape(_estimated(estimate))}</title><path class="whisker" d="M{_n(low)} {_n(y)}H{_n(high)}'
-            f'M{_n(low)} {_n(y - 5)}v10M{_n(high)} {_n(y - 5)}v10"/>'
-            f'<circle class="dot" cx="{_n(value)}" cy="{_n(y)}" r="5.5"/></g>'
+            f'<g><title>{escape(_estimated(estimate))}</title><path class="whisker" d="M{px(low)} {px(y)}H{px(high)}'
+            f'M{px(low)} {px(y - 5)}v10M{px(high)} {px(y - 5)}v10"/>'
+            f'<circle class="dot" cx="{px(value)}" cy="{px(y)}" r="5.5"/></g>'
         )
-        drawn.append(_text(value, y - 12, percent(estimate.value), anchor, "halo num"))
-        drawn.append(_text(left - 12, y + 4.5, label, "end", ""))
+        drawn.append(svg_text(value, y - 12, percent(estimate.value), anchor, "halo num"))
+        drawn.append(svg_text(left - 12, y + 4.5, label, "end", ""))
     title = "Test accuracy with 95 % intervals: " + "; ".join(_estimated(estimate) for estimate in estimates)
-    return _svg(width, bottom + 28, title, "".join(drawn))
+    return svg(width, bottom + 28, title, "".join(drawn))
 
 
 def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best: float | None, shares: bool) -> str:
@@ -245,28 +245,28 @@ def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best
     drawn = []
     for tick in axis.ticks:
         y = axis.place(tick, bottom, top)
-        words = percent(tick, digits=_digits(axis, 100)) if shares else f"{tick:.{_digits(axis)}f}"
-        drawn.append(f'<path class="grid" d="M{_n(left)} {_n(y)}H{_n(width - right)}"/>')
-        drawn.append(_text(left - 6, y + 4, words, "end", "tick"))
+        words = percent(tick, digits=tick_digits(axis, 100)) if shares else f"{tick:.{tick_digits(axis)}f}"
+        drawn.append(f'<path class="grid" d="M{px(left)} {px(y)}H{px(width - right)}"/>')
+        drawn.append(svg_text(left - 6, y + 4, words, "end", "tick"))
     for whole in range(0, int(epochs.high) + 1, every):
-        drawn.append(_text(epochs.place(whole, left, width - right), bottom + 18, str(whole), "middle", "tick"))
+        drawn.append(svg_text(epochs.place(whole, left, width - right), bottom + 18, str(whole), "middle", "tick"))
     placed = [(epochs.place(x, left, width - right), axis.place(y, bottom, top), x, y) for x, y in shown]
-    drawn.append(f'<path class="line" d="M{"L".join(f"{_n(x)} {_n(y)}" for x, y, _, _ in placed)}"/>')
+    drawn.append(f'<path class="line" d="M{"L".join(f"{px(x)} {px(y)}" for x, y, _, _ in placed)}"/>')
     for x, y, epoch, value in placed:
         words = percent(value) if shares else f"{value:.3f}"
         kept = best is not None and epoch == best
         drawn.append(
-            f'<circle class="{"kept" if kept else "dot"}" cx="{_n(x)}" cy="{_n(y)}" r="{6 if kept else 3}">'
-            f"<title>{_escape(f'epoch {epoch:g}: {words}')}</title></circle>"
+            f'<circle class="{"kept" if kept else "dot"}" cx="{px(x)}" cy="{px(y)}" r="{6 if kept else 3}">'
+            f"<title>{escape(f'epoch {epoch:g}: {words}')}</title></circle>"
         )
         if kept:
             anchor = "end" if x > width - 60 else "middle"
             below = y < top + 24
-            drawn.append(_text(x, y + (22 if below else -11), words, anchor, "halo num"))
-    return _svg(width, height, title, "".join(drawn))
+            drawn.append(svg_text(x, y + (22 if below else -11), words, anchor, "halo num"))
+    return svg(width, height, title, "".join(drawn))
 
 
-def _digits(axis: Axis, unit: float = 1.0) -> int:
+def tick_digits(axis: Axis, unit: float = 1.0) -> int:
     """Decimals that tell the ticks of an axis apart."""
     step = unit * (axis.ticks[1] - axis.ticks[0]) if len(axis.ticks) > 1 else 1.0
     return max(0, -math.floor(math.log10(step) + 1e-9))
@@ -280,19 +280,22 @@ def _estimated(estimate: Estimate) -> str:
     return f"{estimate.label}: {percent(estimate.value)} {interval(estimate.low, estimate.high)}"
 
 
-def _svg(width: float, height: float, title: str, body: str, *, stretch: bool = False) -> str:
-    kind = ' class="strip" preserveAspectRatio="none"' if stretch else f' class="chart" width="{_n(width)}"'
-    return f'<svg viewBox="0 0 {_n(width)} {_n(height)}" role="img"{kind}><title>{_escape(title)}</title>{body}</svg>'
+def svg(width: float, height: float, title: str, body: str, *, stretch: bool = False) -> str:
+    """A drawing of this size around `body`; `title` is its text alternative. `stretch` fits it to where it stands."""
+    kind = ' class="strip" preserveAspectRatio="none"' if stretch else f' class="chart" width="{px(width)}"'
+    return f'<svg viewBox="0 0 {px(width)} {px(height)}" role="img"{kind}><title>{escape(title)}</title>{body}</svg>'
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str) -> str:
-    return f'<text x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}" class="{kind}">{_escape(text)}</text>'
+def svg_text(x: float, y: float, text: str, anchor: str, kind: str) -> str:
+    """A label at its baseline; `anchor` is start, middle or end, `kind` its CSS classes."""
+    return f'<text x="{px(x)}" y="{px(y)}" text-anchor="{anchor}" class="{kind}">{escape(text)}</text>'
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """The text for markup and attributes, with invisible characters written out."""
     return html.escape(visible(text))
 
 
-def _n(number: float) -> str:
-    """A coordinate with at most one decimal, without a trailing zero."""
+def px(number: float) -> str:
+    """A coordinate or length with at most one decimal, without a trailing zero."""
     return f"{number:.1f}".rstrip("0").rstrip(".")

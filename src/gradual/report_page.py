@@ -161,7 +161,7 @@ def render(run: RunRecord) -> str:
     summary = run.summary
     whole = summary.transition(0, len(summary.levels) - 1)
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             run=run,
@@ -172,7 +172,7 @@ def render(run: RunRecord) -> str:
             sankey=_flow_drawing(summary),
             accuracy=_accuracy_drawing(summary),
             tests=_tests(summary),
-            level_strips=[_drawn(charts.level_strip(counts)) for counts in summary.levels],
+            level_strips=[as_markup(charts.level_strip(counts)) for counts in summary.levels],
             flows=[_flow(transition) for transition in summary.transitions],
             trained_names=_TRAINED,
             by_level=[
@@ -186,13 +186,20 @@ def render(run: RunRecord) -> str:
     )
 
 
-def _environment() -> Environment:
-    """The template's surroundings: everything is escaped, and invisible characters of foreign texts are shown."""
+def page_environment(*, longest: int = text.LONGEST_TEXT) -> Environment:
+    """The template's surroundings: everything is escaped, and invisible characters of foreign texts are shown.
+
+    Texts of more than `longest` characters are cut.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     def finalize(value: object) -> object:
-        return text.visible(text.clipped(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
+        return (
+            text.visible(text.clipped(value, longest=longest))
+            if isinstance(value, str) and not isinstance(value, Markup)
+            else value
+        )
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -218,8 +225,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _drawn(svg: str) -> Markup:
-    """A drawing as markup. The only place that trusts a text: `charts` made it and has escaped its words."""
+def as_markup(svg: str) -> Markup:
+    """A drawing as markup. The only place that trusts a text: `charts` or `comparison_charts` made it."""
     from markupsafe import Markup
 
     return Markup(svg)
@@ -234,13 +241,13 @@ def _flow_drawing(summary: Summary) -> _Drawing:
     columns = [Column(label=text.stage_name(k), counts=counts) for k, counts in enumerate(summary.levels)]
     flows = [summary.transition(k, k + 1) for k in range(len(columns) - 1)]
     known = [flow.counts if flow else None for flow in flows]
-    return _Drawing(*(_drawn(charts.sankey(columns, known, width=width)) for width in (WIDE, NARROW)))
+    return _Drawing(*(as_markup(charts.sankey(columns, known, width=width)) for width in (WIDE, NARROW)))
 
 
 def _accuracy_drawing(summary: Summary) -> _Drawing:
     shares = enumerate(summary.test_accuracy)
     estimates = [e for k, share in shares if (e := _estimate(text.stage_name(k), share)) is not None]
-    return _Drawing(*(_drawn(charts.accuracy_chart(estimates, width=width)) for width in (WIDE, NARROW)))
+    return _Drawing(*(as_markup(charts.accuracy_chart(estimates, width=width)) for width in (WIDE, NARROW)))
 
 
 def _estimate(label: str, share: Share) -> Estimate | None:
@@ -277,7 +284,7 @@ def _scores(name: str, scores: Scores) -> _ScoreRow:
     cells = []
     for stage, share in enumerate(scores.stages):
         estimate = _estimate(text.stage_name(stage), share)
-        cells.append(_ScoreCell(share=share, strip=_drawn(charts.estimate_strip(estimate) if estimate else "")))
+        cells.append(_ScoreCell(share=share, strip=as_markup(charts.estimate_strip(estimate) if estimate else "")))
     values = [share.accuracy for share in scores.stages if share.accuracy is not None]
     return _ScoreRow(name=name, total=scores.total, cells=tuple(cells), fell=bool(values) and values[-1] < values[0])
 
@@ -296,7 +303,7 @@ def _relation_row(name: str, total: int, levels: Sequence[Counts], test: Scores 
     return _RelationRow(
         name=name,
         total=total,
-        strips=tuple(_drawn(charts.level_strip(counts)) for counts in levels),
+        strips=tuple(as_markup(charts.level_strip(counts)) for counts in levels),
         highly=tuple(counts.get(Level.HIGHLY_KNOWN, 0) for counts in levels),
         test=_scores(name, test) if test else None,
     )
@@ -333,4 +340,4 @@ def _curve(stage: Stage, axis: Axis, number: int, what: str) -> Markup:
     values = [(epoch.epoch, epoch.eval_accuracy if shares else epoch.loss) for epoch in stage.epochs]
     points = [(epoch, value) for epoch, value in values if value is not None]
     title = f"Stage {number}: {'validation accuracy' if shares else 'training loss'} by epoch"
-    return _drawn(charts.curve(points, axis, title=title, best=stage.best_epoch, shares=shares))
+    return as_markup(charts.curve(points, axis, title=title, best=stage.best_epoch, shares=shares))

@@ -71,6 +71,29 @@ def signed(number: int) -> str:
     return count(number) if number <= 0 else f"+{count(number)}"
 
 
+def mean_count(number: float | None) -> str:
+    """A count that may be a mean: `359`, `340.3`; a dash where there is none."""
+    if number is None or not math.isfinite(number):
+        return NO_VALUE
+    return count(number) if abs(number - round(number)) < 0.05 else decimal(number, 1)
+
+
+def signed_decimal(number: float | None, digits: int = 1) -> str:
+    """A difference with its sign and decimals: `+2.1`, `0.0`, or a minus sign before the number."""
+    if number is None or not math.isfinite(number):
+        return NO_VALUE
+    # Adding 0.0 turns a rounded -0.0 into 0.0.
+    rounded = round(number, digits) + 0.0
+    return f"{'+' if rounded > 0 else ''}{decimal(rounded, digits)}"
+
+
+def signed_interval(low: float | None, high: float | None, digits: int = 1) -> str:
+    """Bounds of a difference: `[-0.4, +4.6]`, with a minus sign; empty where there are none."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"[{signed_decimal(low, digits)}, {signed_decimal(high, digits)}]"
+
+
 def percent(share: float | None, *, digits: int = 1) -> str:
     """A share in [0, 1] (or a relative change) as a percentage: 0.266 gives `26.6 %`."""
     if share is None or not math.isfinite(share):
