@@ -35,9 +35,9 @@ LAYERS = {
         probing sampled showing stages summary
         """,
     "surface": """
-        __init__ __main__ api charts cli commands comparison_results comparison_tables console console_tables
-        environment options paper_tables report_data report_page report_story table_cells testing
-        transition_tables
+        __init__ __main__ api charts cli commands comparison_charts comparison_figures comparison_page
+        comparison_results comparison_story comparison_tables console console_tables environment options paper_tables
+        report_data report_page report_story table_cells testing transition_tables
         """,
 }
 """Lowest first. pure: decides, touches no file. files: reads and writes. models: the only layer that loads torch and

@@ -41,7 +41,8 @@ def test_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFile) 
         for file in package.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    assert {"gradual/py.typed", "gradual/data/atlas.jsonl.gz", "gradual/templates/report.html.j2"} <= own
+    pages = {"gradual/templates/report.html.j2", "gradual/templates/comparison.html.j2"}
+    assert {"gradual/py.typed", "gradual/data/atlas.jsonl.gz", *pages} <= own
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == own
 
 

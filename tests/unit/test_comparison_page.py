@@ -1,0 +1,248 @@
+"""The page of a comparison is whole, honest, the same every time, and safe whatever texts it holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from comparison_page_fixture import EMPTY, SEEDS, make_arm, make_comparison, make_contrast, make_tables, measure
+from test_report import CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
+
+from gradual.comparison_page import render_comparison, write_comparison_page
+from gradual.comparison_record import Comparison, Measure
+from gradual.comparison_story import claim, stance, tell_comparison
+from gradual.report_text import MINUS, NBSP
+
+SECTIONS = ("arms", "highly", "readings", "transitions", "by-level", "entities", "other", "cost", "tables", "methods")
+
+
+def page_of(comparison: Comparison) -> str:
+    return render_comparison(comparison, make_tables(), name="mine")
+
+
+def words_of(comparison: Comparison) -> str:
+    return Skeleton(page_of(comparison)).text.replace(MINUS, "-")
+
+
+def skeleton_of(text: str) -> Skeleton:
+    """The page when `text` stands at the end of all that users and models write."""
+    return Skeleton(render_comparison(make_comparison(text), make_tables(text), name="a" + text))
+
+
+def told(comparison: Comparison) -> str:
+    verdict = tell_comparison(comparison)
+    return " ".join((verdict.headline, *verdict.sentences, *verdict.limits)).replace(NBSP, " ").replace(MINUS, "-")
+
+
+def with_contrast(comparison: Comparison, kind: str, arm: str, **changes: object) -> Comparison:
+    changed = tuple(
+        replace(each, **changes) if (each.kind, each.arm) == (kind, arm) else each  # type: ignore[arg-type]
+        for each in comparison.contrasts
+    )
+    return replace(comparison, contrasts=changed)
+
+
+def test_whole_comparison_has_every_section_and_nothing_missing() -> None:
+    page = page_of(make_comparison())
+    assert "Not in this comparison yet" not in page
+    assert "This comparison is not complete" not in page
+    for section in SECTIONS:
+        assert f'<section id="{section}">' in page
+        assert f'href="#{section}"' in page
+
+
+def test_page_is_written_into_the_folder_and_is_the_same_every_time(tmp_path: Path) -> None:
+    first = write_comparison_page(make_comparison(), make_tables(), tmp_path)
+    content = first.read_bytes()
+    assert first == tmp_path / "report.html"
+    assert write_comparison_page(make_comparison(), make_tables(), tmp_path).read_bytes() == content
+
+
+def test_verdict_says_the_numbers_with_their_intervals() -> None:
+    words = told(make_comparison())
+    assert words.startswith(
+        "S5 against same_steps: no difference is shown, neither in test accuracy nor in the number of HighlyKnown"
+    )
+    assert (
+        "On 600 test facts S5 is right 1.9 points more often than same_steps (95 % interval [-0.2, +4.0], "
+        "Holm p = 0.15; three seeds): the interval holds 0, so no difference is shown."
+    ) in words
+    assert (
+        "7.8 points more often than the base model (95 % interval [+5.2, +10.4], Holm p = 0.01; three seeds): " in words
+    )
+    assert "169 were HighlyKnown at the start and 359 at the end of S5, against 340 with same_steps: +18.7" in words
+    assert (
+        "the gain over the base model is 22.6 % larger [+6.6, +38.6], beyond what chance would give; the paper" in words
+    )
+    assert "lost 5 of the 169 that were (mean of three seeds)" in words
+    assert "S5 falls where they were HighlyKnown (-5.0 points [-7.0, -3.0])" in words
+    assert "test accuracy is shown to be higher for none and lower for natural_mix." in words
+    assert "a difference under 3.2 points can't be counted on to be seen" in words
+
+
+@pytest.mark.parametrize(
+    ("found", "p_holm", "seeds", "said"),
+    [
+        (measure(0.05, 0.02), 0.01, SEEDS, "more than chance would give"),
+        (measure(-0.05, 0.02), 0.01, SEEDS, "more than chance would give"),
+        (measure(0.05, 0.02), 0.3, SEEDS, "the interval leaves out 0, but adjusted for all arms held against the same"),
+        (measure(0.05, 0.05), 0.01, SEEDS, "the interval holds 0, so no difference is shown"),
+        (measure(0.05, 0.06), 0.01, SEEDS, "the interval holds 0, so no difference is shown"),
+        (measure(0.05, None), None, SEEDS, "how much of it is chance is not known"),
+        (measure(0.05, 0.02, number=1), 0.01, (42,), "what another seed would give is not known"),
+    ],
+)
+def test_a_difference_is_claimed_only_as_firmly_as_its_interval_and_test(
+    found: Measure, p_holm: float | None, seeds: tuple[int, ...], said: str
+) -> None:
+    assert said in claim(make_contrast("reference", "S5", "same_steps", found, p_holm=p_holm, seeds=seeds))
+
+
+def test_interval_that_ends_at_0_shows_no_difference() -> None:
+    assert stance(Measure(0.1, 0.0, 0.2, None, ())) == "open"
+    assert stance(Measure(0.1, 1e-9, 0.2, None, ())) == "above"
+    assert stance(Measure(-0.1, -0.2, 0.0, None, ())) == "open"
+    assert stance(Measure(-0.1, -0.2, -1e-9, None, ())) == "below"
+    assert stance(Measure(0.1, None, None, None, ())) == "unknown"
+
+
+def test_headline_follows_interval_and_adjusted_test() -> None:
+    whole = make_comparison()
+    higher = with_contrast(whole, "reference", "S5", test=measure(0.05, 0.02), p_holm=0.01, highly_known=measure(20, 9))
+    assert told(higher).startswith(
+        "S5 against same_steps: test accuracy is higher, and more training facts are HighlyKnown."
+    )
+    adjusted = with_contrast(higher, "reference", "S5", p_holm=0.07)
+    assert told(adjusted).startswith("S5 against same_steps: no difference in test accuracy is shown, and more")
+    lower = with_contrast(
+        whole, "reference", "S5", test=measure(-0.05, 0.02), p_holm=0.01, highly_known=measure(-20, 9)
+    )
+    assert told(lower).startswith(
+        "S5 against same_steps: test accuracy is lower, and fewer training facts are HighlyKnown."
+    )
+
+
+def test_undefined_reading_is_said_to_be_undefined() -> None:
+    none = Measure(
+        None, None, None, None, (None, 4.0, None), "undefined: the interval of what it is a share of reaches 0"
+    )
+    comparison = with_contrast(make_comparison(), "stage", "S5", reading_b=none)
+    assert "the change in the gain is not defined (the interval of what it is a share of reaches 0)" in told(comparison)
+    assert "S5, stage 2 against 1: (b) undefined: the interval" in words_of(comparison)
+
+
+def test_seeds_and_reference_that_are_missing_are_named() -> None:
+    whole = make_comparison()
+    some = make_arm("S5", stages=2, gain=0.078, highly=359, lost=5, seeds=(42, 44))
+    none = make_arm("same_steps", stages=1, gain=0.06, highly=340, lost=9, seeds=())
+    arms = tuple({"S5": some, "same_steps": none}.get(arm.name, arm) for arm in whole.arms)
+    contrasts = tuple(
+        replace(each, test=EMPTY, highly_known=EMPTY, reading_a=EMPTY, reading_b=EMPTY, seeds=(), p_holm=None)
+        if each.kind == "reference"
+        else each
+        for each in whole.contrasts
+    )
+    partial = replace(whole, arms=arms, contrasts=contrasts, problems=("same_steps, seed 42: no run yet",))
+    words = words_of(partial)
+    assert "This comparison is not complete." in words
+    assert "S5: seed 43 not finished" in words
+    assert "same_steps: seeds 42, 43 and 44 not finished" in words
+    assert "S5 against same_steps cannot be told yet" in words
+    assert "S5 (main arm): not finished with seed 43, and told without." in words
+    assert "same_steps (reference arm): no seed is finished." in words
+    assert "same_steps, seed 42: no run yet" in words
+    assert "against same_steps, points" not in page_of(partial).split('id="arms"')[1].split("<table")[0]
+
+
+def test_comparison_of_nothing_finished_says_so_in_every_section() -> None:
+    empty = make_arm("S5", stages=2, gain=0.0, highly=0, lost=0, seeds=())
+    comparison = replace(
+        make_comparison(), arms=(empty,), contrasts=(), retests=(), promotions=(), entities=(), power=()
+    )
+    words = Skeleton(render_comparison(comparison, [], name="mine")).text
+    assert "Nothing can be said of S5 yet: none of its runs is finished." in words
+    assert "same_steps: the reference arm is not here" in words
+    assert words.count("Not in this comparison yet") >= 9
+
+
+def test_main_arm_that_is_not_in_the_comparison_is_named() -> None:
+    words = words_of(replace(make_comparison(), main="S9"))
+    assert "Nothing can be said of S9 yet" in words
+    assert "S9 (main arm) is not in this comparison." in words
+
+
+def test_one_seed_is_never_more_than_one_seed() -> None:
+    seeds = (42,)
+    arms = tuple(
+        make_arm(name, stages=stages, gain=0.05, highly=340, lost=5, seeds=seeds, plan=seeds)
+        for name, stages in (("same_steps", 1), ("S5", 2))
+    )
+    one = measure(0.05, 0.02, number=1)
+    more = measure(20, 9, number=1)
+    contrasts = (make_contrast("reference", "S5", "same_steps", one, highly=more, seeds=seeds),)
+    words = words_of(replace(make_comparison(), arms=arms, contrasts=contrasts, seeds=seeds))
+    assert "S5 against same_steps, with one seed: test accuracy is higher" in words
+    assert "beyond what chance would give (one seed)" in words
+    assert "One seed: differences that training alone makes cannot be told from those between arms." in words
+
+
+def test_tables_of_the_page_have_the_numbers() -> None:
+    words = words_of(make_comparison())
+    assert "S5 3 44.8 % [41.0, 48.6] +7.8 [+5.2, +10.4] 0.01 +1.9 [-0.2, +4.0] 0.15" in words
+    assert "S5 169 195 ± 3.0 5 ± 1.0 359 ± 4.0 +18.7 [-3.3, +40.7] +11.0 % [-2.0, +24.0]" in words
+    assert "42 169 324 359 8.8 % 17.6 %" in words  # HighlyKnown by probe and both readings of seed 42
+    assert "55 % 113" in words  # MaybeKnown facts that became HighlyKnown: share of the row and number
+    assert "other exemplars 28.0 % [23.0, 33.0] 265 28.0 % [23.0, 33.0] 4.5 %" in words
+    assert "whole 1 h 30 min 2,000,000 1,800" in words
+
+
+def test_entity_rows_stand_with_those_that_have_the_same_columns() -> None:
+    words = words_of(make_comparison()).split("Do promoted facts share entities")[1].split("Other tests")[0]
+    assert "seed what facts rate remark 42 distance 0 41 0.317 few 42 distance 1 120 \N{EN DASH} few" in words
+    assert "seed what ratio low linked 42 odds ratio 1.62 -0.5 yes" in words  # no row has a p-value
+
+
+def test_levels_that_fall_are_flagged() -> None:
+    page = page_of(make_comparison())
+    rows = page.split('id="by-level"')[1].split("</section>")[0].split("<tr>")
+    flags = {
+        name: ("▼ falls" in row, "▽ perhaps" in row)
+        for row in rows
+        for name in ("natural_<wbr>mix", "S5<")
+        if name in row
+    }
+    assert flags == {"natural_<wbr>mix": (True, False), "S5<": (True, False)}
+    assert "▽ perhaps" in next(row for row in rows if "one_<wbr>stage" in row)
+
+
+def test_hostile_texts_change_no_tag() -> None:
+    hostile = skeleton_of(HOSTILE)
+    assert (
+        hostile.tags == skeleton_of("x" * len(HOSTILE)).tags
+    )  # as long: the room for labels decides how many ticks fit
+    assert "<script>alert(1)</script></svg>" in hostile.text
+    assert r"\u202e\u0000\u0085\u2028\ud800" in hostile.text
+
+
+def test_page_loads_nothing_and_runs_nothing() -> None:
+    page = page_of(make_comparison())
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script|<link|<img|\ssrc=|\son\w+=|javascript:", page)
+    assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', page))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_page_of_hostile_texts_is_shown_whole_in_a_browser(tmp_path: Path) -> None:
+    hostile = REQUESTING.replace("U", "http://127.0.0.1:9/")
+    path = write_comparison_page(make_comparison(hostile), make_tables(hostile), tmp_path)
+    shown = browse(path, tmp_path / "profile")
+    assert "None: every run of the plan is finished" in shown
+    assert Skeleton(path.read_text()).tags == skeleton_of("x" * len(hostile)).tags
+
+
+def test_every_drawing_says_what_it_shows() -> None:
+    drawings = re.findall(r"<svg[^>]*>(<title>[^<]+</title>)?", page_of(make_comparison()))
+    assert len(drawings) == 11  # five for wide and narrow screens, and the levels for wide ones
+    assert all(drawings)
