@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gradual.comparison_data import read_comparison, write_comparison
 from gradual.comparison_entities import entity_rows
+from gradual.comparison_page import write_comparison_page
 from gradual.comparison_record import Comparison
 from gradual.comparison_tables import comparison_tables
 from gradual.result_tables import as_rich, write_tables
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
 
 
 def write_results(folder: Path) -> Comparison:
-    """The numbers of the comparison in `folder`, kept there as `comparison.json` and under `tables/`.
+    """The numbers of the comparison in `folder`, kept there as `comparison.json`, under `tables/` and in `report.html`.
 
     Raises:
         RunDirError: the folder holds no comparison, a file of a run is damaged, or the disk refused.
     """
     comparison = read_comparison(folder, entities=entity_rows(folder))
     write_comparison(comparison, folder)
-    write_tables(comparison_tables(comparison), folder)
+    tables = comparison_tables(comparison)
+    write_tables(tables, folder)
+    write_comparison_page(comparison, tables, folder)
     return comparison
 
 
