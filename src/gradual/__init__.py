@@ -6,6 +6,7 @@
     plan = gradual.plan(config)                          # what it would train on; trains nothing
     run = gradual.fit(config, "run")                     # probe, train, probe again, ..., evaluate; goes on if stopped
     gradual.report(run.path)                             # the page that tells what was gained and lost
+    gradual.compare(config, "comparison")                # several ways to train, several seeds: did it help?
     after = gradual.read_map(run.probe(1))               # the map after the first stage
     gradual.diff(run.probe(0), after).promoted           # the facts whose level rose between two maps
     gradual.show(run.path, facts[0].id)                  # one fact: level, chances, prompts, answers
@@ -20,7 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradual.api import demo, diff, fit, plan, probe, show
+    from gradual.api import compare, demo, diff, fit, plan, probe, report, show
     from gradual.config import RunConfig
     from gradual.config_file import load_config
     from gradual.errors import GradualError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from gradual.knowledge_map import KnowledgeMap, read_map
     from gradual.levels import Level
     from gradual.loading import load_facts
-    from gradual.report_page import report
 
 __version__ = "0.1.0"
 
@@ -67,7 +67,7 @@ _HOMES = {
     "plan": "api",
     "probe": "api",
     "read_map": "knowledge_map",
-    "report": "report_page",
+    "report": "api",
     "show": "api",
 }
 

@@ -1,4 +1,4 @@
-"""The commands as functions: what `gradual probe`, `fit`, `plan`, `show`, `diff` and `demo` call; `report` is apart.
+"""The commands as functions: what `gradual probe`, `fit`, `compare`, `plan` and all others call.
 
 Prepares the process and calls what does the work, loading libraries for models only when they are needed. Knows no
 terminal.
@@ -217,6 +217,26 @@ def diff(map_a: str | Path | KnowledgeMap, map_b: str | Path | KnowledgeMap) -> 
 
     one, other = (each if isinstance(each, KnowledgeMap) else open_map(Path(each)) for each in (map_a, map_b))
     return compare_maps(one, other)
+
+
+def report(folder: str | Path) -> Path:
+    """Path of the page `report.html` of a run or a comparison, written anew from the folder alone, finished or not.
+
+    Of a comparison, `comparison.json` and `tables/` are written anew as well.
+
+    Raises:
+        RunDirError: the folder is neither a run nor a comparison, a file in it is damaged, or the disk refused.
+    """
+    from gradual.comparison_runs import PLAN_FILE
+
+    if (Path(folder) / PLAN_FILE).is_file():
+        from gradual.comparison_results import write_results
+
+        write_results(Path(folder))
+        return Path(folder) / "report.html"
+    from gradual.report_page import report as write_page
+
+    return write_page(folder)
 
 
 def demo(

@@ -275,7 +275,7 @@ def compare(
         console.result(comparison.as_dict())
     else:
         console.show(*comparison_parts(comparison))
-    console.say(f"numbers, tables and runs: {found.path}")
+    console.say(f"report: {found.path / 'report.html'}; numbers, tables and runs are beside it")
 
 
 @app.command()
@@ -302,20 +302,19 @@ def diff(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, finished or not.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run or a comparison, finished or not.")],
     as_json: Json = False,
 ) -> None:
-    """Write the page that tells what a run gained and lost.
+    """Write the page that tells what was gained and lost.
 
-    From the folder of the run alone, finished or not.
+    From the folder of a run or a comparison alone, finished or not.
 
     \b
     Examples:
       gradual report gradual-demo
+      gradual report my-comparison
     """  # noqa: D301
-    from gradual.report_page import report as write_report
-
-    page = write_report(run)
+    page = api.report(folder)
     if as_json:
         Console(as_json=True).result({"report": str(page)})
     else:

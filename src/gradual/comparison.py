@@ -13,6 +13,7 @@ from typing import Any
 
 from gradual import storage
 from gradual.arms import Arm, check_comparison, resolve_arms
+from gradual.comparison_runs import PLAN_FILE
 from gradual.config import RunConfig
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
 from gradual.levels import Level
@@ -29,8 +30,6 @@ from gradual.training import check_training
 from gradual.transformers_engine import TransformersEngine, reading_warnings
 from gradual.units import UnitStore
 
-PLAN_FILE = "comparison_plan.json"
-"""Which arms and seeds the folder of a comparison holds, in the order of display."""
 RETESTS = ("again", "exemplars", "numerics")
 """What is changed when the base model is probed once more: nothing, the exemplars, the number format."""
 
