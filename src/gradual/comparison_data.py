@@ -92,13 +92,13 @@ def load_comparison(path: Path) -> Comparison:
         raise RunDirError(f"{path}: field `{name}`: {first['msg']}; run the comparison again") from error
 
 
-def _num_facts(runs: Iterable[RunEvidence]) -> dict[str, int]:
+def _num_facts(runs: Sequence[RunEvidence]) -> dict[str, int]:
     run = next((run for run in runs if run.probes), None)
     if run is None:
         return {}
     counted = {"train": len(run.probes[0].levels), "test": len(run.tests[0].levels)}
-    others = {"ood": len(run.ood[0].right)} if 0 in run.ood else {}
-    return counted | {"validation": run.splits.get("validation", 0)} | others
+    others = [len(known.right) for each in runs for known in each.ood.values()]
+    return counted | {"validation": run.splits.get("validation", 0)} | ({"ood": others[0]} if others else {})
 
 
 def _noise(

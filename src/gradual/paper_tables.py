@@ -255,7 +255,7 @@ def _highly_known(comparison: Comparison, main: Arm | None) -> Table:
             rows.append([text(shown), *cells])
         rows.append([text("held out: see the test accuracy by level"), *[NOT_MEASURED] * 5])
         for shown, values in (("gained since the start", "gained"), ("lost since the start", "lost")):
-            after_one = [getattr(run.highly_known, values)[1] for run in main.runs if run.seed in main.seeds]
+            after_one = [_after_one(getattr(run.highly_known, values)) for run in main.runs if run.seed in main.seeds]
             measures = [counted(after_one, num), getattr(main, values)]
             rows.append([text(shown), number_cell(num), number_cell(0), *map(count_cell, measures), _added(*measures)])
     note = (
@@ -265,6 +265,10 @@ def _highly_known(comparison: Comparison, main: Arm | None) -> Table:
     columns = ["training facts", "facts", "base model", "after one stage", f"at the end ({comparison.main})"]
     columns.append("added after one stage")
     return _table(10, "highly-known", "HighlyKnown training facts, one stage against two", columns, rows, note)
+
+
+def _after_one(counts: Sequence[int]) -> int | None:
+    return counts[1] if len(counts) > 1 else None
 
 
 def _added(one: Measure, end: Measure) -> Cell:

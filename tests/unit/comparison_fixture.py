@@ -39,7 +39,7 @@ def write_folder(folder: Path, *, arms: Sequence[Mapping[str, object]] = ARMS) -
     second = {"c": "M", "d": "M", "a": "H"}
     run = write_run(folder, "S5", 1, ["HHMMHHWU", "HHHHHHMU"], [{"t1", "t2"}, {"t1", "t2", "t3"}], [first, second])
     for stage, right in ((0, {"o2"}), (2, {"o1", "o2"})):
-        write_map(verdicts(OTHERS, right, relation="r3"), run.evaluation(stage).with_name(f"ood-{stage}"))
+        write_map(verdicts(OTHERS, right, 0.0, relation="r3"), run.evaluation(stage).with_name(f"ood-{stage}"))
     second = {"a": "M", "f": "M", "g": "M", "b": "H"}
     write_run(folder, "S5", 2, ["MHHWHMMU", "HHHMHHHU"], [{"t3"}, {"t1", "t3", "t4"}], [first, second])
     write_run(folder, "worse", 1, ["UUUUUUUU"], [set()], [first])
@@ -69,8 +69,9 @@ def write_run(
     write_map(verdicts(TEST, {"t1"}, SECONDS["base evaluation"]), run.evaluation(0))
     write_map(known("HMWU", 5.0, ids=TEST), run.test_levels)
     for number, (levels, right, facts) in enumerate(zip(probes, rights, trained, strict=True), start=1):
-        write_map(known(levels, SECONDS["probe"]), run.probe(number))
-        write_map(verdicts(TEST, right, SECONDS["evaluation"]), run.evaluation(number))
+        tokens = 100 * seed + len(arm)  # no two runs take the same, and so none looks copied from another
+        write_map(known(levels, SECONDS["probe"], tokens=tokens), run.probe(number))
+        write_map(verdicts(TEST, right, SECONDS["evaluation"], tokens=tokens), run.evaluation(number))
         _write_stage(run, number, facts, loss=seed + len(arm) / 10)
     write_json(run.info, {"gradual_version": "0", "fingerprint": {}, "status": status})
     splits = {"id": [*TRAIN, *TEST, "v1", "v2", "v3", "v4"], "split": ["train"] * 8 + ["test"] * 4 + ["validation"] * 4}
@@ -78,23 +79,25 @@ def write_run(
     return run
 
 
-def known(levels: str, seconds: float = 1.0, *, ids: Sequence[str] = TRAIN) -> KnowledgeMap:
+def known(levels: str, seconds: float = 1.0, *, ids: Sequence[str] = TRAIN, tokens: int = 0) -> KnowledgeMap:
     """A map of facts with these levels; the first half of all facts is of relation r1."""
     half = len(TRAIN) // 2 if ids is TRAIN else len(ids) // 2
     facts = [
         _fact(fact, LEVELS[letter], "r1" if place < half else "r2")
         for place, (fact, letter) in enumerate(zip(ids, levels, strict=False))
     ]
-    return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds, tokens_read=100)))
+    return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds, tokens_read=tokens)))
 
 
-def verdicts(ids: Sequence[str], right: set[str], seconds: float = 1.0, *, relation: str | None = None) -> KnowledgeMap:
+def verdicts(
+    ids: Sequence[str], right: set[str], seconds: float = 1.0, *, relation: str | None = None, tokens: int = 0
+) -> KnowledgeMap:
     """A map under one exemplar set: each fact is right or not."""
     facts = [
         _fact(fact, Level.HIGHLY_KNOWN if fact in right else Level.UNKNOWN, relation or ("r1" if place < 2 else "r2"))
         for place, fact in enumerate(ids)
     ]
-    return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds, tokens_read=10)))
+    return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds, tokens_read=tokens)))
 
 
 def _fact(name: str, level: Level, relation: str) -> FactKnowledge:
@@ -132,5 +135,5 @@ def _write_stage(run: RunDir, number: int, facts: Mapping[str, str], *, loss: fl
         steps = 6 * epoch
         line = {"epoch": epoch, "loss": loss, "eval_accuracy": accuracy, "eval_p": 0.1, "steps": steps, "tokens": 60}
         append_json_line(run.epochs(number), line)
-    seconds = SECONDS[f"stage {number}"]
+    seconds = SECONDS[f"stage {min(number, 2)}"]
     append_json_line(run.times(number), {"epoch": 1, "seconds": seconds - 1, "eval_seconds": 1.0, "steps": 6})

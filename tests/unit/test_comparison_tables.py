@@ -1,0 +1,145 @@
+"""What the tables of a comparison show, and that each says what its numbers are of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from comparison_fixture import write_folder, write_noise
+
+from gradual.comparison_data import read_comparison
+from gradual.comparison_record import Comparison
+from gradual.comparison_tables import comparison_tables
+from gradual.result_tables import Table, as_csv, as_markdown
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    path = write_folder(tmp_path_factory.mktemp("comparison") / "out")
+    write_noise(path)
+    return read_comparison(path, entities=[{"hops": "1", "promoted": 3, "share": 0.25}])
+
+
+@pytest.fixture(scope="module")
+def tables(comparison: Comparison) -> dict[str, Table]:
+    return {table.name: table for table in comparison_tables(comparison)}
+
+
+def shown(table: Table) -> dict[str, list[str]]:
+    """The rows' texts by their first cell."""
+    return {row[0].text: [cell.text.replace("\N{NO-BREAK SPACE}", " ") for cell in row[1:]] for row in table.rows}
+
+
+def test_the_papers_twelve_tables_are_there_in_order(tables: dict[str, Table]) -> None:
+    numbered = [table.title.split(".")[0] for table in tables.values() if table.title.startswith("Table ")]
+    assert numbered == [f"Table {number}" for number in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("name", "denominator"),
+    [
+        ("arms", "4 test facts"),
+        ("arms-highly-known", "8 training facts"),
+        ("controls", "4 test facts"),
+        ("levels-at-start", "8 training facts and 4 test facts"),
+        ("transitions-stage-1", "8 training facts"),
+        ("noise", "4 (again) and 8 (exemplars)"),
+        ("validation-by-epoch", "4 validation facts"),
+        ("test-by-stage", "4 test facts"),
+        ("strategies-by-level", "1 HighlyKnown, 1 MaybeKnown, 1 WeaklyKnown and 1 Unknown"),
+        ("highly-known", "8 training facts"),
+        ("transitions-later", "8 training facts"),
+    ],
+)
+def test_a_note_says_what_the_numbers_are_of(tables: dict[str, Table], name: str, denominator: str) -> None:
+    assert denominator in tables[name].note
+
+
+def test_all_arms(tables: dict[str, Table]) -> None:
+    rows = shown(tables["arms"])
+    assert rows["S5"][:3] == ["2", "75.0 % [30.1, 95.4]", "+50.0 [0.0, +100.0]"]
+    assert rows["S5"][4] == "+25.0 [0.0, +50.0]"
+    assert rows["S2"] == ["0", *["–"] * 5]
+    known = shown(tables["arms-highly-known"])
+    assert known["S5"][1:3] == ["+2 [0, +4]", "+100.0 % [0.0, +200.0]"]
+    assert known["S5"][5:] == ["12", "1 min 10 s"]  # 16 s for the base model, 29 and 25 s for the stages
+
+
+def test_the_main_arm_against_the_controls(tables: dict[str, Table]) -> None:
+    rows = shown(tables["controls"])
+    assert rows["same_steps"][1] == "+25.0 [0.0, +50.0]"
+    assert rows["worse"][3] == "0.25"  # three facts gained, none lost: 2 / 2^3
+
+
+def test_highly_known_one_stage_against_two(tables: dict[str, Table]) -> None:
+    rows = shown(tables["highly-known"])
+    assert rows["trained in stage 1"] == ["3", "0", "2", "3", "+1"]
+    assert rows["trained in a later stage only"] == ["2", "1", "0.5", "2", "+1.5"]
+    assert rows["never trained"] == ["3", "1", "1", "1", "0"]
+    assert rows["held out: see the test accuracy by level"] == ["n/a"] * 5
+    assert [cell.split()[0] for cell in rows["lost since the start"]] == ["8", "0", "0.5", "0", "\N{MINUS SIGN}0.5"]
+    assert "S5 against same_steps: reading (a) +50.0" in tables["highly-known"].note
+    assert "S5, stage 2 against 1: reading (a) +71.4" in tables["highly-known"].note
+    assert "reading (b) undefined" in tables["highly-known"].note
+
+
+def test_transitions_show_mean_counts_and_row_shares(tables: dict[str, Table]) -> None:
+    maybe = shown(tables["transitions-stage-1"])["MaybeKnown"]
+    assert maybe[0].startswith("2 (66.7 % [")
+    assert maybe[1].startswith("1 (33.3 % [")
+    assert maybe[4] == "3"
+
+
+def test_a_level_that_falls_is_flagged(tables: dict[str, Table]) -> None:
+    rows = shown(tables["strategies-by-level"])
+    assert rows["worse"][1] == "\N{MINUS SIGN}100.0 [\N{MINUS SIGN}100.0, \N{MINUS SIGN}100.0] FALLS"
+    assert rows["base"][1] == "–"
+
+
+def test_accuracy_by_stage_with_each_step_tested(tables: dict[str, Table]) -> None:
+    rows = shown(tables["test-by-stage"])
+    assert rows["base model"][:2] == ["25.0 % [4.6, 69.9]", "25.0"]
+    assert rows["after stage 1"][1] == "25.0 to 50.0 (sd 17.7)"
+    assert rows["after stage 2"][3].startswith("+37.5 [")
+
+
+def test_an_exact_probe_again_moves_nothing(tables: dict[str, Table]) -> None:
+    again = next(row for row in tables["noise-net"].rows if row[0].text == "again")
+    assert [cell.raw["count"] for cell in again[2:5]] == [0, 0, 0]
+
+
+def test_entities_come_as_they_are_given(tables: dict[str, Table]) -> None:
+    assert tables["entities"].columns == ("hops", "promoted", "share")
+    assert shown(tables["entities"]) == {"1": ["3", "0.25"]}
+
+
+def test_what_is_missing_stands_in_the_remarks(tables: dict[str, Table]) -> None:
+    remarks = [[cell.text for cell in row] for row in tables["remarks"].rows]
+    assert ["missing", "S2, seeds 1 and 2: no run yet"] in remarks
+    assert any(row[1].startswith("worse against base: one seed on both sides") for row in remarks)
+    assert any("Owen 2007" in row[1] for row in remarks)
+
+
+def test_every_table_can_be_written_in_each_form(tables: dict[str, Table]) -> None:
+    for table in tables.values():
+        lines = as_csv(table).splitlines()
+        assert len(lines) == 1 + len(table.rows)
+        assert as_markdown(table).startswith("### ")
+
+
+def test_tables_of_a_folder_without_runs(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "out", arms=[{"name": "S5", "num_stages": 2}])
+    for run in (path / "runs").iterdir():
+        run.rename(tmp_path / run.name)
+    tables = {table.name: table for table in comparison_tables(read_comparison(path))}
+    assert tables["three-stages"].note == "No finished run has three stages."
+    assert tables["highly-known"].rows == ()
+
+
+def test_tables_where_the_main_arm_trains_nothing(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "out")
+    plan = path / "comparison_plan.json"
+    plan.write_text(plan.read_text().replace('"main": "S5"', '"main": "base"'))
+    tables = {table.name: table for table in comparison_tables(read_comparison(path))}
+    assert shown(tables["test-by-stage"]) == {"base model": ["25.0 % [4.6, 69.9]", "25.0", "–", "–", "–", "–"]}
+    assert shown(tables["highly-known"])["lost since the start"][2] == "–"
