@@ -31,7 +31,8 @@ def entity_rows(folder: Path) -> list[Row]:
     Of the facts that were WeaklyKnown or Unknown and not trained on: how many lie at each distance from the trained
     ones (`entities.Distance`), how many of them were promoted, and the share of all promoted facts that they are beside
     that of permuted labels (`linkage.linkage`). Then the odds ratios of being promoted, facts next to trained ones
-    against all others. Then the accuracy of test facts by whether a path links them to trained ones.
+    against all others. Then the accuracy of test facts by whether a path links them to trained ones. What no fact is in
+    is left out: where the division keeps entities apart, no test fact is next to a trained one.
 
     Raises:
         RunDirError: a file of a run is damaged.
@@ -62,6 +63,8 @@ def _rows(seed: int, run: RunDir, training: EntityGraph, asked: EntityGraph) -> 
     trained = set(read_table(run.selection(1), _SELECTED)["id"])
     found = linkage(training, before, after, trained, seed=seed)
     for at in found.distances:
+        if not at.candidates:
+            continue
         yield {
             "seed": seed,
             "what": f"promoted, distance {at.distance}",
@@ -73,7 +76,6 @@ def _rows(seed: int, run: RunDir, training: EntityGraph, asked: EntityGraph) -> 
             "low": at.null_low,
             "high": at.null_high,
             "p": at.p_value,
-            "remark": at.reason,
         }
     yield _odds(seed, "odds ratio, next to trained", found.unstratified)
     yield _odds(seed, "odds ratio, within relation", found.within_relation)
@@ -82,9 +84,13 @@ def _rows(seed: int, run: RunDir, training: EntityGraph, asked: EntityGraph) -> 
         {fact.id: fact.p_greedy > 0 for fact in read_map(run.evaluation(i), with_answers=False)} for i in (0, 1)
     ]
     accuracy = linked_accuracy(asked, trained, *verdicts)
-    yield _accuracy(seed, "test facts next to trained", accuracy.linked, accuracy.note)
-    yield _accuracy(seed, "test facts linked by a path", accuracy.through_path)
-    yield _accuracy(seed, "test facts without a path", accuracy.unlinked)
+    for what, part in (
+        ("test facts next to trained", accuracy.linked),
+        ("test facts linked by a path", accuracy.through_path),
+        ("test facts without a path", accuracy.unlinked),
+    ):
+        if part.num_facts:
+            yield _accuracy(seed, what, part)
 
 
 def _odds(seed: int, what: str, found: OddsRatio) -> Row:
@@ -95,11 +101,10 @@ def _odds(seed: int, what: str, found: OddsRatio) -> Row:
         "low": found.low,
         "high": found.high,
         "p": found.p_value,
-        "remark": found.reason,
     }
 
 
-def _accuracy(seed: int, what: str, found: LinkedFacts, remark: str = "") -> Row:
+def _accuracy(seed: int, what: str, found: LinkedFacts) -> Row:
     return {
         "seed": seed,
         "what": what,
@@ -107,5 +112,4 @@ def _accuracy(seed: int, what: str, found: LinkedFacts, remark: str = "") -> Row
         "before": found.before.accuracy,
         "after": found.after.accuracy,
         "p": found.p_value,
-        "remark": remark,
     }

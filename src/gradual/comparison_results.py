@@ -29,7 +29,7 @@ def write_results(folder: Path) -> Comparison:
     comparison = read_comparison(folder, entities=entity_rows(folder))
     write_comparison(comparison, folder)
     tables = comparison_tables(comparison)
-    write_tables(tables, folder)
+    write_tables(tables, folder / "tables")
     write_comparison_page(comparison, tables, folder)
     return comparison
 
