@@ -15,13 +15,13 @@ from gradual import storage
 from gradual.arms import Arm, check_comparison, resolve_arms
 from gradual.comparison_runs import PLAN_FILE
 from gradual.config import RunConfig
-from gradual.facts import Fact, by_relation
+from gradual.facts import Fact
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
 from gradual.levels import Level
 from gradual.models import LoadedModel, load_model
 from gradual.pipeline import fit_loaded
 from gradual.preparing import Prepared, spread
-from gradual.probing import probe_facts
+from gradual.probing import probe_facts, probe_units
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir, single_writer
 from gradual.sharing import step_fingerprint
@@ -273,7 +273,8 @@ class _Comparison:
             loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
         train = self.request.prepared.train
         # Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes.
-        facts = _whole_relations(train, count) if kind == "again" else spread(train, count)
+        is_again = kind == "again"
+        facts = _first_units(train, count, config.probe.num_exemplar_sets) if is_again else spread(train, count)
         settings = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
         about = {"seed": str(seed), "facts": self.request.prepared.digest(), "count": str(count)}
         units = self.folder.units(kind, loaded.fingerprint | settings | about)
@@ -291,12 +292,12 @@ class _Comparison:
         units.clear()
 
 
-def _whole_relations(facts: Sequence[Fact], count: int) -> list[Fact]:
-    """The facts of as many relations as have at least `count` facts together."""
+def _first_units(facts: Sequence[Fact], count: int, num_sets: int) -> list[Fact]:
+    """The facts of the first units of a probe, as many as hold at least `count` facts."""
     chosen: list[Fact] = []
-    for group in by_relation(facts).values():
+    for _, blocks in probe_units(facts, num_sets):
         if len(chosen) < count:
-            chosen += group
+            chosen += (fact for block in blocks for fact in block)
     return chosen
 
 
