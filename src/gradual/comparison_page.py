@@ -132,7 +132,7 @@ def render_comparison(comparison: Comparison, tables: Sequence[Table], *, name: 
         figures.cost_kind,
     )
     environment.filters.update({writer.__name__: writer for writer in writers})
-    environment.filters |= {"share": _share, "mean": _mean, "bare_p": _bare_p}
+    environment.filters |= {"signed_mean": _signed_mean, "share": _share, "mean": _mean, "bare_p": _bare_p}
     main = comparison.arm(comparison.main)
     trained = [arm for arm in comparison.arms if not arm.is_base]
     return environment.get_template("comparison.html.j2").render(
@@ -267,7 +267,9 @@ def _entity_tables(rows: Sequence[Mapping[str, object]]) -> list[_EntityTable]:
     for names, members in alike.items():
         kept = [name for name in names if any(row[name] not in (None, "") for row in members)]
         columns = tuple((name, all(_is_number(row[name]) for row in members)) for name in kept)
-        tables.append(_EntityTable(columns, tuple(tuple(_entity_cell(row[name]) for name in kept) for row in members)))
+        tables.append(
+            _EntityTable(columns, tuple(tuple(_entity_cell(name, row[name]) for name in kept) for row in members))
+        )
     return tables
 
 
@@ -275,7 +277,7 @@ def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def _entity_cell(value: object) -> str:
+def _entity_cell(column: str, value: object) -> str:
     """A cell of the entity table as people read it; numbers with three digits that count."""
     if value is None:
         return text.NO_VALUE
@@ -284,9 +286,7 @@ def _entity_cell(value: object) -> str:
     if isinstance(value, int):
         return text.count(value)
     if isinstance(value, float):
-        return f"{value:.3g}".replace("-", text.MINUS)
-    if isinstance(value, list | tuple):
-        return ", ".join(_entity_cell(each) for each in value)
+        return _bare_p(value) if column == "p" else f"{value:.3g}".replace("-", text.MINUS)
     return str(value)
 
 
@@ -298,6 +298,11 @@ def _share(measure: Measure) -> str:
 def _bare_p(p: float | None) -> str:
     """A p-value for a column: `0.034`, `< 0.0001`."""
     return text.p_value(p).removeprefix(f"={text.NBSP}")
+
+
+def _signed_mean(number: float) -> str:
+    """A difference of two mean counts: `+154`, `-0.3` with a minus sign."""
+    return text.signed_decimal(number, 0 if abs(number - round(number)) < 0.05 else 1)
 
 
 def _mean(measure: Measure, *, with_sd: bool = False) -> str:

@@ -70,6 +70,7 @@ def tell_comparison(comparison: Comparison) -> Verdict:
         _second_stage(comparison.contrast("stage", main.name, 2)),
         _lost(main),
         _falling(main),
+        _other_relations(main),
         _others(comparison),
     )
     return Verdict(
@@ -106,7 +107,7 @@ def claim(contrast: Contrast) -> str:
         adjusted = "adjusted for all arms held against the same, " if contrast.p_holm is not None else ""
         return f"the interval leaves out 0, but {adjusted}the test does not tell the difference from chance"
     if len(contrast.seeds) == 1:
-        return "more than chance would give on other facts; what another seed would give is not known"
+        return "more than the choice of facts would give; what another seed would give is not known"
     return "more than chance would give"
 
 
@@ -141,7 +142,9 @@ def difference(measure: Measure) -> str:
     """A difference in the number of facts with its interval: `+18.7 [-2.0, +40.3]`."""
     if measure.value is None:
         return NO_VALUE
-    return f"{signed_decimal(measure.value)} {signed_interval(measure.low, measure.high)}".rstrip()
+    numbers = [number for number in (measure.value, measure.low, measure.high) if number is not None]
+    digits = 0 if all(abs(number - round(number)) < 0.05 for number in numbers) else 1
+    return f"{signed_decimal(measure.value, digits)} {signed_interval(measure.low, measure.high, digits)}".rstrip()
 
 
 def _headline(comparison: Comparison, reference: Contrast | None, base: Contrast | None) -> str:
@@ -262,6 +265,14 @@ def _falling(main: Arm) -> str:
     return f"Among test facts by their level at the start, {main.name} falls where they were {listed(falls)}."
 
 
+def _other_relations(main: Arm) -> str:
+    """What training did to relations that it never saw; said whether they rise or fall."""
+    if main.ood is None or main.ood.change.value is None:
+        return ""
+    change = f"{points(main.ood.change)}, {_within(main.ood.change)}"
+    return f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}."
+
+
 def _others(comparison: Comparison) -> str:
     tested = [c for c in comparison.contrasts if c.kind == "reference" and c.seeds and c.arm != comparison.main]
     if not tested:
@@ -286,7 +297,8 @@ def _limits(comparison: Comparison) -> Iterator[str]:
         if missing and not arm.seeds:
             yield f"{name} ({role} arm): no seed is finished."
         elif missing:
-            yield f"{name} ({role} arm): not finished with seed {listed(missing)}, and told without."
+            noun = "seed" if len(missing) == 1 else "seeds"
+            yield f"{name} ({role} arm): not finished with {noun} {listed(missing)}, and told without."
     if len(comparison.seeds) == 1:
         yield "One seed: differences that training alone makes cannot be told from those between arms."
     if comparison.problems:

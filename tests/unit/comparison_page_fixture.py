@@ -314,7 +314,7 @@ def make_comparison(hostile: str = "") -> Comparison:
     parts = tuple(CostPart(name, 400.0, 80_000, 0, False) for name in ("probe 0" + hostile, "probe 1", "probe 2"))
     near = {"seed": 42, "what" + hostile: "distance 0", "facts": 41, "rate": 0.31707, "remark": "few" + hostile}
     far = near | {"what" + hostile: "distance 1", "facts": 120, "rate": None}
-    odds = {"seed": 42, "what": "odds ratio", "ratio": 1.62, "low": -0.5, "p": None, "linked": True}
+    odds = {"seed": 42, "what": "odds ratio", "ratio": 1.62, "low": -0.5, "p": 2e-5, "q": None, "linked": True}
     return Comparison(
         schema=SCHEMA_VERSION,
         main="S5" + hostile,

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from comparison_fixture import write_folder
 from comparison_page_fixture import EMPTY, SEEDS, make_arm, make_comparison, make_contrast, make_tables, measure
 from test_report import CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
 
 from gradual.comparison_page import render_comparison, write_comparison_page
 from gradual.comparison_record import Comparison, Measure
-from gradual.comparison_story import claim, stance, tell_comparison
+from gradual.comparison_results import write_results
+from gradual.comparison_story import claim, difference, stance, tell_comparison
 from gradual.report_text import MINUS, NBSP
 
 SECTIONS = ("arms", "highly", "readings", "transitions", "by-level", "entities", "other", "cost", "tables", "methods")
@@ -79,6 +81,10 @@ def test_verdict_says_the_numbers_with_their_intervals() -> None:
     assert "lost 5 of the 169 that were (mean of three seeds)" in words
     assert "S5 falls where they were HighlyKnown (-5.0 points [-7.0, -3.0])" in words
     assert "test accuracy is shown to be higher for none and lower for natural_mix." in words
+    assert (
+        "On 240 facts of relations never trained on, S5 changes by +2.6 points [-0.4, +5.6], no more than chance"
+        in words
+    )
     assert "a difference under 3.2 points can't be counted on to be seen" in words
 
 
@@ -98,6 +104,21 @@ def test_a_difference_is_claimed_only_as_firmly_as_its_interval_and_test(
     found: Measure, p_holm: float | None, seeds: tuple[int, ...], said: str
 ) -> None:
     assert said in claim(make_contrast("reference", "S5", "same_steps", found, p_holm=p_holm, seeds=seeds))
+
+
+def test_loss_on_other_relations_is_said() -> None:
+    whole = make_comparison()
+    main = whole.arm("S5")
+    assert main is not None
+    assert main.ood is not None
+    worse = replace(main, ood=replace(main.ood, change=measure(-0.065, 0.03)))
+    words = told(replace(whole, arms=tuple(worse if arm.name == "S5" else arm for arm in whole.arms)))
+    assert "S5 changes by -6.5 points [-9.5, -3.5], beyond what chance would give." in words
+
+
+def test_whole_differences_have_no_decimals() -> None:
+    assert difference(measure(178.0, 50.0)) == "+178 [+128, +228]"
+    assert difference(measure(18.7, 22.0)).replace(MINUS, "-") == "+18.7 [-3.3, +40.7]"
 
 
 def test_interval_that_ends_at_0_shows_no_difference() -> None:
@@ -201,7 +222,18 @@ def test_tables_of_the_page_have_the_numbers() -> None:
 def test_entity_rows_stand_with_those_that_have_the_same_columns() -> None:
     words = words_of(make_comparison()).split("Do promoted facts share entities")[1].split("Other tests")[0]
     assert "seed what facts rate remark 42 distance 0 41 0.317 few 42 distance 1 120 \N{EN DASH} few" in words
-    assert "seed what ratio low linked 42 odds ratio 1.62 -0.5 yes" in words  # no row has a p-value
+    assert "seed what ratio low p linked 42 odds ratio 1.62 -0.5 < 0.0001 yes" in words  # no row has a q
+
+
+def test_results_of_a_folder_come_with_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradual.comparison_results.entity_rows", lambda folder: [])
+    folder = write_folder(tmp_path / "mine")
+    write_results(folder)
+    words = Skeleton((folder / "report.html").read_text(encoding="utf-8")).text
+    assert "S2: seeds 1 and 2 not finished" in words
+    assert "worse: seed 2 not finished" in words
+    assert "On 4 test facts S5 is right" in words
+    assert "Table 12. " in words
 
 
 def test_levels_that_fall_are_flagged() -> None:
