@@ -242,14 +242,14 @@ SAFETIES = (
         "checkpoints.py",
         "    return is_stored and sum(",
         "    return True or sum(",
-        (TRAINING,),
+        (f"{TRAINING}::test_sealed_state_that_is_no_archive_of_torch_is_not_gone_on_from",),
     ),
     Safety(
         "a pattern without end is refused",
-        "models.py",
-        "    if pattern is not None:\n",
-        "    if False:\n",
-        ("tests/contract/test_no_code_from_files.py",),
+        "patterns.py",
+        '    return None if last == "done" else patterns[int(last)]\n',
+        "    return None\n",
+        ("tests/unit/test_patterns.py",),
     ),
     Safety(
         "a stage that had stopped early does not train on",
@@ -295,7 +295,7 @@ SAFETIES = (
     ),
     Safety(
         "logits that are not numbers stop the probe",
-        "transformers_engine.py",
+        "next_tokens.py",
         "    if not bool(values[:, 0].isfinite().all()):\n",
         "    if False:\n",
         ("tests/tiny/test_transformers_engine.py",),
