@@ -147,7 +147,8 @@ def _plan(request: Request, folder: ComparisonFolder) -> dict[str, storage.Json]
         now = {arm["name"] for arm in arms}
         arms = [*(arm for arm in before["arms"] if arm["name"] not in now), *arms]
         seeds = sorted({*before["seeds"], *seeds})
-    return {"arms": arms, "seeds": seeds, "reference": compare.reference, "main": compare.main}
+    model = request.config.model.name_or_path
+    return {"model": model, "arms": arms, "seeds": seeds, "reference": compare.reference, "main": compare.main}
 
 
 class _Comparison:

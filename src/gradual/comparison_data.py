@@ -46,6 +46,7 @@ def read_comparison(folder: Path, *, entities: Sequence[Mapping[str, Any]] = ())
     retests, promotions = _noise(folder, plan, runs, trained)
     return Comparison(
         schema=SCHEMA_VERSION,
+        model=plan.model,
         main=plan.main,
         reference=plan.reference,
         seeds=tuple(plan.seeds),

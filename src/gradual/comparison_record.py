@@ -358,6 +358,8 @@ class Comparison:
     """`comparison.json`."""
 
     schema: int
+    model: str
+    """The model that all arms start from, as the settings name it."""
     main: str
     """Arm that the question is about."""
     reference: str

@@ -50,6 +50,7 @@ class Plan(_Part):
     seeds: list[int]
     reference: str
     main: str
+    model: str = ""
 
 
 class StageFile(_Part):

@@ -317,6 +317,7 @@ def make_comparison(hostile: str = "") -> Comparison:
     odds = {"seed": 42, "what": "odds ratio", "ratio": 1.62, "low": -0.5, "p": 2e-5, "q": None, "linked": True}
     return Comparison(
         schema=SCHEMA_VERSION,
+        model="a/model",
         main="S5" + hostile,
         reference="same_steps" + hostile,
         seeds=SEEDS,
