@@ -1,137 +1,216 @@
-"""Options of a stage, from the map to the rows that are trained on."""
+"""Options of a stage, from maps to the rows that are trained on; the maps are made up, so that all can be checked.
+
+Two relations: in `a`, two facts were promoted to MaybeKnown, three are Unknown and three HighlyKnown, one of which has
+fallen from 0.9 to 0.5. In `b`, one is MaybeKnown, one HighlyKnown (fallen from 0.95 to 0.6), and two are Unknown.
+"""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-import gradual
 from gradual import storage
 from gradual.config_file import parse_config
+from gradual.epochs import EpochRecord
 from gradual.expressions import FactState
-from gradual.knowledge_map import read_map
+from gradual.facts import Fact
+from gradual.knowledge_map import FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
 from gradual.levels import Level
-from gradual.planning import Plan
+from gradual.models import LoadedModel, load_model
+from gradual.pipeline import fit_loaded
+from gradual.planning import Plan, make_plan
+from gradual.preparing import Prepared
+from gradual.progress import Silent
 from gradual.rundir import RunDir
 from gradual.selection import Replay, Strategy, select_facts
 from gradual.stages import fact_states, known_ids
 from gradual.tables import Column, read_table
-from gradual.testing import toy_facts
-from gradual.training import StageResult, train_stage
+from gradual.training import StageResult
 from gradual.training_rows import TrainingRows
 
 pytestmark = pytest.mark.tiny
 
-
-def states() -> list[FactState]:
-    """Three facts of each level in one relation, named by its first letter."""
-    return [
-        FactState(f"{level.value[0]}{number}", "r", level, level, level, trained=False)
-        for level in Level
-        for number in range(3)
-    ]
+U, W, M, H = Level.UNKNOWN, Level.WEAKLY_KNOWN, Level.MAYBE_KNOWN, Level.HIGHLY_KNOWN
+MEASURED = {
+    "a-0": [(W, 0.1), (M, 0.4)],
+    "a-1": [(W, 0.1), (M, 0.6)],
+    "a-2": [(U, 0.0), (U, 0.0)],
+    "a-3": [(U, 0.0), (U, 0.0)],
+    "a-4": [(U, 0.0), (U, 0.0)],
+    "a-5": [(H, 0.9), (H, 0.8)],
+    "a-6": [(H, 0.9), (H, 0.5)],
+    "a-7": [(H, 0.9), (H, 0.9)],
+    "b-0": [(M, 0.5), (M, 0.5)],
+    "b-1": [(H, 0.95), (H, 0.6)],
+    "b-2": [(U, 0.0), (U, 0.0)],
+    "b-3": [(U, 0.0), (U, 0.0)],
+}
+"""Level and probability of each training fact before and after the first stage."""
 
 
 def test_known_are_the_replayed_facts_and_the_new_ones_that_are_highly_known() -> None:
-    new = "now in (MaybeKnown, HighlyKnown)"
-    selection = select_facts(states(), Strategy("", new, Replay("now == WeaklyKnown", 0.5, "new"), ""), rng_seed=1)
-    assert (selection.num_new, selection.num_replay) == (6, 3)
-    assert known_ids(selection) == {"H0", "H1", "H2", "W0", "W1", "W2"}
+    states = [
+        FactState(f"{level.value[0]}{n}", "r", level, level, level, trained=False) for level in Level for n in (0, 1)
+    ]
+    strategy = Strategy("", "now in (MaybeKnown, HighlyKnown)", Replay("now == WeaklyKnown", 0.5, "new"), "")
+    selection = select_facts(states, strategy, rng_seed=1)
+    assert (selection.num_new, selection.num_replay) == (4, 2)
+    assert known_ids(selection) == {"H0", "H1", "W0", "W1"}
+
+
+class Ran(NamedTuple):
+    """A run whose second stage has every option."""
+
+    run: RunDir
+    rows: list[TrainingRows]
+    """What each stage trained on."""
+    said: list[str]
+    plan: Plan
+    """The plan of the run afterwards."""
+
+
+class _Listening(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def fact(fact_id: str) -> Fact:
+    return Fact(fact_id, fact_id[0], f"What is {fact_id}?", (f"it {fact_id[0]}",))
+
+
+def map_of(facts: Sequence[Fact], probe: int) -> KnowledgeMap:
+    known = []
+    for each in facts:
+        level, p = MEASURED.get(each.id, [(U, 0.0)] * 2)[probe]
+        right = level is H
+        known.append(
+            FactKnowledge(
+                each.id,
+                each.relation,
+                each.question,
+                each.answers,
+                level,
+                float(right),
+                p,
+                p,
+                1.0,
+                False,
+                2.0 + p,
+                None,
+                (SetAnswer(0, right, None, p, p, 2.0 + p),),
+            )
+        )
+    return KnowledgeMap(tuple(known), (), MapInfo({}, {}))
+
+
+@contextmanager
+def as_it_is(loaded: LoadedModel, adapter: Path | None) -> Iterator[LoadedModel]:
+    yield loaded
 
 
 @pytest.fixture(scope="module")
-def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDir, list[TrainingRows], Plan]:
-    """A run whose second stage has every option, what its stages trained on, and the plan of it afterwards."""
-    facts = tmp_path_factory.mktemp("facts") / "toys.jsonl"
-    names = ("id", "relation", "question", "answers")
-    facts.write_text(
-        "".join(json.dumps({name: getattr(fact, name) for name in names}) + "\n" for fact in toy_facts(2, 40))
-    )
-    training = {"num_train_epochs": 2, "learning_rate": 0.01, "num_shots": 2, "batch_size": 8}
+def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     config = parse_config(
         {
             "model": {"name_or_path": str(tiny_folder), "dtype": "float32", "device": "cpu"},
-            "facts": {"path": str(facts), "splits": {"exemplars_per_relation": 6}},
-            "probe": {"num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 4},
-            "lora": {"r": 4},
+            "facts": "made up",
+            "probe": {"num_exemplar_sets": 1, "num_shots": 1, "max_new_tokens": 4, "tolerance": 0.1},
             "stages": [
-                {"strategy": "all", **training},
+                {"strategy": "all"},
                 {
-                    "select": "promoted",
-                    "replay": {"pool": "not promoted", "ratio": 0.9, "choose": "largest_drop"},
+                    "select": "now in (MaybeKnown, Unknown)",
+                    "replay": {"ratio": 0.25, "choose": "largest_drop"},
                     "placement": "end",
-                    "weighting": "1-p",
-                    "max_unknown_share": 0.25,
-                    **training,
+                    "weighting": "p",
+                    "max_unknown_share": 0.4,
+                    "batch_size": 4,
+                    "pack_size": 2,
+                    "num_train_epochs": 2,
                 },
             ],
         }
     )
-    seen: list[TrainingRows] = []
+    others = {relation: tuple(fact(f"{relation}-x{number}") for number in range(4)) for relation in "ab"}
+    held_out = tuple(fact(f"{relation}-y{number}") for relation in "ab" for number in range(2))
+    prepared = Prepared(tuple(map(fact, MEASURED)), held_out[:2], held_out[2:], others, 0, ())
+    loaded, heard, seen = load_model(config.model), _Listening(), []
+    num_probed = 0
 
-    def noting(loaded: Any, rows: TrainingRows, stage: Any, **settings: Any) -> StageResult:
+    def probe(facts: Sequence[Fact], *_: Any, **settings: Any) -> KnowledgeMap:
+        nonlocal num_probed
+        num_probed += facts is prepared.train
+        return map_of(facts, min(num_probed, 2) - 1)
+
+    def train(loaded: Any, rows: TrainingRows, stage: Any, *, folder: Path, on_epoch: Any, **settings: Any) -> Any:
         seen.append(rows)
-        return train_stage(loaded, rows, stage, **settings)
+        for epoch in (0, 1):
+            on_epoch(EpochRecord(epoch, None, 0.0, 0.0, None, 0.0, 0.0, 0, 0))
+        storage.make_folder(folder / "adapter")
+        return StageResult(best_epoch=1, stopped_early=False)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gradual.pipeline.train_stage", noting)
-        run = gradual.fit(config, tmp_path_factory.mktemp("runs") / "run")
-    return run, seen, gradual.plan(config, run.path)
+        for name, stand_in in (("probe_facts", probe), ("train_stage", train), ("with_adapter", as_it_is)):
+            patch.setattr(f"gradual.pipeline.{name}", stand_in)
+        run = fit_loaded(config, prepared, loaded, tmp_path_factory.mktemp("runs") / "run", progress=heard)
+    return Ran(run, seen, heard.lines, make_plan(config, prepared, run.path))
 
 
-def test_facts_are_chosen_by_the_current_and_the_previous_map(ran: tuple[RunDir, list[TrainingRows], Plan]) -> None:
-    run = ran[0]
-    before, now = read_map(run.probe(0)), read_map(run.probe(1))
-    for state in fact_states(run, 2):
-        assert (state.p, state.p_before) == (now[state.id].p_sampled, before[state.id].p_sampled)
-        assert state.margin == now[state.id].min_margin
-    assert all(state.p == state.p_before for state in fact_states(run, 1))
+def test_facts_are_seen_as_the_current_and_the_previous_map_have_them(ran: Ran) -> None:
+    def measured(state: FactState) -> tuple[Any, ...]:
+        return state.before, state.now, state.p_before, state.p, state.margin
+
+    first, second = ({state.id: measured(state) for state in fact_states(ran.run, index)} for index in (1, 2))
+    assert first["a-6"] == (H, H, 0.9, 0.9, 2.9)
+    assert second["a-6"] == (H, H, 0.9, 0.5, 2.5)
+    assert second["a-0"] == (W, M, 0.1, 0.4, 2.4)
 
 
-def test_options_reach_the_rows_of_their_stage(ran: tuple[RunDir, list[TrainingRows], Plan]) -> None:
-    run, (plain, rows), _ = ran
-    assert (plain.at_end, plain.weights) == (frozenset(), {})
-    now = read_map(run.probe(1))
-    table = read_table(run.selection(2), [Column(name, "text") for name in ("id", "role", "reason")])
-    chosen = dict(zip(table["id"], table["role"], strict=True))
-    assert {fact.id for fact in rows.facts} == chosen.keys()
-    assert {"new", "replay"} == set(chosen.values())
-    assert all(
-        "largest_drop first" in why for role, why in zip(table["role"], table["reason"], strict=True) if role != "new"
-    )
-    assert rows.at_end == {
-        each for each, role in chosen.items() if role == "replay" or now[each].level is Level.HIGHLY_KNOWN
+def test_options_reach_the_rows_of_their_stage(ran: Ran) -> None:
+    plain, rows = ran.rows
+    assert (len(plain.facts), plain.at_end, plain.weights) == (12, frozenset(), {})
+    # 8 new facts, and 2 replayed for them: those that fell by 0.4 and by 0.35. Beside 3 facts of `a` that are known,
+    # 2 may be Unknown (2 of 5); beside 2 of `b`, 1 (1 of 3).
+    ids = {each.id for each in rows.facts}
+    assert ids > {"a-0", "a-1", "a-6", "b-0", "b-1"}
+    assert (len(ids & {"a-2", "a-3", "a-4"}), len(ids & {"b-2", "b-3"}), len(ids)) == (2, 1, 8)
+    assert rows.at_end == {"a-6", "b-1"}
+    # The sum of p is 0.4 + 0.6 + 0.5 + 0.5 + 0.6 = 2.6, the mean 2.6 / 8 = 0.325.
+    known = {"a-0": 0.4, "a-1": 0.6, "a-6": 0.5, "b-0": 0.5, "b-1": 0.6}
+    assert rows.weights == pytest.approx({each: known.get(each, 0.0) / 0.325 for each in ids})
+    order = [e.fact_id for step in range(rows.steps_per_epoch) for pack in rows.step(0, step) for e in pack.examples]
+    assert set(order[-2:]) == rows.at_end
+
+
+def test_run_tells_what_was_left_out_and_what_has_no_weight(ran: Ran) -> None:
+    summary = storage.read_json(ran.run.stage_summary(2))
+    names = ("num_new", "num_replay", "replay_wanted", "promoted_trained", "unknown_left_out")
+    assert [summary[name] for name in names] == [6, 2, 2, 2, 2]
+    assert storage.read_json(ran.run.stage_summary(1))["unknown_left_out"] == 0
+    table = read_table(ran.run.selection(2), [Column(name, "text") for name in ("role", "reason")])
+    assert dict(zip(table["role"], table["reason"], strict=True)) == {
+        "new": "matches now in (MaybeKnown, Unknown)",
+        "replay": "replayed, 2 of 4 facts, from now == HighlyKnown, largest_drop first",
     }
-    mean = sum(1 - now[each].p_sampled for each in chosen) / len(chosen)
-    assert rows.weights == pytest.approx({each: (1 - now[each].p_sampled) / mean for each in chosen})
+    warnings = [line for line in ran.said if line.startswith("warning")]
+    assert warnings == ["warning: stage 2: 3 of 8 facts have weight 0 by weighting p; nothing is learnt from them"]
 
 
-def test_surplus_of_unknown_facts_is_left_out_and_told(ran: tuple[RunDir, list[TrainingRows], Plan]) -> None:
-    run, (_, rows), _ = ran
-    now = read_map(run.probe(1))
-    trained_on = Counter(fact.relation for fact in rows.facts)
-    unknown = Counter(fact.relation for fact in rows.facts if now.level_of(fact.id) is Level.UNKNOWN)
-    assert all(count <= trained_on[relation] / 4 for relation, count in unknown.items())
-    summary = storage.read_json(run.stage_summary(2))
-    assert summary["unknown_left_out"] > 0
-    assert summary["num_new"] + summary["num_replay"] == len(rows.facts)
-    assert summary["num_replay"] == summary["replay_wanted"] - summary["replay_shortfall"]
-
-
-def test_plan_of_known_maps_tells_what_the_stage_did(ran: tuple[RunDir, list[TrainingRows], Plan]) -> None:
-    run, (_, rows), plan = ran
-    stage = plan.stages[1]
-    assert (stage.num_facts, stage.max_steps) == (len(rows.facts), 2 * rows.steps_per_epoch)
-    assert stage.replay == "0.9 of the new, from not promoted, largest_drop first"
+def test_plan_of_known_maps_tells_what_the_stage_did(ran: Ran) -> None:
+    plain, stage = ran.plan.stages
+    # Rows of 2 facts: 4 and 2 that are not known, in 2 + 1 rows, and 1 + 1 known ones; 2 rows a step, 2 epochs.
+    assert (stage.num_facts, stage.max_steps, stage.is_estimate) == (8, 6, False)
+    assert stage.replay == "0.25 of the new, from now == HighlyKnown, largest_drop first"
     assert stage.options == (
-        f"known facts at the end of each epoch: {len(rows.at_end)}",
-        "loss weighted by 1-p",
-        "at most 0.25 of a relation's facts Unknown: "
-        f"{storage.read_json(run.stage_summary(2))['unknown_left_out']} left out",
+        "known facts at the end of each epoch: 2",
+        "loss weighted by p; 3 have weight 0",
+        "at most 0.4 of a relation's facts Unknown: 2 left out",
     )
-    assert plan.stages[0].options == ()
-    assert all(f"           {option}" in plan.lines() for option in stage.options)
+    assert plain.options == ()
+    assert all(f"           {option}" in ran.plan.lines() for option in stage.options)
