@@ -16,6 +16,7 @@ import typer
 from gradual import __version__, api
 from gradual.commands import Commands
 from gradual.console import Console
+from gradual.errors import TrainingError
 from gradual.options import Config, Json, Online, Run, Seed, Set, Trust, config_of, probe_config_of, seed_setting
 
 if TYPE_CHECKING:
@@ -258,24 +259,30 @@ def compare(
         return
     if config is None or out is None:
         raise typer.BadParameter("expected the YAML file with the settings and --out, or --list-arms")
+    failure = None
     with console.working():
-        found = api.compare(
-            config_of(config, settings, seed, trust_remote_code),
-            out,
-            arms=None if arms is None else [name.strip() for name in arms.split(",")],
-            num_seeds=seeds,
-            limit=limit,
-            online=online,
-            progress=console,
-        )
+        try:
+            api.compare(
+                config_of(config, settings, seed, trust_remote_code),
+                out,
+                arms=None if arms is None else [name.strip() for name in arms.split(",")],
+                num_seeds=seeds,
+                limit=limit,
+                online=online,
+                progress=console,
+            )
+        except TrainingError as error:
+            failure = error
     from gradual.comparison_results import comparison_parts, write_results
 
-    comparison = write_results(found.path)
+    comparison = write_results(out)
     if as_json:
         console.result(comparison.as_dict())
     else:
         console.show(*comparison_parts(comparison))
-    console.say(f"report: {found.path / 'report.html'}; numbers, tables and runs are beside it")
+    console.say(f"report: {out / 'report.html'}; numbers, tables and runs are beside it")
+    if failure is not None:
+        raise failure
 
 
 @app.command()

@@ -15,6 +15,7 @@ from gradual import storage
 from gradual.arms import Arm, check_comparison, resolve_arms
 from gradual.comparison_runs import PLAN_FILE
 from gradual.config import RunConfig
+from gradual.errors import TrainingError
 from gradual.facts import Fact
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
 from gradual.levels import Level
@@ -111,7 +112,8 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
     Arms that choose no facts end there and are told; the others go on.
 
     Raises:
-        ConfigError, DataError, ModelError, TrainingError: as for `pipeline.fit`.
+        ConfigError, DataError, ModelError: as for `pipeline.fit`.
+        TrainingError: some arms could not be trained; a line for each, once all others are finished.
         RunDirError: another process writes there, or a run there was made with other settings or facts.
     """
     progress = progress or Silent()
@@ -164,13 +166,20 @@ class _Comparison:
         """Does what is left: of one seed all arms before the next seed, arms that are measured by another one last."""
         arms = sorted((arm for arm in self.request.arms if arm.stages), key=lambda arm: arm.same_steps_as is not None)
         self._retests()
+        failures: list[str] = []
         total = len(arms) * len(self.request.seeds)
         done = 0
         for seed in self.request.seeds:
             for arm in arms:
                 done += 1
                 self.progress.say(f"arm {arm.name}, seed {seed} ({done} of {total})")
-                self._arm(arm, seed)
+                try:
+                    self._arm(arm, seed)
+                except TrainingError as error:  # of this arm alone: the others tell what they tell
+                    failures.append(f"arm {arm.name}, seed {seed}: {error}")
+                    self.progress.say(f"failed: {failures[-1]}")
+        if failures:
+            raise TrainingError("\n".join(failures))
 
     def _arm(self, arm: Arm, seed: int) -> None:
         stages = list(arm.stages)

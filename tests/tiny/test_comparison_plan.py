@@ -12,6 +12,7 @@ from gradual import comparison
 from gradual.comparison import ComparisonFolder, compare, plan_comparison
 from gradual.config import RunConfig
 from gradual.config_file import parse_config
+from gradual.errors import TrainingError
 from gradual.preparing import Prepared, prepare
 from gradual.rundir import RunDir
 from gradual.storage import write_json
@@ -90,6 +91,23 @@ def test_an_arm_whose_measure_trained_nothing_is_left_out(made: Made, prepared: 
     compare(plan_comparison(config(arms=["same_steps", "S5"], num_seeds=1), prepared), tmp_path, progress=progress)
     assert [name for name, _ in made.configs] == ["S5/42"]
     assert "arm same_steps, seed 42: left out, as S5 has trained nothing" in said
+
+
+def test_an_arm_that_cannot_be_trained_stops_no_other(
+    made: Made, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(config: RunConfig, prepared: Prepared, loaded: object, out: Path, **others: Any) -> RunDir:
+        if out.parent.name == "one_stage":
+            raise TrainingError("step 3: expected a finite loss, found nan")
+        return made.fit(config, prepared, loaded, out, **others)
+
+    monkeypatch.setattr(comparison, "fit_loaded", fit)
+    with pytest.raises(TrainingError) as caught:
+        compare(plan_comparison(config(arms=["one_stage", "S5"], num_seeds=2), prepared), tmp_path)
+    assert [name for name, _ in made.configs] == ["S5/42", "S5/43"]
+    assert str(caught.value).splitlines() == [
+        f"arm one_stage, seed {seed}: step 3: expected a finite loss, found nan" for seed in (42, 43)
+    ]
 
 
 def test_seeds_that_the_command_gives_count(prepared: Prepared) -> None:
