@@ -15,15 +15,16 @@ from gradual.comparison_runs import Known, Plan, RunEvidence, is_base
 from gradual.levels import Level
 from gradual.measures import EMPTY, change_of, differences, mean_of
 from gradual.report_text import decimal, listed, percent
+from gradual.resampling import NUM_RESAMPLES
 from gradual.statistics import holm, mcnemar, paired_counts, smallest_visible_difference
 
 POWER = 0.8
 METHODS = (
     "Intervals are 95 %. Of one accuracy or count they are Wilson's, for one seed's facts at the mean over seeds.",
-    "Of differences and of readings (a) and (b) they are percentiles of 10,000 resamples: whole relations are drawn "
-    "with replacement, because facts of one relation rise and fall together, and independently of them seeds, one "
-    "fewer than there are (crossed bootstrap: Owen 2007; one fewer: Rao & Wu 1988). Few seeds make what is due to them "
-    "rough; with one seed it is left out.",
+    f"Of differences and of readings (a) and (b) they are percentiles of {NUM_RESAMPLES:,} resamples: whole relations "
+    "are drawn with replacement, because facts of one relation rise and fall together, and independently of them "
+    "seeds, one fewer than there are (crossed bootstrap: Owen 2007; one fewer: Rao & Wu 1988). Few seeds make what is "
+    "due to them rough; with one seed it is left out.",
     "p is that of the same resamples; with one seed, of the exact McNemar test, which takes facts as independent.",
     "Holm p is adjusted for all arms held against the same thing (Holm 1979).",
     "Reading (b) of an arm is (HK - HK0) / (HK' - HK0) - 1, with HK' of what it is held against and HK0 of the base "

@@ -195,11 +195,11 @@ def _cost(comparison: Comparison) -> Table:
 
 
 def _remarks(comparison: Comparison) -> Table:
-    finished = {arm.name for arm in comparison.arms if arm.seeds}
+    several = {arm.name for arm in comparison.arms if len(arm.seeds) > 1}  # of the others `problems` tells already
     untested = [
         f"{held.name}: {held.note}"
         for held in comparison.contrasts
-        if held.note and {held.arm, held.against} - {"base"} <= finished
+        if held.note and {held.arm, held.against} - {"base"} <= several
     ]
     parts = (
         ("how", comparison.methods),

@@ -58,8 +58,9 @@ def noise_transitions(comparison: Comparison) -> Table:
             rows.append([text(retest.kind), *row])
     note = (
         "The base model probed twice, with nothing learned: again (the same exemplars; the exact probe draws nothing, "
-        "so nothing moves), exemplars (other exemplar sets), numerics (float32 in place of bfloat16). Facts that were "
-        f"probed both times: {_retested(comparison)}; shares of each row, Wilson intervals."
+        "so what moves is rounding alone: facts are read in other batches), exemplars (other exemplar sets), numerics "
+        f"(float32 in place of bfloat16). Facts that were probed both times: {_retested(comparison)}; shares of each "
+        "row, Wilson intervals."
     )
     columns = ("probed again with", *_COLUMNS)
     return make_table("noise", "Table 4. The same untrained model probed twice", columns, rows, note)
