@@ -12,7 +12,7 @@ from pathlib import Path
 from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, write_map
 from gradual.levels import Level
 from gradual.rundir import RunDir
-from gradual.storage import append_json_line, make_folder, write_json
+from gradual.storage import Json, append_json_line, make_folder, write_json
 from gradual.tables import Column, write_table
 
 LEVELS = {level.value[0]: level for level in Level}
@@ -126,7 +126,12 @@ def _write_stage(run: RunDir, number: int, facts: Mapping[str, str], *, loss: fl
     }
     write_table(run.selection(number), tuple(Column(name, "text") for name in columns), columns)
     new = sum(letter != "H" for letter in facts.values())
-    about = {"strategy": "S5", "select": "now == MaybeKnown", "num_new": new, "num_replay": len(facts) - new}
+    about: dict[str, Json] = {
+        "strategy": "S5",
+        "select": "now == MaybeKnown",
+        "num_new": new,
+        "num_replay": len(facts) - new,
+    }
     write_json(
         run.stage_summary(number),
         {**about, "best_epoch": 1, "improved": True, "stopped_early": False, "steps": 6.0, "tokens": 60.0},

@@ -255,7 +255,7 @@ def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
 )
 def test_a_plan_that_cannot_be_meant_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = write_folder(tmp_path / "out") / "comparison_plan.json"
-    write_json(path, read_json(path) | change)  # type: ignore[operator]
+    write_json(path, read_json(path) | change)  # type: ignore[arg-type]
     with pytest.raises(RunDirError, match=message):
         read_comparison(path.parent)
 
