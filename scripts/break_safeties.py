@@ -156,7 +156,7 @@ SAFETIES = (
     Safety(
         "another fingerprint is refused",
         "rundir.py",
-        "            _refuse_other_fingerprint(run, fingerprint)\n",
+        "            refuse_other_fingerprint(path, run.fingerprint, dict(fingerprint))\n",
         "            pass\n",
         (RUNDIR,),
     ),

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradual.environment import PROBE_PACKAGES, TRAIN_PACKAGES, prepare_environment, require_packages
-from gradual.errors import ConfigError
+from gradual.errors import ConfigError, TrainingError
 from gradual.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from gradual.comparing_maps import MapDiff
-    from gradual.comparison import ComparisonFolder
     from gradual.comparison_estimate import ComparisonEstimate
+    from gradual.comparison_record import Comparison
     from gradual.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines import Engine
     from gradual.facts import Fact
@@ -147,8 +147,10 @@ def compare(
     limit: int | None = None,
     online: bool = False,
     progress: Progress | None = None,
-) -> ComparisonFolder:
-    """The comparison in the folder `out`, made or continued: several ways to train, each with several seeds.
+) -> Comparison:
+    """What a comparison found: several ways to train, each with several seeds; made or continued in the folder `out`.
+
+    The folder also gets the numbers (`comparison.json`), the tables and the page, as far as it has come.
 
     Args:
         config: settings, or the path of a YAML file with them; their section `compare` says what is not given here.
@@ -162,23 +164,38 @@ def compare(
     Raises:
         ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
         RunDirError: the folder belongs to another process, or a run in it was made with other settings.
-        TrainingError: a loss is not a number.
+        TrainingError: some arms could not be trained; once all others are finished and written down.
     """
     prepare_environment(online=online)
     settings, prepared = _prepared(config)
     from gradual import comparison
+    from gradual.comparison_results import write_results
 
     request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
-    return comparison.compare(request, Path(out), progress=progress)
+    try:
+        comparison.compare(request, Path(out), progress=progress)
+    except TrainingError:
+        write_results(Path(out))
+        raise
+    return write_results(Path(out))
 
 
 def plan_comparison(
-    config: RunConfig | str | Path, *, online: bool = False, progress: Progress | None = None
+    config: RunConfig | str | Path,
+    *,
+    arms: Sequence[str] | None = None,
+    num_seeds: int | None = None,
+    limit: int | None = None,
+    online: bool = False,
+    progress: Progress | None = None,
 ) -> ComparisonEstimate:
     """How long the comparison that `config.compare` asks for will take, arm by arm; nothing is trained.
 
     Args:
         config: settings, or the path of a YAML file with them.
+        arms: as for `compare`, like `num_seeds` and `limit`.
+        num_seeds: see there.
+        limit: see there.
         online: see `probe`.
         progress: where bars and remarks go.
 
@@ -189,7 +206,7 @@ def plan_comparison(
     settings, prepared = _prepared(config)
     from gradual import comparison, comparison_estimate
 
-    request = comparison.plan_comparison(settings, prepared)
+    request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
     return comparison_estimate.estimate_comparison(request, progress=progress)
 
 

@@ -5,18 +5,21 @@ Knows settings only; `comparison` makes the runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gradual.config import ArmConfig, CompareConfig, RunConfig, check_measured
 from gradual.errors import ConfigError
 from gradual.expressions import did_you_mean
-from gradual.stage_config import StageConfig, check_stages
+from gradual.stage_config import ReplayConfig, StageConfig, check_stages
 
 BASE = "base"
 """The arm that trains nothing."""
 
-_CHOICE_OF_FACTS = ("strategy", "select", "replay", "as_many_as", "stand_ins")
+_CHOICE_OF_FACTS = ("strategy", "select", "replay", "as_many_as", "stand_ins", "max_unknown_share", "weighting")
+_GUARD = 0.5
+"""Share of Unknown facts that the arm `guarded` allows a relation."""
 
 
 def _arm(
@@ -25,6 +28,19 @@ def _arm(
     stages = [StageConfig() if strategy is None else StageConfig(strategy=strategy) for strategy in strategies]
     return ArmConfig(name=name, doc=doc, stages=stages, same_steps_as=same_steps_as, max_stages=max_stages)
 
+
+_DEFAULT = StageConfig()
+
+_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("known_last", "with the known facts at the end of each epoch", {"placement": "end"}),
+    ("weighted_p", "each fact weighted by the chance p that it is answered rightly", {"weighting": "p"}),
+    ("weighted_1_p", "each fact weighted by 1 - p", {"weighting": "1-p"}),
+    ("weighted_p_1_p", "each fact weighted by p (1 - p)", {"weighting": "p(1-p)"}),
+    ("replay_weakest", "replaying what is held least firmly", {"replay": ReplayConfig(choose="weakest_margin")}),
+    ("replay_dropped", "replaying what has fallen most", {"replay": ReplayConfig(choose="largest_drop")}),
+    ("guarded", "with at most half of a relation's facts Unknown", {"max_unknown_share": _GUARD}),
+)
+"""Later methods: the name of an arm, what it is, and what its second stage does otherwise than S5."""
 
 ARMS: dict[str, ArmConfig] = {
     arm.name: arm
@@ -49,6 +65,10 @@ ARMS: dict[str, ArmConfig] = {
         _arm("highly_known", "Control: one stage on HighlyKnown facts.", "highly_known"),
         _arm("weakly_known", "Control: one stage on WeaklyKnown facts, as many as are MaybeKnown.", "weakly_known"),
         _arm("unknown", "Control: one stage on Unknown facts, as many as are MaybeKnown.", "unknown"),
+        *(
+            ArmConfig(name=name, doc=f"S5, {doc}.", stages=[StageConfig(), StageConfig(strategy="S5", **option)])
+            for name, doc, option in _OPTIONS
+        ),
         _arm("three_stages", "S5 twice: a third stage after another look.", None, "S5", "S5"),
         _arm("rounds", "S5 again and again until nothing is gained.", None, "S5", max_stages=5),
     )
@@ -83,9 +103,13 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     wanted = list(names) if names is not None else [*compare.arms, *(arm.name for arm in compare.own_arms)]
     known = ARMS | own
     problems = [f'compare.arms: "{name}" occurs twice; give each arm a name of its own' for name in _repeated(wanted)]
-    problems += [_unknown(name, known) for name in wanted if name not in known]
+    problems += [_unknown("arms", name, known) for name in wanted if name not in known]
     chosen = [known[name] for name in dict.fromkeys(wanted) if name in known]
     problems += [problem for arm in chosen for problem in _problems_of(arm, wanted, config)]
+    named = (("main", compare.main), ("reference", compare.reference))
+    problems += [_unknown(setting, name, known) for setting, name in named if name not in known]
+    if BASE in own:
+        problems.append(f'compare.own_arms: "{BASE}" is the model as it came; give the arm another name')
     if problems:
         raise ConfigError("\n".join(problems))
     return [Arm(arm.name, arm.doc, _stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
@@ -108,28 +132,30 @@ def _repeated(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 
-def _unknown(name: str, known: dict[str, ArmConfig]) -> str:
+def _unknown(setting: str, name: str, known: Mapping[str, ArmConfig]) -> str:
     hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
-    return f'compare.arms: unknown arm "{name}"{hint}'
+    return f'compare.{setting}: unknown arm "{name}"{hint}'
 
 
 def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> list[str]:
-    problems = []
-    if arm.same_steps_as is not None and (arm.same_steps_as not in wanted or arm.same_steps_as == arm.name):
-        problems.append(
-            f'compare.arms: "{arm.name}" takes as many steps as "{arm.same_steps_as}", which is not among the arms; '
-            "add it"
-        )
+    measure, problems = arm.same_steps_as, []
+    own = {each.name: each for each in config.compare.own_arms}
+    if measure is not None and (measure not in wanted or measure == arm.name):
+        problems.append(f'takes as many steps as "{measure}", which is not among the arms; add it')
+    elif measure is not None and (measure == BASE or (ARMS | own)[measure].same_steps_as is not None):
+        problems.append(f'takes as many steps as "{measure}", which has no number of its own; name another arm')
     if not arm.stages and arm.name != BASE:
-        problems.append(f'compare.arms: "{arm.name}" has no stages; give at least one')
+        problems.append("has no stages; give at least one")
+    if arm.max_stages is not None and not config.compare.num_retested:
+        problems.append("goes on until a round gains no more than a retest; set compare.num_retested to more than 0")
     try:
         if arm.stages:
             stages = _stages(arm, config)
             check_stages(stages)
             check_measured(stages, config.probe)
     except ConfigError as error:
-        problems += [f'compare.arms: "{arm.name}": {line}' for line in str(error).splitlines()]
-    return problems
+        problems += str(error).splitlines()
+    return [f'compare.arms: "{arm.name}": {problem}' for problem in problems]
 
 
 def _stages(arm: ArmConfig, config: RunConfig) -> tuple[StageConfig, ...]:
@@ -138,7 +164,8 @@ def _stages(arm: ArmConfig, config: RunConfig) -> tuple[StageConfig, ...]:
     for index, own in enumerate(arm.stages):
         start = config.stages[min(index, len(config.stages) - 1)]
         changes = {name: getattr(own, name) for name in own.model_fields_set}
-        if changes.keys() & {"strategy", "select"}:
-            changes = dict.fromkeys(_CHOICE_OF_FACTS) | changes
+        is_other = (own.strategy, own.select) != (start.strategy, start.select)
+        if changes.keys() & {"strategy", "select"} and is_other:
+            changes = {name: getattr(_DEFAULT, name) for name in _CHOICE_OF_FACTS} | changes
         stages.append(start.model_copy(update=changes))
     return tuple(stages)

@@ -16,8 +16,22 @@ import typer
 from gradual import __version__, api
 from gradual.commands import Commands
 from gradual.console import Console
-from gradual.errors import TrainingError
-from gradual.options import Config, Json, Online, Run, Seed, Set, Trust, config_of, probe_config_of, seed_setting
+from gradual.options import (
+    Arms,
+    Config,
+    Json,
+    Limit,
+    Online,
+    Run,
+    Seed,
+    Seeds,
+    Set,
+    Trust,
+    config_of,
+    names_of,
+    probe_config_of,
+    seed_setting,
+)
 
 if TYPE_CHECKING:
     from gradual.comparison_estimate import ComparisonEstimate
@@ -151,6 +165,9 @@ def plan(
     seed: Seed = None,
     strategies: Annotated[bool, typer.Option("--strategies", help="List the named strategies instead.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Plan the comparison that the settings ask for.")] = False,
+    arms: Arms = None,
+    seeds: Seeds = None,
+    limit: Limit = None,
     trust_remote_code: Trust = False,
     online: Online = False,
     as_json: Json = False,
@@ -163,7 +180,7 @@ def plan(
     Examples:
       gradual plan config.yaml
       gradual plan config.yaml --set stages.1.strategy=S3 --json
-      gradual plan config.yaml --compare --set compare.num_seeds=5
+      gradual plan config.yaml --compare --seeds 5
       gradual plan --strategies
     """  # noqa: D301
     console = Console(as_json=as_json)
@@ -177,11 +194,19 @@ def plan(
         return
     if config is None:
         raise typer.BadParameter("expected the YAML file with the settings, or --strategies", param_hint="CONFIG")
+    if compare and out is not None:
+        raise typer.BadParameter("--out names a run; a comparison is planned without one", param_hint="--out")
+    if not compare and any(given is not None for given in (arms, seeds, limit)):
+        raise typer.BadParameter(
+            "--arms, --seeds and --limit are of a comparison; add --compare", param_hint="--compare"
+        )
     wanted = config_of(config, settings, seed, trust_remote_code)
     found: Plan | ComparisonEstimate
     with console.working():
         if compare:
-            found = api.plan_comparison(wanted, online=online, progress=console)
+            found = api.plan_comparison(
+                wanted, arms=names_of(arms), num_seeds=seeds, limit=limit, online=online, progress=console
+            )
         else:
             found = api.plan(wanted, out, online=online, progress=console)
     if as_json:
@@ -221,13 +246,9 @@ def fit(
 def compare(
     config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML file with the settings.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; a comparison there is continued.")] = None,
-    arms: Annotated[str | None, typer.Option(help="Names of the arms to compare, with commas between.")] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Times each arm is trained, with other training seeds.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many training facts; of the others as large a share.")
-    ] = None,
+    arms: Arms = None,
+    seeds: Seeds = None,
+    limit: Limit = None,
     list_arms: Annotated[bool, typer.Option("--list-arms", help="List the arms that are built in instead.")] = False,
     settings: Set = None,
     seed: Seed = None,
@@ -259,30 +280,23 @@ def compare(
         return
     if config is None or out is None:
         raise typer.BadParameter("expected the YAML file with the settings and --out, or --list-arms")
-    failure = None
     with console.working():
-        try:
-            api.compare(
-                config_of(config, settings, seed, trust_remote_code),
-                out,
-                arms=None if arms is None else [name.strip() for name in arms.split(",")],
-                num_seeds=seeds,
-                limit=limit,
-                online=online,
-                progress=console,
-            )
-        except TrainingError as error:
-            failure = error
-    from gradual.comparison_results import comparison_parts, write_results
-
-    comparison = write_results(out)
+        found = api.compare(
+            config_of(config, settings, seed, trust_remote_code),
+            out,
+            arms=names_of(arms),
+            num_seeds=seeds,
+            limit=limit,
+            online=online,
+            progress=console,
+        )
     if as_json:
-        console.result(comparison.as_dict())
+        console.result(found.as_dict())
     else:
-        console.show(*comparison_parts(comparison))
+        from gradual.comparison_results import comparison_parts
+
+        console.show(*comparison_parts(found))
     console.say(f"report: {out / 'report.html'}; numbers, tables and runs are beside it")
-    if failure is not None:
-        raise failure
 
 
 @app.command()

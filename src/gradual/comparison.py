@@ -6,6 +6,7 @@ business of `pipeline`; what the runs say is read by others from the folder alon
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,11 @@ from gradual.facts import Fact
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
 from gradual.levels import Level
 from gradual.models import LoadedModel, load_model
-from gradual.pipeline import fit_loaded
+from gradual.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
 from gradual.preparing import Prepared, spread
 from gradual.probing import probe_facts, probe_units
 from gradual.progress import Progress, Silent
+from gradual.refusals import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.rundir import RunDir, single_writer
 from gradual.sharing import step_fingerprint
 from gradual.stage_config import StageConfig
@@ -37,6 +39,8 @@ RETESTS = ("again", "exemplars", "numerics")
 
 _OTHER_EXEMPLARS = 1_000_003
 """Added to the seed of the exemplars for a retest with others."""
+_OTHER_SAMPLES = 2_000_003
+"""Added to the seed of sampled answers, which the exact probe does not draw, for every retest."""
 
 
 class ComparisonFolder:
@@ -103,7 +107,9 @@ def plan_comparison(
     config = config.model_copy(update={"compare": config.compare.model_copy(update={"num_seeds": count})})
     if limit is not None:
         prepared = prepared.limited(limit)
-    return Request(config, prepared, resolve_arms(config, arms), [config.seed + number for number in range(count)])
+    return Request(
+        config, prepared, resolve_arms(config, arms), [config.seed_of_training + number for number in range(count)]
+    )
 
 
 def compare(request: Request, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:
@@ -120,37 +126,52 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
     config, folder = request.config, ComparisonFolder(out)
     for warning in (*request.prepared.warnings, *check_comparison(request.arms, config.compare)):
         progress.say(f"warning: {warning}")
+    if config.evaluation.protocol == "paper":
+        progress.say(PAPER_WARNING)
+    refuse_foreign_folder(out, PLAN_FILE, "comparison's")
     with single_writer(out):
-        storage.write_json(folder.plan, _plan(request, folder))
         progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
         loaded = load_model(config.model)
         for warning in reading_warnings(loaded):
             progress.say(f"warning: {warning}")
         check_training(loaded, config.lora, config.report_to)
+        storage.write_json(folder.plan, _plan(request, folder, loaded))
         _Comparison(request, folder, loaded, progress).all_runs()
     return folder
 
 
-def _plan(request: Request, folder: ComparisonFolder) -> dict[str, storage.Json]:
-    """What the folder will hold: arms and seeds that it holds already stay in it."""
+def _plan(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> dict[str, Any]:
+    """What the folder will hold: arms and seeds that it holds already stay in it.
+
+    Raises:
+        RunDirError: the folder was made with other settings, facts or another model.
+    """
     compare = request.config.compare
-    arms: list[Any] = [
-        {
-            "name": arm.name,
-            "doc": arm.doc,
-            "same_steps_as": arm.same_steps_as,
-            "num_stages": None if arm.max_stages else len(arm.stages),
-        }
-        for arm in request.arms
-    ]
-    seeds = list(request.seeds)
+    plan: dict[str, Any] = {
+        "model": request.config.model.name_or_path,
+        "arms": [_planned(arm) for arm in request.arms],
+        "seeds": list(request.seeds),
+        "reference": compare.reference,
+        "main": compare.main,
+        "fingerprint": run_fingerprint(request.config, request.prepared, loaded)
+        | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)},
+    }
     if folder.plan.is_file():
         before: Any = storage.read_json(folder.plan)
-        now = {arm["name"] for arm in arms}
-        arms = [*(arm for arm in before["arms"] if arm["name"] not in now), *arms]
-        seeds = sorted({*before["seeds"], *seeds})
-    model = request.config.model.name_or_path
-    return {"model": model, "arms": arms, "seeds": seeds, "reference": compare.reference, "main": compare.main}
+        refuse_other_fingerprint(folder.path, before["fingerprint"], plan["fingerprint"])
+        now = {arm["name"] for arm in plan["arms"]}
+        plan["arms"] = [*(arm for arm in before["arms"] if arm["name"] not in now), *plan["arms"]]
+        plan["seeds"] = sorted({*before["seeds"], *plan["seeds"]})
+    return plan
+
+
+def _planned(arm: Arm) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "doc": arm.doc,
+        "same_steps_as": arm.same_steps_as,
+        "num_stages": None if arm.max_stages else len(arm.stages),
+    }
 
 
 class _Comparison:
@@ -238,7 +259,9 @@ class _Comparison:
                 reason = f"max_stages is {arm.max_stages}"
             if reason is not None:
                 self.progress.say(f"arm {arm.name}, seed {seed}: stops after stage {len(stages)}: {reason}")
-                return stages
+                # A stage without facts is no result of the arm, unless it is all there is.
+                is_empty = run.status == "nothing_to_train"
+                return stages[:-1] if is_empty and len(stages) > 1 else stages
             stages = [*stages, stages[-1]]
 
     def _reason_to_stop(self, run: RunDir, num_stages: int) -> str | None:
@@ -253,7 +276,8 @@ class _Comparison:
             for epoch in storage.read_json_lines(run.epochs(num_stages))
         }
         best = int(float(str(storage.read_json(run.stage_summary(num_stages))["best_epoch"])))
-        total = len(self.request.prepared.validation)
+        is_on_test = self.request.config.evaluation.protocol == "paper"
+        total = len(self.request.prepared.test if is_on_test else self.request.prepared.validation)
         promoted = _promoted(before, after)
         made = Round(*promoted, round(accuracy[0] * total), round(accuracy[best] * total), total)
         return stop_reason(made, self._null(run))
@@ -295,6 +319,7 @@ class _Comparison:
                 TransformersEngine(loaded),
                 config.probe,
                 seed=seed,
+                sampling_seed=seed + _OTHER_SAMPLES,
                 units=units,
                 progress=advance,
             )

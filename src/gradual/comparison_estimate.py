@@ -115,9 +115,12 @@ def _arms(request: Request, timed: _Timed) -> Iterator[ArmEstimate]:
     steps_of: dict[str, int] = {}
     done: set[str] = set()
     for arm in sorted((arm for arm in request.arms if arm.stages), key=lambda arm: arm.same_steps_as is not None):
-        stages = _stages(arm, steps_of)
+        stages = _stages(arm)
         seconds, total = 0.0, 0
         for index, stage in enumerate(stages):
+            if arm.same_steps_as is not None and index == len(stages) - 1:
+                missing = max(1, steps_of[arm.same_steps_as] - total)
+                stages[index] = stage = stage.model_copy(update={"max_steps": missing})
             steps, taken = timed.stage(stage, is_first=index == 0)
             total += steps
             prefix = json.dumps([each.model_dump(mode="json") for each in stages[: index + 1]])
@@ -128,10 +131,7 @@ def _arms(request: Request, timed: _Timed) -> Iterator[ArmEstimate]:
         yield ArmEstimate(arm.name, total, seconds)
 
 
-def _stages(arm: Arm, steps_of: dict[str, int]) -> list[StageConfig]:
+def _stages(arm: Arm) -> list[StageConfig]:
     """The stages of an arm, at most."""
     stages = list(arm.stages)
-    stages += itertools.repeat(stages[-1], max(0, (arm.max_stages or 0) - len(stages)))
-    if arm.same_steps_as is not None:
-        stages[-1] = stages[-1].model_copy(update={"max_steps": max(1, steps_of[arm.same_steps_as])})
-    return stages
+    return [*stages, *itertools.repeat(stages[-1], max(0, (arm.max_stages or 0) - len(stages)))]

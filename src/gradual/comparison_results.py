@@ -13,6 +13,7 @@ from gradual.comparison_data import read_comparison, write_comparison
 from gradual.comparison_entities import entity_rows
 from gradual.comparison_page import write_comparison_page
 from gradual.comparison_record import Comparison
+from gradual.comparison_story import tell_comparison
 from gradual.comparison_tables import comparison_tables
 from gradual.result_tables import as_rich, write_tables
 
@@ -35,5 +36,8 @@ def write_results(folder: Path) -> Comparison:
 
 
 def comparison_parts(comparison: Comparison) -> Iterator[RenderableType]:
-    """All tables for a terminal, the one that answers the question first."""
+    """The verdict and all tables for a terminal."""
+    verdict = tell_comparison(comparison)
+    yield verdict.headline
+    yield from (f"- {sentence}" for sentence in verdict.sentences)
     yield from map(as_rich, comparison_tables(comparison))

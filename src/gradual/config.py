@@ -163,7 +163,7 @@ class ArmConfig(Settings):
     stages: list[StageConfig] = []
     """Settings of each stage that differ from the config's stage of that place (beyond its last one: from the last).
 
-    A stage that names a strategy or a `select` takes over nothing of the config's own choice of facts."""
+    A stage that names another strategy or `select` takes over nothing of the config's own choice of facts."""
     same_steps_as: str | None = None
     """Name of another arm: the last stage takes as many optimiser steps as bring the total to that arm's."""
     max_stages: Annotated[int, Field(ge=1)] | None = None

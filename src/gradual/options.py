@@ -25,6 +25,9 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="A setting by its dotted name; may be given again."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Everything random comes from this number (the setting `seed`).")]
+Arms = Annotated[str | None, typer.Option(help="Names of the arms to compare, with commas between.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Times each arm is trained, with other training seeds.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many training facts; of the others as large a share.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, all else on stderr.")]
 Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fetch a model or data set.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
@@ -54,3 +57,8 @@ def probe_config_of(given: Mapping[str, Mapping[str, object]], overrides: list[s
 def seed_setting(seed: int | None) -> list[str]:
     """The option as a setting, if it was given."""
     return [] if seed is None else [f"seed={seed}"]
+
+
+def names_of(text: str | None) -> list[str] | None:
+    """The names in a text with commas between; None without a text."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

@@ -47,6 +47,7 @@ _FACTS = (
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 """Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
 on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
+PAPER_WARNING = "warning: evaluation.protocol is paper: test facts choose the epochs, so their scores flatter"
 _ANY_TOLERANCE = 1.0
 """Bounds of probabilities may stay as wide as they come."""
 
@@ -65,7 +66,7 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
     for warning in prepared.warnings:
         progress.say(f"warning: {warning}")
     if config.evaluation.protocol == "paper":
-        progress.say("warning: evaluation.protocol is paper: test facts choose the epochs, so their scores flatter")
+        progress.say(PAPER_WARNING)
     progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
     loaded = load_model(config.model)
     for warning in reading_warnings(loaded):
@@ -211,6 +212,8 @@ class _Fit:
         states = fact_states(self.run, index)
         selection = select_for_stage(states, stage, rng_seed=self.config.seed_of_training + index)
         write_selection(selection, self.run.selection(index))
+        if selection.new_shortfall:
+            self.progress.say(f"stage {index}: {selection.new_shortfall} facts fewer than the size asked for")
         if not selection.num_new:
             self.progress.say(f"stage {index}: no fact matches `{selection.strategy.select}`; the run ends here")
             return False
@@ -293,6 +296,7 @@ class _Fit:
                 "num_replay": selection.num_replay,
                 "replay_wanted": selection.replay_wanted,
                 "replay_shortfall": selection.replay_shortfall,
+                "new_shortfall": selection.new_shortfall,
                 "promoted_trained": selection.num_promoted,
                 "unknown_left_out": selection.num_left_out,
                 "best_epoch": result.best_epoch,

@@ -58,12 +58,14 @@ def probe_facts(
     settings: ProbeConfig,
     *,
     seed: int,
+    sampling_seed: int | None = None,
     units: Units | None = None,
     progress: Progress = lambda _: None,
 ) -> KnowledgeMap:
     """The knowledge map of `facts` under the engine's model.
 
-    The order of `facts` does not matter. Facts of one relation share the exemplar sets that `seed` draws.
+    The order of `facts` does not matter. Facts of one relation share the exemplar sets that `seed` draws; sampled
+    answers are drawn with `sampling_seed`, or with `seed` as well.
 
     Raises:
         DataError: a relation has too few exemplars.
@@ -82,7 +84,8 @@ def probe_facts(
     for key, blocks in probe_units(facts, settings.num_exemplar_sets):
         stored = units.get(key) if units else None
         if stored is None:
-            found = _probe_within_memory(blocks, asking, engine, settings, seed=seed)
+            drawn_with = seed if sampling_seed is None else sampling_seed
+            found = _probe_within_memory(blocks, asking, engine, settings, seed=drawn_with)
             if units:
                 units.put(key, _to_bytes(found))
         else:

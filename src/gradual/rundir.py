@@ -25,6 +25,7 @@ from typing import Literal
 
 from gradual import storage
 from gradual.errors import RunDirError
+from gradual.refusals import LOCK_FILE, OWNER_FILE, refuse_foreign_folder, refuse_other_fingerprint
 from gradual.storage import Json
 from gradual.units import UnitStore
 
@@ -32,9 +33,6 @@ __all__ = ["RunDir", "RunStatus", "UnitStore", "open_run", "single_writer"]
 
 RunStatus = Literal["running", "complete", "nothing_to_train"]
 
-_LOCK_FILE = "run.lock"
-_OWNER_FILE = "owner.json"
-_LEFT_BY_A_KILLED_START = {_LOCK_FILE, _OWNER_FILE, "config.yaml", "attempts.log"}
 _STEP_NAME = re.compile(r"[a-z][a-z_]*(-\d+)?")
 
 
@@ -270,11 +268,11 @@ def open_run(path: Path, fingerprint: Mapping[str, str], *, config_yaml: str) ->
         RunDirError: another process writes there (it is named); the folder was made with another fingerprint (each
             field is named); it holds something else; or the disk refused.
     """
-    _refuse_foreign_folder(path)
+    refuse_foreign_folder(path, "run.json", "run")
     with single_writer(path):
         run = RunDir(path)
         if run.info.exists():
-            _refuse_other_fingerprint(run, fingerprint)
+            refuse_other_fingerprint(path, run.fingerprint, dict(fingerprint))
         storage.write_text(run.config, config_yaml)
         if not run.info.exists():
             storage.write_json(run.info, _new_info(fingerprint))
@@ -302,20 +300,20 @@ def single_writer(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     storage.make_folder(folder)
-    lock = FileLock(folder / _LOCK_FILE, timeout=0, thread_local=False)
+    lock = FileLock(folder / LOCK_FILE, timeout=0, thread_local=False)
     try:
         with storage.disk_errors_named("lock", folder):
             try:
                 lock.acquire()
             except Timeout:
                 raise RunDirError(_held_message(folder)) from None
-        storage.write_json(folder / _OWNER_FILE, _who())
+        storage.write_json(folder / OWNER_FILE, _who())
         yield
     finally:
         if lock.is_locked:
             try:
                 with suppress(RunDirError):
-                    storage.remove(folder / _OWNER_FILE)
+                    storage.remove(folder / OWNER_FILE)
             finally:
                 lock.release()
 
@@ -345,7 +343,7 @@ def _new_info(fingerprint: Mapping[str, str]) -> dict[str, Json]:
 def _held_message(folder: Path) -> str:
     remedy = "wait until it ends, stop it, or use another --out"
     try:
-        owner = storage.read_json(folder / _OWNER_FILE)
+        owner = storage.read_json(folder / OWNER_FILE)
     except RunDirError:
         owner = {}
     pid, host = owner.get("pid"), owner.get("host")
@@ -362,30 +360,3 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _refuse_foreign_folder(path: Path) -> None:
-    """Refuse a folder that is neither empty nor a run, before anything is written there."""
-    if not path.is_dir() or (path / "run.json").exists():
-        return
-    with storage.disk_errors_named("read", path):
-        names = sorted(child.name for child in path.iterdir())
-    foreign = [name for name in names if name not in _LEFT_BY_A_KILLED_START and not name.endswith(".tmp")]
-    if foreign:
-        raise RunDirError(f"{path} is no run folder and not empty (it holds {foreign[0]!r}); use another --out")
-
-
-def _refuse_other_fingerprint(run: RunDir, fingerprint: Mapping[str, str]) -> None:
-    old, new = run.fingerprint, dict(fingerprint)
-    if old == new:
-        return
-    lines = [f"{run.path} was made with other settings or files; going on would mix two runs:"]
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            lines.append(f"  {name}: {_shown(old.get(name))} in the folder, {_shown(new.get(name))} now")
-    lines.append("use another --out for a new run, or the original settings to go on with this one")
-    raise RunDirError("\n".join(lines))
-
-
-def _shown(value: str | None) -> str:
-    return "not recorded" if value is None else repr(value)

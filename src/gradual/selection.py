@@ -190,8 +190,8 @@ class Selection:
 
     @property
     def new_shortfall(self) -> int:
-        """How many new facts are missing for the size asked for; none is ever repeated."""
-        return self.new_wanted - self.num_new
+        """How many new facts were missing for the size asked for; none is ever repeated."""
+        return max(0, self.new_wanted - self.num_new - self.num_left_out)
 
     @property
     def replay_shortfall(self) -> int:

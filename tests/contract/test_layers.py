@@ -22,7 +22,7 @@ LAYERS = {
         settings sharing splits stage_config statistics stopping strict_yaml training_rows weighting wording
         """,
     "files": """
-        chat_templates checkpoints columns config_file knowledge_map loading model_files patterns result_tables
+        chat_templates checkpoints columns config_file knowledge_map loading model_files patterns refusals result_tables
         rows rundir sources storage tables units
         """,
     "models": """

@@ -12,7 +12,7 @@ from gradual import comparison
 from gradual.comparison import ComparisonFolder, compare, plan_comparison
 from gradual.config import RunConfig
 from gradual.config_file import parse_config
-from gradual.errors import TrainingError
+from gradual.errors import RunDirError, TrainingError
 from gradual.preparing import Prepared, prepare
 from gradual.rundir import RunDir
 from gradual.storage import write_json
@@ -58,7 +58,7 @@ class Made:
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     made = Made(steps=70)
     monkeypatch.setattr(comparison, "fit_loaded", made.fit)
-    monkeypatch.setattr(comparison, "load_model", lambda settings: SimpleNamespace())
+    monkeypatch.setattr(comparison, "load_model", lambda settings: SimpleNamespace(fingerprint={"weights": "w"}))
     monkeypatch.setattr(comparison, "reading_warnings", lambda loaded: [])
     monkeypatch.setattr(comparison, "check_training", lambda *_: None)
     monkeypatch.setattr(comparison, "_steps", made.steps)
@@ -88,7 +88,8 @@ def test_an_arm_whose_measure_trained_nothing_is_left_out(made: Made, prepared: 
     made._steps = 0
     said: list[str] = []
     progress: Any = SimpleNamespace(say=said.append)
-    compare(plan_comparison(config(arms=["same_steps", "S5"], num_seeds=1), prepared), tmp_path, progress=progress)
+    request = plan_comparison(config(arms=["same_steps", "S5"], num_seeds=1), prepared)
+    compare(request, tmp_path, progress=progress)
     assert [name for name, _ in made.configs] == ["S5/42"]
     assert "arm same_steps, seed 42: left out, as S5 has trained nothing" in said
 
@@ -123,6 +124,27 @@ def test_a_limit_keeps_the_same_share_of_every_part(prepared: Prepared) -> None:
     assert [len(part) for part in (kept.train, kept.validation, kept.test)] == [10, 1, 2]
     assert [fact.relation for fact in kept.train].count("toy-0") == 5
     assert plan_comparison(config(), prepared, limit=1000).prepared.digest() == prepared.digest()
+
+
+def test_other_settings_than_the_folder_was_made_with_are_refused_before_anything_is_done(
+    made: Made, prepared: Prepared, tmp_path: Path
+) -> None:
+    compare(plan_comparison(config(arms=["S5"], num_seeds=1), prepared), tmp_path / "c")
+    compare(plan_comparison(config(arms=["S1"], num_seeds=2), prepared), tmp_path / "c")
+    assert len(made.configs) == 3
+    other = config(arms=["S2"]).model_copy(update={"seed": 7})
+    with pytest.raises(RunDirError, match=r"config\.seed: '42' in the folder, '7' now"):
+        compare(plan_comparison(other, prepared), tmp_path / "c")
+    with pytest.raises(RunDirError, match=r"facts\.digest"):
+        compare(plan_comparison(config(arms=["S2"]), prepared, limit=10), tmp_path / "c")
+    assert len(made.configs) == 3
+
+
+def test_a_folder_of_something_else_is_refused(made: Made, prepared: Prepared, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(RunDirError, match=r"is no comparison's folder and not empty \(it holds 'run\.json'\)"):
+        compare(plan_comparison(config(arms=["S5"]), prepared), tmp_path)
+    assert made.configs == []
 
 
 def test_runs_are_found_with_those_of_rounds(tmp_path: Path) -> None:

@@ -71,8 +71,23 @@ def test_names_may_be_given_beside_the_config() -> None:
         (["S9x"], 'compare.arms: unknown arm "S9x"; expected one of base, one_stage, '),
         (["one_stag"], "compare.arms: unknown arm \"one_stag\"; did you mean 'one_stage'?"),
         (["S5", "S5"], 'compare.arms: "S5" occurs twice; give each arm a name of its own'),
-        (["same_steps"], 'compare.arms: "same_steps" takes as many steps as "S5", which is not among the arms; add it'),
-        ([{"name": "empty"}], 'compare.arms: "empty" has no stages; give at least one'),
+        (
+            ["same_steps"],
+            'compare.arms: "same_steps": takes as many steps as "S5", which is not among the arms; add it',
+        ),
+        ([{"name": "empty"}], 'compare.arms: "empty": has no stages; give at least one'),
+        (
+            ["S5", {"name": "as_base", "stages": [{}], "same_steps_as": "base"}, "base"],
+            'compare.arms: "as_base": takes as many steps as "base", which has no number of its own; name another arm',
+        ),
+        (
+            ["S5", "same_steps", {"name": "chain", "stages": [{}], "same_steps_as": "same_steps"}],
+            'compare.arms: "chain": takes as many steps as "same_steps", which has no number of its own; name another',
+        ),
+        (
+            [{"name": "base", "stages": [{}]}],
+            'compare.own_arms: "base" is the model as it came; give the arm another name',
+        ),
         (
             [{"name": "late", "stages": [{"select": "trained"}]}],
             'compare.arms: "late": stages[0]: `trained` can match no fact in the first stage',
@@ -98,6 +113,38 @@ def test_two_arms_of_ones_own_with_one_name_are_refused() -> None:
     mine = {"name": "mine", "stages": [{}]}
     with pytest.raises(ConfigError, match='"mine" occurs twice'):
         resolve_arms(config(mine, mine))
+
+
+def test_an_arm_that_is_asked_about_must_exist() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_arms(config("S5", main="S55", reference="one_stag"))
+    assert [line.split(";")[0] for line in str(caught.value).splitlines()] == [
+        'compare.main: unknown arm "S55"',
+        'compare.reference: unknown arm "one_stag"',
+    ]
+
+
+def test_rounds_need_a_retest_to_end_by() -> None:
+    with pytest.raises(ConfigError, match=r'"rounds": goes on until .* set compare\.num_retested to more than 0'):
+        resolve_arms(config("rounds", num_retested=0))
+
+
+def test_later_methods_differ_from_s5_by_their_one_option() -> None:
+    for name in ("known_last", "weighted_p", "weighted_1_p", "weighted_p_1_p", "replay_weakest", "replay_dropped"):
+        s5, arm = resolve_arms(config("S5", name))
+        other = {
+            field
+            for field in type(arm.stages[1]).model_fields
+            if getattr(arm.stages[1], field) != getattr(s5.stages[1], field)
+        }
+        assert len(other) == 1
+        assert arm.stages[0] == s5.stages[0]
+
+
+def test_an_arm_with_the_configs_own_strategy_keeps_its_options() -> None:
+    guarded = parse_config({"model": "m", "facts": "f", "stages": [FIRST, SECOND | {"max_unknown_share": 0.3}]})
+    s5, s2 = resolve_arms(guarded, ["S5", "S2"])
+    assert (s5.stages[1].max_unknown_share, s2.stages[1].max_unknown_share) == (0.3, None)
 
 
 def test_a_strategy_that_does_not_exist_is_named_with_its_place() -> None:
