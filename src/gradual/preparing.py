@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from gradual.config import FactsConfig, RunConfig
 from gradual.errors import DataError
+from gradual.expressions import did_you_mean
 from gradual.facts import Fact, by_relation
 from gradual.loading import check_exemplars, load_exemplars, load_facts
 from gradual.splits import set_aside, split_facts
@@ -75,11 +76,12 @@ def prepare(config: RunConfig) -> Prepared:
     Raises:
         DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty.
     """
-    needed = max(config.probe.num_shots, *(stage.num_shots for stage in config.stages))
+    needed = max(config.probe.num_shots, *_shots_of_stages(config))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         others = set(config.facts.out_of_distribution or ())
         loaded = load_facts(_with_relations(config.facts), num_shots=needed)
+        _refuse_unknown(others, loaded, config.facts.path)
         facts = [fact for fact in loaded if fact.relation not in others]
         given = _given_exemplars(_exemplar_source(config.facts), loaded)
         splits = split_facts(
@@ -141,6 +143,22 @@ def prepare_probe(
     checked = check_exemplars(_grouped(asked), shots, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
     return (kept if limit is None else spread(kept, limit)), checked.exemplars
+
+
+def _shots_of_stages(config: RunConfig) -> list[int]:
+    """Shots that training needs, in the config's own stages and in those of its arms."""
+    in_arms = [
+        stage for arm in config.compare.own_arms for stage in arm.stages if "num_shots" in stage.model_fields_set
+    ]
+    return [stage.num_shots for stage in [*config.stages, *in_arms]]
+
+
+def _refuse_unknown(relations: set[str], facts: Iterable[Fact], path: str) -> None:
+    found = {fact.relation for fact in facts}
+    missing = sorted(relations - found)
+    if missing:
+        hint = did_you_mean(missing[0], found)
+        raise DataError(f"{path}: facts.out_of_distribution: found no facts of relation {missing[0]!r}{hint}")
 
 
 def _with_relations(settings: FactsConfig) -> FactsConfig:

@@ -10,6 +10,7 @@ import pytest
 
 from gradual import storage
 from gradual.comparison import ComparisonFolder, compare, plan_comparison
+from gradual.comparison_estimate import estimate_comparison
 from gradual.config import RunConfig
 from gradual.config_file import parse_config
 from gradual.errors import RunDirError
@@ -147,6 +148,23 @@ def test_fewer_facts_are_taken_of_each_part(tiny_folder: Path, facts_file: Path)
     assert len(request.prepared.train) == len(whole.train) // 2
     assert len(request.prepared.test) == -(-len(whole.test) * (len(whole.train) // 2) // len(whole.train))
     assert {fact.relation for fact in request.prepared.train} == {"toy-0", "toy-1"}
+
+
+def test_a_comparison_is_estimated_with_shared_steps_counted_once(
+    tiny_folder: Path, facts_file: Path, made: ComparisonFolder
+) -> None:
+    config = make_config(tiny_folder, facts_file)
+    found = estimate_comparison(plan_comparison(config, prepare(config)))
+    arms = {arm.name: arm for arm in found.arms}
+    # An arm that only begins as another one does adds nothing; what is done of two stages is the second alone.
+    assert [arm.name for arm in found.arms] == ["one_stage", "two_stages", "never", "as_long"]
+    assert arms["two_stages"].num_steps == 2 * arms["one_stage"].num_steps
+    assert arms["as_long"].num_steps == arms["two_stages"].num_steps
+    assert 0 < arms["two_stages"].seconds < 2 * arms["one_stage"].seconds
+    assert found.total_seconds == pytest.approx(found.once_seconds + 2 * sum(arm.seconds for arm in found.arms))
+    taken: Any = storage.read_json(made.run("one_stage", 42).stage_summary(1))
+    assert taken["steps"] == arms["one_stage"].num_steps
+    assert found.lines()[-1].endswith("for 2 seeds")
 
 
 def test_rounds_end_where_nothing_is_gained(tiny_folder: Path, facts_file: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from gradual import comparison
 from gradual.comparison import ComparisonFolder, compare, plan_comparison
 from gradual.config import RunConfig
 from gradual.config_file import parse_config
-from gradual.errors import RunDirError, TrainingError
+from gradual.errors import DataError, RunDirError, TrainingError
 from gradual.preparing import Prepared, prepare
 from gradual.rundir import RunDir
 from gradual.storage import write_json
@@ -173,5 +173,10 @@ def test_relations_that_are_only_scored_are_kept_apart(tmp_path: Path) -> None:
     assert len(found.out_of_distribution) == 5
     assert len(found.exemplars["toy-2"]) == 6
     assert not {fact.id for fact in found.exemplars["toy-2"]} & {fact.id for fact in found.out_of_distribution}
+    typo = facts | {"relations": None, "out_of_distribution": ["toy-22"], "splits": splits}
+    with pytest.raises(
+        DataError, match=r"facts\.out_of_distribution: found no facts of relation 'toy-22'; did you mean"
+    ):
+        prepare(parse_config({"model": "m", "facts": typo}))
     without = prepare(parse_config({"model": "m", "facts": {**facts, "out_of_distribution": None, "splits": splits}}))
     assert [fact.id for fact in without.train] == [fact.id for fact in found.train]
