@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+from test_layers import LAYERS
 from typer.testing import CliRunner
 
 from gradual.cli import app
@@ -56,6 +58,46 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def readme_tree() -> dict[str, list[str]]:
+    """What the README's tree of the package names, by layer: in each line names, then a phrase, two spaces between."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = readme.partition("    src/gradual/\n")[2].partition("    tests/")[0]
+    named: dict[str, list[str]] = {}
+    layer = ""
+    for line in tree.splitlines():
+        if heading := re.match(r" {6}(\w+):? ", line):
+            layer = heading.group(1)
+        else:
+            assert layer, line
+            *names, phrase = re.split(r" {2,}", line.strip())
+            assert names, f"expected names, two spaces and a phrase: {line}"
+            assert " " in phrase, f"expected a phrase behind the names: {line}"
+            named.setdefault(layer, []).extend(names)
+    return named
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_module_stands_in_its_layer_of_the_readme(layer: str) -> None:
+    modules = sorted(name for name in readme_tree()[layer] if not name.endswith("/"))
+    assert modules == sorted(LAYERS[layer].split())
+
+
+def test_every_name_in_the_tree_of_the_readme_has_a_file() -> None:
+    tree = readme_tree()
+    assert list(tree) == list(LAYERS)
+    for name in (name for names in tree.values() for name in names):
+        path = ROOT / "src" / "gradual" / name
+        assert path.is_dir() if name.endswith("/") else path.with_suffix(".py").is_file(), name
+
+
+def test_no_tracked_file_holds_the_marks_of_a_conflict() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout of git: what is tracked cannot be told")
+    marks = r"^(<{7}|={7}|>{7}|\|{7})( |$)"
+    found = subprocess.run(["git", "grep", "-nIE", marks], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (found.stdout, found.stderr, found.returncode) == ("", "", 1)  # 1: nothing matches
 
 
 def test_files_named_in_the_table_exist() -> None:
