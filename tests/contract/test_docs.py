@@ -10,6 +10,7 @@ import pytest
 from test_layers import LAYERS
 from typer.testing import CliRunner
 
+from gradual.arms import ARMS, resolve_arms
 from gradual.cli import app
 from gradual.config_file import load_config, parse_config
 from gradual.expressions import parse_expression
@@ -40,6 +41,23 @@ def test_the_config_of_the_readme_loads() -> None:
     assert block
     config = parse_config(read_yaml(block.group(), "README"))
     assert [stage.resolve().name for stage in config.stages] == ["maybe_known", "S5"]
+
+
+def test_the_page_on_comparing_tells_every_arm_and_no_other() -> None:
+    page = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
+    told = [
+        name for cells in re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", cells)
+    ]
+    assert sorted(told) == sorted(ARMS)
+
+
+def test_the_arms_of_ones_own_on_the_page_on_comparing_can_be_resolved() -> None:
+    page = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
+    block = re.search(r"^    compare:\n(?:     .*\n)+", page, re.MULTILINE)
+    assert block
+    config = parse_config({"model": "m", "facts": "f"} | read_yaml(block.group(), "comparing.md"))
+    arms = [arm.name for arm in resolve_arms(config)]
+    assert arms == ["base", "one_stage", "same_steps", "S5", "promoted_first", "natural_guarded"]
 
 
 def test_expressions_shown_can_be_read() -> None:
