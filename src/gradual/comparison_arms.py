@@ -19,17 +19,15 @@ from gradual.comparison_record import (
     GroupResult,
     GroupShares,
     HighlyKnown,
-    LevelCounts,
-    Measure,
     OtherTest,
     Run,
-    Share,
     Stage,
     StageShare,
     Transition,
 )
 from gradual.comparison_runs import Known, PlannedArm, RunEvidence, StageEvidence, is_base
 from gradual.levels import Level
+from gradual.measured import LevelCounts, Measure, Share
 from gradual.measures import averaged, counted, differences, mean_of, share, share_of, spread
 from gradual.report_text import plural
 from gradual.statistics import level_counts, transition_counts

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from gradual.comparison_record import Contrast, Measure, PairedTest
+from gradual.comparison_record import Contrast, PairedTest
 from gradual.comparison_runs import Known, Plan, RunEvidence, is_base
 from gradual.levels import Level
+from gradual.measured import Measure
 from gradual.measures import EMPTY, change_of, differences, mean_of
 from gradual.report_text import decimal, listed, percent
 from gradual.resampling import NUM_RESAMPLES

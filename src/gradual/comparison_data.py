@@ -16,9 +16,10 @@ from gradual import storage
 from gradual.comparison_arms import arm_numbers
 from gradual.comparison_contrasts import METHODS, contrasts, power_sentences
 from gradual.comparison_noise import net_promotion, paid_for_noise, read_noise, retest
-from gradual.comparison_record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart, NetPromotion, Retest
+from gradual.comparison_record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart
 from gradual.comparison_runs import PaidStep, Plan, RunEvidence, is_base, read_plan, read_runs
 from gradual.errors import RunDirError
+from gradual.noise_record import NetPromotion, Retest
 from gradual.report_text import listed
 
 COMPARISON_FILE = "comparison.json"

@@ -20,8 +20,9 @@ from gradual.comparison_charts import (
     forest,
     stacked_bars,
 )
-from gradual.comparison_record import Arm, Comparison, Contrast, CostPart, Measure
+from gradual.comparison_record import Arm, Comparison, Contrast, CostPart
 from gradual.comparison_story import PAPER_GAIN, bare_points, relative
+from gradual.measured import Measure
 from gradual.report_text import NO_VALUE, duration, mean_count, percent
 
 WIDE, NARROW = 900, 344

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gradual.comparison_arms import moves
-from gradual.comparison_record import NetPromotion, Retest, Share
 from gradual.comparison_runs import Known, PaidStep, RunEvidence, paid_map, read_known
 from gradual.knowledge_map import MAP_FILE
 from gradual.levels import Level
+from gradual.measured import Share
 from gradual.measures import mean_of, share_of
+from gradual.noise_record import NetPromotion, Retest
 
 KINDS = ("again", "exemplars", "numerics")
 """In order of display; other names come after them."""

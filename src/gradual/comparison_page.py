@@ -15,18 +15,11 @@ from gradual import comparison_figures as figures
 from gradual import report_text as text
 from gradual import storage
 from gradual.charts import BEST_FIRST
-from gradual.comparison_record import (
-    Arm,
-    Comparison,
-    GroupName,
-    GroupResult,
-    LevelCounts,
-    Measure,
-    NetPromotion,
-    Retest,
-)
+from gradual.comparison_record import Arm, Comparison, GroupName, GroupResult
 from gradual.comparison_story import bare_points, bounds, difference, relative, tell_comparison
 from gradual.levels import Level
+from gradual.measured import LevelCounts, Measure
+from gradual.noise_record import NetPromotion, Retest
 from gradual.report_page import as_markup, page_environment
 from gradual.result_tables import Table
 

@@ -14,41 +14,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gradual.measured import LevelCounts, Measure, Share
+from gradual.noise_record import NetPromotion, Retest
+
 SCHEMA_VERSION = 1
 """Version of `comparison.json`; a field that changes its meaning changes it, a new field does not."""
 
-LevelCounts = dict[str, int]
-"""Facts by level, all four."""
-
 RunStatus = Literal["complete", "running", "nothing_to_train", "missing"]
 GroupName = Literal["trained_stage_1", "trained_later_only", "never_trained"]
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """So many of so many facts, with the 95 % Wilson interval (`statistics.wilson`)."""
-
-    count: int
-    total: int
-    share: float | None
-    """count / total; None where there is no fact."""
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A number that was measured once with each seed; `values` has the order of the `seeds` beside it."""
-
-    value: float | None
-    """Mean over seeds, or, of ratios, that of all seeds' facts together; None where undefined (`note` says why)."""
-    low: float | None
-    """95 % interval; `note` says where there is none."""
-    high: float | None
-    sd: float | None
-    """Standard deviation over seeds (n - 1); None with fewer than two."""
-    values: tuple[float | None, ...]
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,44 +286,6 @@ class Contrast:
         if self.kind == "stage":
             return f"{self.arm}, stage {self.stage} against {self.against_stage}"
         return f"{self.arm} against {self.against}"
-
-
-@dataclass(frozen=True, slots=True)
-class Retest:
-    """The untrained model probed twice: what changes with nothing learned."""
-
-    kind: str
-    """again: same exemplars; exemplars: others; numerics: other arithmetic."""
-    num_facts: int
-    """Training facts probed both times, which everything here counts."""
-    transitions: dict[str, LevelCounts]
-    changed: Share
-    """Facts whose level is another."""
-    promoted: Share
-    demoted: Share
-    came_within_reach: Share
-    """Of the facts that were WeaklyKnown or Unknown, those that are MaybeKnown or HighlyKnown."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetPromotion:
-    """Facts that came within reach after stage 1 of the main arm, net of what a retest shows without training.
-
-    Within reach: WeaklyKnown or Unknown under the base model, MaybeKnown or HighlyKnown after it.
-    """
-
-    arm: str
-    kind: str
-    """Of the retest."""
-    seeds: tuple[int, ...]
-    observed: Measure
-    """Share of all WeaklyKnown and Unknown facts of the run."""
-    num_facts: int
-    """WeaklyKnown and Unknown facts that were also retested; the numbers below are of these."""
-    observed_retested: Measure
-    retest: Share
-    net: Measure
-    """`observed_retested` minus `retest`, paired by fact."""
 
 
 @dataclass(frozen=True, slots=True)

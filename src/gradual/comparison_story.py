@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gradual.comparison_record import Arm, Comparison, Contrast, Measure
+from gradual.comparison_record import Arm, Comparison, Contrast
+from gradual.measured import Measure
 from gradual.report_text import (
     NBSP,
     NO_VALUE,

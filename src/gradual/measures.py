@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import stdev
 
-from gradual.comparison_record import Measure, Share
+from gradual.measured import Measure, Share
 from gradual.resampling import BySeed, Resampled, resampled_change, resampled_mean
 from gradual.statistics import accuracy, wilson
 

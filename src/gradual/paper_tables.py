@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gradual.comparison_record import Arm, Comparison, Contrast, GroupName, Measure, Run
+from gradual.comparison_record import Arm, Comparison, Contrast, GroupName, Run
 from gradual.levels import WEAKLY_KNOWN_CHANCE, Level
+from gradual.measured import Measure
 from gradual.measures import averaged, counted, share, spread
 from gradual.report_text import NO_VALUE, count, listed, plural, stage_name
 from gradual.result_tables import Cell, Table, make_table, text

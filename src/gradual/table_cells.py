@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gradual.comparison_record import Arm, Comparison, Contrast, Measure, Share
+from gradual.comparison_record import Arm, Comparison, Contrast
 from gradual.levels import Level
+from gradual.measured import Measure, Share
 from gradual.report_text import MINUS, NO_VALUE, count, duration, listed, p_value, percent, plural
 from gradual.result_tables import Cell
 

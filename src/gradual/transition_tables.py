@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradual.comparison_record import Arm, Comparison, LevelCounts
+from gradual.comparison_record import Arm, Comparison
+from gradual.measured import LevelCounts
 from gradual.measures import share
 from gradual.report_text import count, listed, percent
 from gradual.result_tables import Cell, Table, make_table, text

@@ -21,17 +21,14 @@ from gradual.comparison_record import (
     GroupName,
     GroupResult,
     HighlyKnown,
-    LevelCounts,
-    Measure,
-    NetPromotion,
     OtherTest,
     PairedTest,
-    Retest,
     Run,
-    Share,
     Stage,
     Transition,
 )
+from gradual.measured import LevelCounts, Measure, Share
+from gradual.noise_record import NetPromotion, Retest
 from gradual.result_tables import Cell, Table, text
 
 SEEDS = (42, 43, 44)

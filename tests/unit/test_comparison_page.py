@@ -12,9 +12,10 @@ from comparison_page_fixture import EMPTY, SEEDS, make_arm, make_comparison, mak
 from test_report import CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
 
 from gradual.comparison_page import render_comparison, write_comparison_page
-from gradual.comparison_record import Comparison, Measure
+from gradual.comparison_record import Comparison
 from gradual.comparison_results import write_results
 from gradual.comparison_story import claim, difference, stance, tell_comparison
+from gradual.measured import Measure
 from gradual.report_text import MINUS, NBSP
 
 SECTIONS = ("arms", "highly", "readings", "transitions", "by-level", "entities", "other", "cost", "tables", "methods")

@@ -1,0 +1,51 @@
+"""What looking again at the untrained model showed: the types of a comparison's retests.
+
+Types only; `comparison_noise` fills them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradual.measured import LevelCounts, Measure, Share
+
+RETESTS = ("again", "exemplars", "numerics")
+"""What is changed when the base model is probed once more: nothing, the exemplars, the number format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retest:
+    """The untrained model probed twice: what changes with nothing learned."""
+
+    kind: str
+    """again: same exemplars; exemplars: others; numerics: other arithmetic."""
+    num_facts: int
+    """Training facts probed both times, which everything here counts."""
+    transitions: dict[str, LevelCounts]
+    changed: Share
+    """Facts whose level is another."""
+    promoted: Share
+    demoted: Share
+    came_within_reach: Share
+    """Of the facts that were WeaklyKnown or Unknown, those that are MaybeKnown or HighlyKnown."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetPromotion:
+    """Facts that came within reach after stage 1 of the main arm, net of what a retest shows without training.
+
+    Within reach: WeaklyKnown or Unknown under the base model, MaybeKnown or HighlyKnown after it.
+    """
+
+    arm: str
+    kind: str
+    """Of the retest."""
+    seeds: tuple[int, ...]
+    observed: Measure
+    """Share of all WeaklyKnown and Unknown facts of the run."""
+    num_facts: int
+    """WeaklyKnown and Unknown facts that were also retested; the numbers below are of these."""
+    observed_retested: Measure
+    retest: Share
+    net: Measure
+    """`observed_retested` minus `retest`, paired by fact."""
