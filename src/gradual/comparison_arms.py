@@ -25,7 +25,7 @@ from gradual.comparison_record import (
     StageShare,
     Transition,
 )
-from gradual.comparison_runs import Known, PlannedArm, RunEvidence, StageEvidence, is_base
+from gradual.comparison_runs import EpochLine, Known, PlannedArm, RunEvidence, StageEvidence, is_base
 from gradual.levels import Level
 from gradual.measured import LevelCounts, Measure, Share
 from gradual.measures import averaged, counted, differences, mean_of, share, share_of, spread
@@ -100,7 +100,7 @@ def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str
         highly_known=_highly_known(run),
         ood=_stage_shares(run.ood),
         zero_shot=_stage_shares(run.zero_shot),
-        stages=tuple(_stage(stage, run.splits.get("validation", 0)) for stage in run.stages),
+        stages=tuple(_stage(stage, run.splits) for stage in run.stages),
         cost=Cost(
             seconds=sum(part.seconds for part in parts),
             tokens=sum(part.tokens for part in parts),
@@ -155,7 +155,7 @@ def _groups(run: RunEvidence) -> dict[GroupName, set[str]]:
     return {"trained_stage_1": first, "trained_later_only": later, "never_trained": everything - first - later}
 
 
-def _stage(stage: StageEvidence, num_validation: int) -> Stage:
+def _stage(stage: StageEvidence, splits: Mapping[str, int]) -> Stage:
     about = stage.about
     return Stage(
         strategy=about.strategy,
@@ -168,19 +168,28 @@ def _stage(stage: StageEvidence, num_validation: int) -> Stage:
         best_epoch=about.best_epoch,
         improved=about.improved,
         stopped_early=about.stopped_early,
+        optimism=about.optimism,
         steps=round(about.steps),
         tokens=round(about.tokens),
-        epochs=tuple(
-            Epoch(
-                epoch=line.epoch,
-                loss=line.loss,
-                validation=share(round(line.eval_accuracy * num_validation), num_validation),
-                steps=round(line.steps),
-                tokens=round(line.tokens),
-            )
-            for line in stage.epochs
-        ),
+        epochs=tuple(_epoch(line, splits) for line in stage.epochs),
     )
+
+
+def _epoch(line: EpochLine, splits: Mapping[str, int]) -> Epoch:
+    on_test = line.validation_accuracy is not None
+    validation = line.eval_accuracy if line.validation_accuracy is None else line.validation_accuracy
+    return Epoch(
+        epoch=line.epoch,
+        loss=line.loss,
+        validation=_scored(validation, splits.get("validation", 0)),
+        test=_scored(line.eval_accuracy, splits.get("test", 0)) if on_test else None,
+        steps=round(line.steps),
+        tokens=round(line.tokens),
+    )
+
+
+def _scored(accuracy: float, num_facts: int) -> Share:
+    return share(round(accuracy * num_facts), num_facts)
 
 
 def _best(stage: Stage) -> Share | None:

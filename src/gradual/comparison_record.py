@@ -65,6 +65,8 @@ class Epoch:
     epoch: int
     loss: float | None
     validation: Share
+    test: Share | None
+    """Of the test facts; None unless these chose the epoch (`evaluation.protocol: paper`)."""
     steps: int
     tokens: int
 
@@ -83,8 +85,11 @@ class Stage:
     """What was trained on, replayed facts included, by level at the time of training."""
     best_epoch: int
     improved: bool
-    """Some epoch was better on the validation facts than none."""
+    """Some epoch was better than none on the facts that choose the epoch."""
     stopped_early: bool
+    optimism: float | None
+    """Test accuracy of the epoch that test facts chose, less that of the epoch that validation facts choose; None where
+    validation facts chose."""
     steps: int
     tokens: int
     epochs: tuple[Epoch, ...]

@@ -65,6 +65,7 @@ class StageFile(_Part):
     best_epoch: int = 0
     improved: bool = True
     stopped_early: bool = False
+    optimism: float | None = None
     steps: float = 0.0
     tokens: float = 0.0
 
@@ -75,6 +76,9 @@ class EpochLine(_Part):
     epoch: int
     loss: float | None = None
     eval_accuracy: float
+    """Of the facts that choose the epoch."""
+    validation_accuracy: float | None = None
+    """Of the validation facts; there only where test facts choose."""
     steps: float = 0.0
     tokens: float = 0.0
 

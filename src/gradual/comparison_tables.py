@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gradual.comparison_record import Arm, Comparison, Contrast, Run
 from gradual.paper_tables import FALLS, paper_tables
-from gradual.report_text import NO_VALUE
+from gradual.report_text import NO_VALUE, signed_decimal
 from gradual.result_tables import Cell, Table, make_table, text
 from gradual.table_cells import (
     NOTHING,
@@ -139,10 +139,17 @@ def _other_tests(comparison: Comparison) -> Table:
 
 
 def _seeds(comparison: Comparison) -> Table:
-    rows = [_seed_row(comparison, arm, run) for arm in comparison.arms for run in arm.runs]
+    every = [(arm, run) for arm in comparison.arms for run in arm.runs]
+    on_test = any(stage.optimism is not None for _, run in every for stage in run.stages)
+    rows = [[*_seed_row(comparison, arm, run), *([_optimism(run)] if on_test else [])] for arm, run in every]
     columns = ["arm", "seed", "status", "test accuracy", "McNemar p to the base", "HighlyKnown", "gained", "lost"]
     columns += ["facts trained on", "best epochs", "validation accuracy", "steps", "time"]
     note = f"Each run at the last stage it came to; of {facts_told(comparison, 'test')}."
+    if on_test:
+        columns.append("optimism by stage, points")
+        note += (
+            " Optimism: test accuracy at the epoch that test facts chose, less that at the one validation facts choose."
+        )
     return make_table("seeds", "Every run", columns, rows, note)
 
 
@@ -165,6 +172,13 @@ def _seed_row(comparison: Comparison, arm: Arm, run: Run) -> list[Cell]:
         number_cell(run.cost.steps),
         time_cell(run.cost.seconds),
     ]
+
+
+def _optimism(run: Run) -> Cell:
+    """By how much test accuracy flatters, stage by stage; the last one is the raw value."""
+    values = [stage.optimism for stage in run.stages]
+    shown = ", ".join(signed_decimal(None if value is None else 100 * value) for value in values)
+    return Cell(shown or NO_VALUE, {"": values[-1] if values else None})
 
 
 def _p_of_seed(contrast: Contrast | None, seed: int) -> float | None:

@@ -185,9 +185,10 @@ def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str)
         6,
         True,
         False,
+        None,
         120,
         25_000,
-        (Epoch(1, 1.5, share(150, 375), 20, 4_000),),
+        (Epoch(1, 1.5, share(150, 375), None, 20, 4_000),),
     )
     return Run(
         seed=seed,
