@@ -161,6 +161,7 @@ def _stage(stage: StageEvidence, splits: Mapping[str, int]) -> Stage:
         strategy=about.strategy,
         select=about.select,
         num_new=about.num_new,
+        new_shortfall=about.new_shortfall,
         num_replay=about.num_replay,
         replay_shortfall=about.replay_shortfall,
         promoted_trained=about.promoted_trained,

@@ -20,7 +20,7 @@ from gradual.comparison_record import SCHEMA_VERSION, Arm, Comparison, Cost, Cos
 from gradual.comparison_runs import PaidStep, Plan, RunEvidence, is_base, read_plan, read_runs
 from gradual.errors import RunDirError
 from gradual.noise_record import NetPromotion, Retest
-from gradual.report_text import listed
+from gradual.report_text import listed, plural
 
 COMPARISON_FILE = "comparison.json"
 _WANTED_OF_NOISE = ("again", "exemplars")
@@ -155,7 +155,18 @@ def _problems(plan: Plan, arms: Sequence[Arm], retests: Sequence[Retest]) -> Ite
                 notes.setdefault(run.note, []).append(str(run.seed))
         for note, seeds in notes.items():
             yield f"{arm.name}, {'seeds' if len(seeds) > 1 else 'seed'} {listed(seeds)}: {note}"
+        yield from _short(arm)
         if len(arm.seeds) == 1:
             yield f"{arm.name}: one finished seed, so nothing is tested across seeds"
     found = {each.kind for each in retests}
     yield from (f"noise {kind}: the base model was not probed again" for kind in _WANTED_OF_NOISE if kind not in found)
+
+
+def _short(arm: Arm) -> Iterable[str]:
+    """Stages that had fewer new facts than asked for."""
+    for run in arm.runs:
+        for number, stage in enumerate(run.stages, start=1):
+            if stage.new_shortfall:
+                where = f", stage {number}" if len(run.stages) > 1 else ""
+                facts = plural(stage.new_shortfall, "fact")
+                yield f"{arm.name}, seed {run.seed}{where}: {facts} fewer than the size asked for"

@@ -41,6 +41,9 @@ def retest(kind: str, base: Known, again: Known) -> Retest:
     ranks = [(before[fact].rank, after[fact].rank) for fact in both]
     return Retest(
         kind=kind,
+        method=again.method,
+        dtype=again.dtype,
+        base_dtype=base.dtype,
         num_facts=len(both),
         transitions=moves(before, after),
         changed=share_of(was != now for was, now in ranks),

@@ -78,6 +78,8 @@ class Stage:
     strategy: str
     select: str
     num_new: int
+    new_shortfall: int
+    """New facts that are missing for the size asked for."""
     num_replay: int
     replay_shortfall: int
     promoted_trained: int

@@ -59,6 +59,7 @@ class StageFile(_Part):
     strategy: str = ""
     select: str = ""
     num_new: int = 0
+    new_shortfall: int = 0
     num_replay: int = 0
     replay_shortfall: int = 0
     promoted_trained: int = 0
@@ -104,6 +105,10 @@ class Known:
     right: Mapping[str, bool]
     """Whether some greedy answer was right: the verdict where one exemplar set asks."""
     relations: Mapping[str, str]
+    dtype: str = ""
+    """Number format of the model that was asked; empty where the map doesn't say."""
+    method: str = ""
+    """How it was asked: `exact` or `sampled`; empty where the map doesn't say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +219,8 @@ def read_known(folder: Path) -> Known | None:
         levels={fact.id: fact.level for fact in known},
         right={fact.id: fact.p_greedy > 0 for fact in known},
         relations={fact.id: fact.relation for fact in known},
+        dtype=known.info.model.get("dtype", ""),
+        method=str(known.info.probe.get("method", "")),
     )
 
 

@@ -5,9 +5,9 @@ Formats what `comparison_record` holds. Where tables go is the business of `resu
 
 from __future__ import annotations
 
-from gradual.comparison_record import Arm, Comparison, Contrast, Run
+from gradual.comparison_record import Arm, Comparison, Contrast, Run, Stage
 from gradual.paper_tables import FALLS, paper_tables
-from gradual.report_text import NO_VALUE, signed_decimal
+from gradual.report_text import NO_VALUE, count, signed_decimal
 from gradual.result_tables import Cell, Table, make_table, text
 from gradual.table_cells import (
     NOTHING,
@@ -166,12 +166,17 @@ def _seed_row(comparison: Comparison, arm: Arm, run: Run) -> list[Cell]:
         number_cell(known.counts[-1] if known.counts else None),
         number_cell(known.gained[-1] if known.gained else None),
         number_cell(known.lost[-1] if known.lost else None),
-        text(", ".join(str(stage.num_new + stage.num_replay) for stage in stages) or NO_VALUE),
+        text(", ".join(map(_trained_on, stages)) or NO_VALUE),
         text(", ".join(str(stage.best_epoch) for stage in stages) or NO_VALUE),
         share_cell(best[-1]) if best and best[-1] else NOTHING,
         number_cell(run.cost.steps),
         time_cell(run.cost.seconds),
     ]
+
+
+def _trained_on(stage: Stage) -> str:
+    short = f" ({count(stage.new_shortfall)} fewer than asked for)" if stage.new_shortfall else ""
+    return f"{count(stage.num_new + stage.num_replay)}{short}"
 
 
 def _optimism(run: Run) -> Cell:

@@ -19,6 +19,12 @@ class Retest:
 
     kind: str
     """again: same exemplars; exemplars: others; numerics: other arithmetic."""
+    method: str
+    """How both were probed: `exact` or `sampled`; empty where unknown."""
+    dtype: str
+    """Number format of the model in the retest; empty where unknown."""
+    base_dtype: str
+    """The same in the map that it is held against."""
     num_facts: int
     """Training facts probed both times, which everything here counts."""
     transitions: dict[str, LevelCounts]

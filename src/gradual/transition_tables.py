@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from gradual.comparison_record import Arm, Comparison
 from gradual.measured import LevelCounts
 from gradual.measures import share
+from gradual.noise_record import Retest
 from gradual.report_text import count, listed, percent
 from gradual.result_tables import Cell, Table, make_table, text
 from gradual.table_cells import (
@@ -57,11 +58,10 @@ def noise_transitions(comparison: Comparison) -> Table:
     for retest in comparison.retests:
         for row in _transition_rows([retest.transitions]):
             rows.append([text(retest.kind), *row])
+    changed = listed([_what(retest) for retest in comparison.retests]) or "not yet"
     note = (
-        "The base model probed twice, with nothing learned: again (the same exemplars; the exact probe draws nothing, "
-        "so what moves is rounding alone: facts are read in other batches), exemplars (other exemplar sets), numerics "
-        f"(float32 in place of bfloat16). Facts that were probed both times: {_retested(comparison)}; shares of each "
-        "row, Wilson intervals."
+        f"The base model probed twice, with nothing learned: {changed}. "
+        f"Facts that were probed both times: {_retested(comparison)}; shares of each row, Wilson intervals."
     )
     columns = ("probed again with", *_COLUMNS)
     return make_table("noise", "Table 4. The same untrained model probed twice", columns, rows, note)
@@ -123,6 +123,18 @@ def _moved_cell(number: float, total: float) -> Cell:
         return Cell("0", {"": 0, "share": None, "low": None, "high": None})
     shown = f"{count(number)} ({percent(number / total)} [{100 * found.low:.1f}, {100 * found.high:.1f}])"
     return Cell(shown, {"": number, "share": number / total, "low": found.low, "high": found.high})
+
+
+def _what(retest: Retest) -> str:
+    """What was changed in a retest, as its maps say."""
+    if retest.kind == "again":
+        nothing = "; the exact probe draws nothing, so nothing moves" if retest.method == "exact" else ""
+        return f"again (the same exemplars{nothing})"
+    if retest.kind == "exemplars":
+        return "exemplars (other exemplar sets)"
+    if retest.kind == "numerics" and retest.dtype and retest.base_dtype:
+        return f"numerics ({retest.dtype} in place of {retest.base_dtype})"
+    return retest.kind
 
 
 def _retested(comparison: Comparison) -> str:

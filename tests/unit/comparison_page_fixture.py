@@ -180,6 +180,7 @@ def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str)
         206,
         0,
         0,
+        0,
         24,
         START,
         6,
@@ -266,7 +267,16 @@ def make_retest(kind: str, stirred: int) -> Retest:
         moves[lower][upper] += stirred
     changed = share(6 * stirred, TRAIN)
     return Retest(
-        kind, TRAIN, moves, changed, share(3 * stirred, TRAIN), share(3 * stirred, TRAIN), share(stirred, 265)
+        kind,
+        "exact",
+        "float32",
+        "bfloat16",
+        TRAIN,
+        moves,
+        changed,
+        share(3 * stirred, TRAIN),
+        share(3 * stirred, TRAIN),
+        share(stirred, 265),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which facts chose the epochs is told, whichever they were; every number worked out by hand."""
+"""Which facts chose the epochs, and how many a stage lacked, is told; every number worked out by hand."""
 
 from __future__ import annotations
 
@@ -63,3 +63,22 @@ def test_nothing_is_said_where_validation_facts_chose(tmp_path: Path) -> None:
     tables = {table.name: table for table in comparison_tables(found)}
     assert tables["validation-by-epoch"].title == "Table 6. Validation accuracy by epoch in stage 1"
     assert not any("optimism" in column for column in tables["seeds"].columns)
+
+
+def test_facts_missing_for_the_size_asked_for_are_told(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "out")
+    for name, stage, missing in (("worse", 1, 40), ("S5", 2, 1)):
+        path = RunDir(folder / "runs" / name / "1").stage_summary(stage)
+        write_json(path, {**read_json(path), "new_shortfall": missing})
+    found = read_comparison(folder)
+    told = [problem for problem in found.problems if "fewer" in problem]
+    assert told == [
+        "S5, seed 1, stage 2: 1 fact fewer than the size asked for",
+        "worse, seed 1: 40 facts fewer than the size asked for",
+    ]
+    seeds = next(table for table in comparison_tables(found) if table.name == "seeds")
+    place = seeds.columns.index("facts trained on")
+    trained = {(row[0].text, row[1].text): row[place].text for row in seeds.rows}
+    assert trained["worse", "1"] == "3 (40 fewer than asked for)"
+    assert trained["S5", "1"] == "3, 3 (1 fewer than asked for)"
+    assert trained["S5", "2"] == "3, 4"

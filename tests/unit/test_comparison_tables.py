@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from comparison_fixture import write_folder, write_noise
+from comparison_fixture import BASE, known, write_folder, write_noise
 
 from gradual.comparison_data import read_comparison
 from gradual.comparison_record import Comparison
 from gradual.comparison_tables import comparison_tables
+from gradual.knowledge_map import write_map
 from gradual.result_tables import Table, as_csv, as_markdown
 
 
@@ -106,6 +108,34 @@ def test_accuracy_by_stage_with_each_step_tested(tables: dict[str, Table]) -> No
 def test_an_exact_probe_again_moves_nothing(tables: dict[str, Table]) -> None:
     again = next(row for row in tables["noise-net"].rows if row[0].text == "again")
     assert [cell.raw["count"] for cell in again[2:5]] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("method", "dtypes", "said"),
+    [
+        (
+            "exact",
+            ("float32", "bfloat16"),
+            "draws nothing, so nothing moves) and numerics (bfloat16 in place of float32)",
+        ),
+        (
+            "sampled",
+            ("bfloat16", "float32"),
+            ": again (the same exemplars) and numerics (float32 in place of bfloat16).",
+        ),
+        ("sampled", ("", ""), ": again (the same exemplars) and numerics."),
+    ],
+)
+def test_the_note_on_noise_says_what_the_maps_say(
+    tmp_path: Path, method: str, dtypes: tuple[str, str], said: str
+) -> None:
+    path = write_folder(tmp_path / "out", arms=[{"name": "S5", "num_stages": 2}])
+    for folder, dtype in (("runs/S5/1/probes/0", dtypes[0]), ("noise/again", dtypes[0]), ("noise/numerics", dtypes[1])):
+        made = known(BASE)
+        model = {"dtype": dtype} if dtype else {}
+        write_map(replace(made, info=replace(made.info, probe={"method": method}, model=model)), path / folder)
+    found = read_comparison(path)
+    assert said in next(table.note for table in comparison_tables(found) if table.name == "noise")
 
 
 def test_entities_come_as_they_are_given(tables: dict[str, Table]) -> None:
