@@ -38,7 +38,6 @@ _OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("weighted_p_1_p", "each fact weighted by p (1 - p)", {"weighting": "p(1-p)"}),
     ("replay_weakest", "replaying what is held least firmly", {"replay": ReplayConfig(choose="weakest_margin")}),
     ("replay_dropped", "replaying what has fallen most", {"replay": ReplayConfig(choose="largest_drop")}),
-    ("guarded", "with at most half of a relation's facts Unknown", {"max_unknown_share": _GUARD}),
 )
 """Later methods: the name of an arm, what it is, and what its second stage does otherwise than S5."""
 
@@ -65,6 +64,11 @@ ARMS: dict[str, ArmConfig] = {
         _arm("highly_known", "Control: one stage on HighlyKnown facts.", "highly_known"),
         _arm("weakly_known", "Control: one stage on WeaklyKnown facts, as many as are MaybeKnown.", "weakly_known"),
         _arm("unknown", "Control: one stage on Unknown facts, as many as are MaybeKnown.", "unknown"),
+        ArmConfig(
+            name="guarded",
+            doc="One stage on every fact, but with at most half of a relation's facts Unknown.",
+            stages=[StageConfig(strategy="all", max_unknown_share=_GUARD)],
+        ),
         *(
             ArmConfig(name=name, doc=f"S5, {doc}.", stages=[StageConfig(), StageConfig(strategy="S5", **option)])
             for name, doc, option in _OPTIONS
