@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from gradual import storage
 from gradual.comparison_arms import arm_numbers
@@ -18,7 +17,7 @@ from gradual.comparison_contrasts import METHODS, contrasts, power_sentences
 from gradual.comparison_noise import net_promotion, paid_for_noise, read_noise, retest
 from gradual.comparison_record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart
 from gradual.comparison_runs import PaidStep, Plan, RunEvidence, is_base, read_plan, read_runs
-from gradual.errors import RunDirError
+from gradual.entity_record import Entities
 from gradual.noise_record import NetPromotion, Retest
 from gradual.report_text import listed, plural
 
@@ -26,12 +25,12 @@ COMPARISON_FILE = "comparison.json"
 _WANTED_OF_NOISE = ("again", "exemplars")
 
 
-def read_comparison(folder: Path, *, entities: Sequence[Mapping[str, Any]] = ()) -> Comparison:
+def read_comparison(folder: Path, *, entities: Entities | None = None) -> Comparison:
     """Everything that the folder of a comparison says, whole or partial; what is missing is told in `problems`.
 
     Args:
         folder: with `comparison_plan.json` and `runs/ARM/SEED`.
-        entities: rows of the entity table, cells by name of the column.
+        entities: what `comparison_entities.entity_rows` found.
 
     Raises:
         RunDirError: the folder holds no plan, a file of a run is damaged, or runs hold different facts.
@@ -56,7 +55,7 @@ def read_comparison(folder: Path, *, entities: Sequence[Mapping[str, Any]] = ())
         contrasts=held,
         retests=retests,
         promotions=promotions,
-        entities=tuple(dict(row) for row in entities),
+        entities=entities,
         cost=_whole_cost([*paid, *paid_for_noise(folder)]),
         power=power_sentences(plan, held),
         methods=METHODS,
@@ -72,26 +71,6 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """
     storage.write_json(folder / COMPARISON_FILE, comparison.as_dict())
     return folder / COMPARISON_FILE
-
-
-def load_comparison(path: Path) -> Comparison:
-    """The comparison that `write_comparison` kept.
-
-    Raises:
-        RunDirError: the file is missing, of another format version, or has another shape.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    content = storage.read_json(path)
-    if content.get("schema") != SCHEMA_VERSION:
-        found = f"expected format {SCHEMA_VERSION}, found {content.get('schema')!r}"
-        raise RunDirError(f"{path}: {found}; read it with the version of gradual that wrote it")
-    try:
-        return TypeAdapter(Comparison).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise RunDirError(f"{path}: field `{name}`: {first['msg']}; run the comparison again") from error
 
 
 def _num_facts(runs: Sequence[RunEvidence]) -> dict[str, int]:

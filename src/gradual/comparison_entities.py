@@ -1,38 +1,51 @@
-"""The entity table of a comparison: whether what the first stage promoted lies near what it trained on.
+"""The entity tables of a comparison: whether what the first stage brought within reach lies near what it trained on.
 
 Reads the runs of the main arm; counting is done in `linkage`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gradual.comparison_runs import read_plan
 from gradual.entities import EntityGraph, build_graph
+from gradual.entity_record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.facts import Fact
 from gradual.knowledge_map import MAP_FILE, read_map
-from gradual.linkage import LinkedFacts, linkage, linked_accuracy
+from gradual.linkage import AtDistance as Found
+from gradual.linkage import Linkage, LinkedAccuracy, LinkedFacts, linkage, linked_accuracy
+from gradual.measured import Measure, Share
+from gradual.measures import averaged, share, spread
 from gradual.odds_ratios import OddsRatio
 from gradual.rundir import RunDir
-from gradual.storage import Json
+from gradual.statistics import Accuracy
 from gradual.tables import Column, read_table
 
 _FACTS = (*(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),)
 _ANSWERS = Column("answers", "texts")
 _SELECTED = (Column("id", "text"),)
 
-Row = dict[str, Json]
+_ODDS: dict[str, Callable[[Linkage], OddsRatio]] = {
+    "all facts together": lambda found: found.unstratified,
+    "facts of one relation": lambda found: found.within_relation,
+    "facts of one relation and as many links": lambda found: found.within_relation_and_degree,
+}
+_TESTS: dict[str, Callable[[LinkedAccuracy], LinkedFacts]] = {
+    "next to a trained fact": lambda found: found.linked,
+    "linked by a path": lambda found: found.through_path,
+    "without a path": lambda found: found.unlinked,
+}
 
 
-def entity_rows(folder: Path) -> list[Row]:
-    """The rows of the entity table, for every seed of the main arm whose first stage is finished.
+def entity_rows(folder: Path) -> Entities | None:
+    """The entity tables over every seed of the main arm whose first stage is measured; None where none is.
 
     Of the facts that were WeaklyKnown or Unknown and not trained on: how many lie at each distance from the trained
-    ones (`entities.Distance`), how many of them were promoted, and the share of all promoted facts that they are beside
-    that of permuted labels (`linkage.linkage`). Then the odds ratios of being promoted, facts next to trained ones
-    against all others. Then the accuracy of test facts by whether a path links them to trained ones. What no fact is in
-    is left out: where the division keeps entities apart, no test fact is next to a trained one.
+    ones (`entities.Distance`), how many of them came within reach, and the share of all such facts that they are beside
+    that of permuted labels (`linkage.linkage`). Then the odds ratios of coming within reach, facts next to trained ones
+    against all others. Then the accuracy of test facts by whether a path links them to trained ones.
 
     Raises:
         RunDirError: a file of a run is damaged.
@@ -41,11 +54,29 @@ def entity_rows(folder: Path) -> list[Row]:
     runs = [(seed, RunDir(folder / "runs" / plan.main / str(seed))) for seed in plan.seeds]
     finished = [(seed, run) for seed, run in runs if (run.evaluation(1) / MAP_FILE).is_file()]
     if not finished:
-        return []
+        return None
     facts = _facts(finished[0][1])
     training = build_graph([fact for fact in facts if fact.split == "train"])
     asked = build_graph([fact for fact in facts if fact.split in ("train", "test", "exemplars")])
-    return [row for seed, run in finished for row in _rows(seed, run, training, asked)]
+    return over_seeds(
+        [seed for seed, _ in finished],
+        [_linkage(seed, run, training) for seed, run in finished],
+        [_accuracy(run, asked) for _, run in finished],
+    )
+
+
+def over_seeds(seeds: Sequence[int], found: Sequence[Linkage], asked: Sequence[LinkedAccuracy]) -> Entities:
+    """What was found with each seed, together; one `Linkage` and one `LinkedAccuracy` for each of `seeds`."""
+    places = range(len(found[0].distances))
+    distances = [_at_distance([each.distances[place] for each in found]) for place in places]
+    tests = [_test(linked, [part(each) for each in asked]) for linked, part in _TESTS.items()]
+    return Entities(
+        seeds=tuple(seeds),
+        distances=tuple(row for row in distances if row.facts.value),
+        odds=tuple(_odds(compared, [ratio(each) for each in found]) for compared, ratio in _ODDS.items()),
+        tests=tuple(row for row in tests if row.facts.value),
+        notes=_different(each.note for each in asked),
+    )
 
 
 def _facts(run: RunDir) -> list[Fact]:
@@ -58,58 +89,69 @@ def _facts(run: RunDir) -> list[Fact]:
     ]
 
 
-def _rows(seed: int, run: RunDir, training: EntityGraph, asked: EntityGraph) -> Iterator[Row]:
+def _trained(run: RunDir) -> set[str]:
+    return set(read_table(run.selection(1), _SELECTED)["id"])
+
+
+def _linkage(seed: int, run: RunDir, training: EntityGraph) -> Linkage:
     before, after = ({fact.id: fact.level for fact in read_map(run.probe(i), with_answers=False)} for i in (0, 1))
-    trained = set(read_table(run.selection(1), _SELECTED)["id"])
-    found = linkage(training, before, after, trained, seed=seed)
-    for at in found.distances:
-        if not at.candidates:
-            continue
-        yield {
-            "seed": seed,
-            "what": f"promoted, distance {at.distance}",
-            "facts": at.candidates,
-            "promoted": at.promoted,
-            "rate": at.rate,
-            "share": at.share,
-            "share by chance": at.null_mean,
-            "low": at.null_low,
-            "high": at.null_high,
-            "p": at.p_value,
-        }
-    yield _odds(seed, "odds ratio, next to trained", found.unstratified)
-    yield _odds(seed, "odds ratio, within relation", found.within_relation)
-    yield _odds(seed, "odds ratio, within relation and degree", found.within_relation_and_degree)
-    verdicts = [
+    return linkage(training, before, after, _trained(run), seed=seed)
+
+
+def _accuracy(run: RunDir, asked: EntityGraph) -> LinkedAccuracy:
+    before, after = (
         {fact.id: fact.p_greedy > 0 for fact in read_map(run.evaluation(i), with_answers=False)} for i in (0, 1)
-    ]
-    accuracy = linked_accuracy(asked, trained, *verdicts)
-    for what, part in (
-        ("test facts next to trained", accuracy.linked),
-        ("test facts linked by a path", accuracy.through_path),
-        ("test facts without a path", accuracy.unlinked),
-    ):
-        if part.num_facts:
-            yield _accuracy(seed, what, part)
+    )
+    return linked_accuracy(asked, _trained(run), before, after)
 
 
-def _odds(seed: int, what: str, found: OddsRatio) -> Row:
-    return {
-        "seed": seed,
-        "what": what,
-        "ratio": found.odds_ratio,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p_value,
-    }
+def _at_distance(found: Sequence[Found]) -> AtDistance:
+    ends = [spread([getattr(each, name) for each in found]).value for name in ("null_low", "null_high")]
+    chance = spread([each.null_mean for each in found])
+    return AtDistance(
+        distance=str(found[0].distance),
+        facts=spread([each.candidates for each in found]),
+        within_reach=spread([each.promoted for each in found]),
+        rate=averaged([share(each.promoted, each.candidates) for each in found]),
+        share=spread([each.share for each in found]),
+        by_chance=Measure(chance.value, ends[0], ends[1], chance.sd, chance.values, chance.note),
+        p_values=tuple(each.p_value for each in found),
+        reasons=_different(each.reason for each in found),
+    )
 
 
-def _accuracy(seed: int, what: str, found: LinkedFacts) -> Row:
-    return {
-        "seed": seed,
-        "what": what,
-        "facts": found.num_facts,
-        "before": found.before.accuracy,
-        "after": found.after.accuracy,
-        "p": found.p_value,
-    }
+def _odds(compared: str, found: Sequence[OddsRatio]) -> LinkedOdds:
+    ratios = [each.odds_ratio for each in found]
+    value, low, high = map(_geometric_mean, (ratios, [each.low for each in found], [each.high for each in found]))
+    return LinkedOdds(
+        compared=compared,
+        ratio=Measure(value, low, high, spread(ratios).sd, tuple(ratios)),
+        p_values=tuple(each.p_value for each in found),
+        reasons=_different(each.reason for each in found),
+    )
+
+
+def _geometric_mean(values: Sequence[float | None]) -> float | None:
+    """None where a value is missing: a mean of the others would leave out what is infinite."""
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    return math.exp(math.fsum(map(math.log, known)) / len(known)) if min(known) > 0 else 0.0
+
+
+def _test(linked: str, found: Sequence[LinkedFacts]) -> LinkedTest:
+    return LinkedTest(
+        linked=linked,
+        facts=spread([each.num_facts for each in found]),
+        before=averaged([_share(each.before) for each in found]),
+        after=averaged([_share(each.after) for each in found]),
+        p_values=tuple(each.p_value for each in found),
+    )
+
+
+def _share(found: Accuracy) -> Share:
+    return share(found.correct, found.total)
+
+
+def _different(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for text in texts if text))

@@ -17,6 +17,7 @@ from gradual import storage
 from gradual.charts import BEST_FIRST
 from gradual.comparison_record import Arm, Comparison, GroupName, GroupResult
 from gradual.comparison_story import bare_points, bounds, difference, relative, tell_comparison
+from gradual.entity_tables import entity_tables
 from gradual.levels import Level
 from gradual.measured import LevelCounts, Measure
 from gradual.noise_record import NetPromotion, Retest
@@ -70,15 +71,6 @@ class _Heat:
 
     title: str
     rows: tuple[_HeatRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _EntityTable:
-    """Rows of the entity table that have the same columns."""
-
-    columns: tuple[tuple[str, bool], ...]
-    """Name, and whether all its cells are numbers."""
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +146,7 @@ def render_comparison(comparison: Comparison, tables: Sequence[Table], *, name: 
         retests=[_retest(retest) for retest in comparison.retests],
         promotions=[_Promotion(RETEST_NAMES.get(each.kind, each.kind), each) for each in comparison.promotions],
         level_groups=_level_groups(trained),
-        entity_tables=_entity_tables(comparison.entities),
+        entity_tables=[table for table in entity_tables(comparison) if table.rows],
         with_ood=[arm for arm in trained if arm.ood is not None],
         with_zero_shot=[arm for arm in trained if arm.zero_shot is not None],
         cost_kinds=figures.COST_KINDS,
@@ -249,38 +241,6 @@ def _level_groups(arms: Iterable[Arm]) -> list[tuple[Arm, list[GroupResult | Non
         if groups:
             rows.append((arm, [groups.get(level) for level in BEST_FIRST]))
     return rows
-
-
-def _entity_tables(rows: Sequence[Mapping[str, object]]) -> list[_EntityTable]:
-    """The rows by the columns that they have, each such table without the columns that are empty in all its rows."""
-    alike: dict[tuple[str, ...], list[Mapping[str, object]]] = {}
-    for row in rows:
-        alike.setdefault(tuple(row), []).append(row)
-    tables = []
-    for names, members in alike.items():
-        kept = [name for name in names if any(row[name] not in (None, "") for row in members)]
-        columns = tuple((name, all(_is_number(row[name]) for row in members)) for name in kept)
-        tables.append(
-            _EntityTable(columns, tuple(tuple(_entity_cell(name, row[name]) for name in kept) for row in members))
-        )
-    return tables
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _entity_cell(column: str, value: object) -> str:
-    """A cell of the entity table as people read it; numbers with three digits that count."""
-    if value is None:
-        return text.NO_VALUE
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return text.count(value)
-    if isinstance(value, float):
-        return _bare_p(value) if column == "p" else f"{value:.3g}".replace("-", text.MINUS)
-    return str(value)
 
 
 def _share(measure: Measure) -> str:

@@ -14,10 +14,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gradual.entity_record import Entities
 from gradual.measured import LevelCounts, Measure, Share
 from gradual.noise_record import NetPromotion, Retest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of `comparison.json`; a field that changes its meaning changes it, a new field does not."""
 
 RunStatus = Literal["complete", "running", "nothing_to_train", "missing"]
@@ -315,8 +316,8 @@ class Comparison:
     contrasts: tuple[Contrast, ...]
     retests: tuple[Retest, ...]
     promotions: tuple[NetPromotion, ...]
-    entities: tuple[dict[str, Any], ...]
-    """Rows of the entity table, cells by name of the column; empty where it was not made."""
+    entities: Entities | None
+    """Whether what came within reach lies near what was trained on; None where that was not looked at."""
     cost: Cost
     """Of everything, shared steps counted once."""
     power: tuple[str, ...]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gradual.comparison_record import Arm, Comparison, Contrast, GroupName, Run
+from gradual.entity_tables import entity_tables
 from gradual.levels import WEAKLY_KNOWN_CHANCE, Level
 from gradual.measured import Measure
 from gradual.measures import averaged, counted, share, spread
@@ -52,14 +53,14 @@ _DEFINITIONS = {
 
 
 def paper_tables(comparison: Comparison) -> list[Table]:
-    """Tables 1 to 12, in order; one whose evidence is missing has no rows and a note that says so."""
+    """Tables 1 to 12, in order, 5 in three parts; one whose evidence is missing has no rows and a note that says so."""
     main = comparison.arm(comparison.main)
     return [
         _level_definitions(),
         _levels_at_start(comparison),
         first_transitions(comparison),
         noise_transitions(comparison),
-        _entities(comparison),
+        *entity_tables(comparison),
         _by_epoch(main),
         _by_stage(comparison, main),
         _strategies(comparison),
@@ -109,21 +110,6 @@ def _one_run_a_seed(comparison: Comparison) -> list[Run]:
         for seed in comparison.seeds
     ]
     return [run for run in found if run is not None]
-
-
-def _entities(comparison: Comparison) -> Table:
-    columns = list(dict.fromkeys(name for row in comparison.entities for name in row))
-    rows = [[_entity_cell(row.get(name)) for name in columns] for row in comparison.entities]
-    note = "Promoted facts linked to trained facts by a shared entity." if rows else "Not made for this comparison."
-    return _table(5, "entities", "Promoted facts and their links to trained facts", columns, rows, note)
-
-
-def _entity_cell(value: object) -> Cell:
-    if isinstance(value, float):
-        return Cell(f"{value:.3g}", {"": value})
-    if isinstance(value, int) and not isinstance(value, bool):
-        return number_cell(value)
-    return text(NO_VALUE if value is None else str(value))
 
 
 # --- accuracy ------------------------------------------------------------------------------------------------------

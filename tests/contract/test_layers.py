@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 LAYERS = {
     "pure": """
-        arms chat_worker comparison_record config drawing entities errors expressions facts guards levels
-        linkage matching measured measures noise_record odds_ratios packing problems progress prompts report_text
+        arms chat_worker comparison_record config drawing entities entity_record errors expressions facts guards
+        levels linkage matching measured measures noise_record odds_ratios packing problems progress prompts report_text
         resampling selection settings sharing splits stage_config statistics stopping strict_yaml training_rows
         weighting wording
         """,
@@ -37,8 +37,8 @@ LAYERS = {
         """,
     "surface": """
         __init__ __main__ api charts cli commands comparison_charts comparison_figures comparison_page
-        comparison_results comparison_story comparison_tables console console_tables environment options paper_tables
-        report_data report_page report_story table_cells testing transition_tables
+        comparison_results comparison_story comparison_tables console console_tables entity_tables environment options
+        paper_tables report_data report_page report_story table_cells testing transition_tables
         """,
 }
 """Lowest first. pure: decides, touches no file. files: reads and writes. models: the only layer that loads torch and

@@ -27,6 +27,7 @@ from gradual.comparison_record import (
     Stage,
     Transition,
 )
+from gradual.entity_record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.measured import LevelCounts, Measure, Share
 from gradual.noise_record import NetPromotion, Retest
 from gradual.result_tables import Cell, Table, text
@@ -320,9 +321,17 @@ def make_comparison(hostile: str = "") -> Comparison:
     stage = measure(0.018, 0.02, 0.006)
     contrasts += [make_contrast("stage", "S5" + hostile, "S5" + hostile, stage, stage=2, p_holm=None)]
     parts = tuple(CostPart(name, 400.0, 80_000, 0, False) for name in ("probe 0" + hostile, "probe 1", "probe 2"))
-    near = {"seed": 42, "what" + hostile: "distance 0", "facts": 41, "rate": 0.31707, "remark": "few" + hostile}
-    far = near | {"what" + hostile: "distance 1", "facts": 120, "rate": None}
-    odds = {"seed": 42, "what": "odds ratio", "ratio": 1.62, "low": -0.5, "p": 2e-5, "q": None, "linked": True}
+    near = AtDistance(
+        "0",
+        *(measure(value, None) for value in (41.0, 13.0)),
+        measure(0.317, 0.14),
+        measure(0.2, None),
+        measure(0.15, 0.05),
+        (0.04, None, 2e-5),
+        ("few" + hostile,),
+    )
+    odds = LinkedOdds("facts of one relation", Measure(1.62, 0.5, None, None, (1.62,)), (0.3,), ("open" + hostile,))
+    linked = LinkedTest("next to a trained fact", measure(60.0, None), measure(0.3, 0.1), measure(0.4, 0.1), (0.02,))
     return Comparison(
         schema=SCHEMA_VERSION,
         model="a/model",
@@ -334,7 +343,7 @@ def make_comparison(hostile: str = "") -> Comparison:
         contrasts=tuple(contrasts),
         retests=(make_retest("again", 0), make_retest("exemplars" + hostile, 8)),
         promotions=(make_promotion("again", hostile), make_promotion("exemplars" + hostile, hostile)),
-        entities=(near, far, odds),
+        entities=Entities(SEEDS, (near,), (odds,), (linked,), ("paths" + hostile,)),
         cost=Cost(5_400.0, 2_000_000, 1_800, (*parts, CostPart("stage 1", 4_200.0, 300_000, 1_800, False))),
         power=("S5 against same_steps: a difference under 3.2 points can't be counted on to be seen." + hostile,),
         methods=("Intervals are 95 %, of resampled relations and seeds." + hostile,),

@@ -181,7 +181,7 @@ def test_seeds_and_reference_that_are_missing_are_named() -> None:
 def test_comparison_of_nothing_finished_says_so_in_every_section() -> None:
     empty = make_arm("S5", stages=2, gain=0.0, highly=0, lost=0, seeds=())
     comparison = replace(
-        make_comparison(), arms=(empty,), contrasts=(), retests=(), promotions=(), entities=(), power=()
+        make_comparison(), arms=(empty,), contrasts=(), retests=(), promotions=(), entities=None, power=()
     )
     words = Skeleton(render_comparison(comparison, [], name="mine")).text
     assert "Nothing can be said of S5 yet: none of its runs is finished." in words
@@ -220,14 +220,17 @@ def test_tables_of_the_page_have_the_numbers() -> None:
     assert "whole 1 h 30 min 2,000,000 1,800" in words
 
 
-def test_entity_rows_stand_with_those_that_have_the_same_columns() -> None:
-    words = words_of(make_comparison()).split("Do promoted facts share entities")[1].split("Other tests")[0]
-    assert "seed what facts rate remark 42 distance 0 41 0.317 few 42 distance 1 120 \N{EN DASH} few" in words
-    assert "seed what ratio low p linked 42 odds ratio 1.62 -0.5 < 0.0001 yes" in words  # no row has a q
+def test_entity_tables_stand_in_their_section() -> None:
+    words = words_of(make_comparison()).split("share entities with trained ones")[1].split("Other tests")[0]
+    row = "0 41 13 31.7 % [17.7, 45.7] 20.0 % 15.0 % [10.0, 20.0] 0.04, \N{EN DASH}, < 0.0001 few"
+    assert row in words
+    assert "facts of one relation 1.62 [0.50, \N{INFINITY}] 0.3 open" in words
+    assert "next to a trained fact 60 30.0 % [20.0, 40.0] 40.0 % [30.0, 50.0] 0.02" in words
+    assert "Paths." in words
 
 
 def test_results_of_a_folder_come_with_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradual.comparison_results.entity_rows", lambda folder: [])
+    monkeypatch.setattr("gradual.comparison_results.entity_rows", lambda folder: None)
     folder = write_folder(tmp_path / "mine")
     write_results(folder)
     words = Skeleton((folder / "report.html").read_text(encoding="utf-8")).text
