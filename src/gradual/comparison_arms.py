@@ -28,7 +28,7 @@ from gradual.comparison_record import (
 from gradual.comparison_runs import EpochLine, Known, PlannedArm, RunEvidence, StageEvidence, is_base
 from gradual.levels import Level
 from gradual.measured import LevelCounts, Measure, Share
-from gradual.measures import averaged, counted, differences, mean_of, share, share_of, spread
+from gradual.measures import EMPTY, averaged, counted, differences, mean_of, share, share_of, spread, unpaired
 from gradual.report_text import plural
 from gradual.statistics import level_counts, transition_counts
 
@@ -50,6 +50,7 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
     num_train = len(done[0].probes[0].levels) if done else 0
     probes = range(max((run.last for run in done), default=-1) + 1)
     rounds = range(len(probes) - 1)
+    start = round(spread([run.highly_known.counts[0] for run in numbers]).value or 0.0)
 
     def over_stages(value: Callable[[Stage], float]) -> tuple[Measure, ...]:
         return tuple(spread([value(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds)
@@ -67,12 +68,14 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         validation=tuple(
             averaged([_best(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds
         ),
+        validation_result=averaged([_best(run.stages[-1]) if run.stages else None for run in numbers]),
+        validation_to_main=EMPTY,
         best_epochs=over_stages(lambda stage: stage.best_epoch),
         trained=over_stages(lambda stage: stage.num_new + stage.num_replay),
         highly_known=tuple(counted([_at(run.highly_known.counts, k) for run in numbers], num_train) for k in probes),
         highly_known_result=counted([run.highly_known.counts[-1] for run in numbers], num_train),
-        gained=counted([run.highly_known.gained[-1] for run in numbers], num_train),
-        lost=counted([run.highly_known.lost[-1] for run in numbers], num_train),
+        gained=counted([run.highly_known.gained[-1] for run in numbers], num_train - start),
+        lost=counted([run.highly_known.lost[-1] for run in numbers], start),
         split={name: _group_gain(name, numbers) for name in GROUPS},
         by_level=_by_level(done),
         by_relation=_by_relation(done),
@@ -82,6 +85,20 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         tokens=spread([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
         seconds=spread([run.cost.seconds for run in numbers]),
     )
+
+
+def beside_main(arm: Arm, main: Arm | None) -> Arm:
+    """The arm with its validation accuracy held against that of the main arm."""
+    if main is None or arm.name == main.name:
+        return arm
+    ours, theirs = (_last_validation(each) for each in (arm, main))
+    return replace(arm, validation_to_main=unpaired([(ours[seed], theirs[seed]) for seed in ours if seed in theirs]))
+
+
+def _last_validation(arm: Arm) -> dict[int, Share]:
+    """By seed, of finished runs."""
+    ended = {run.seed: _best(run.stages[-1]) for run in arm.runs if run.seed in arm.seeds and run.stages}
+    return {seed: found for seed, found in ended.items() if found is not None and found.total}
 
 
 def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str]) -> Run:

@@ -54,12 +54,12 @@ def retest(kind: str, base: Known, again: Known) -> Retest:
 
 
 def net_promotion(arm: str, kind: str, runs: Sequence[RunEvidence], base: Known, again: Known) -> NetPromotion | None:
-    """Facts that came within reach after stage 1, less those of the retest; None without a measured stage 1.
+    """Facts that came within reach after stage 1, less those of the retest; None without a finished run.
 
     The difference is paired by fact and so looks only at facts that were retested and out of reach under the base map;
     its interval is `resampling.resampled_mean`'s. Both sides share the base map, so its own noise is in both.
     """
-    trained = [run for run in runs if run.last >= 1]
+    trained = [run for run in runs if run.is_finished and run.last >= 1]
     if not trained:
         return None
     relations = trained[0].probes[0].relations

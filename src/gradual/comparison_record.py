@@ -213,6 +213,11 @@ class Arm:
     """Test accuracy at the end."""
     validation: tuple[Measure, ...]
     """Validation accuracy at the best epoch of stages 1, 2, ... (place 0 is stage 1)."""
+    validation_result: Measure
+    """Validation accuracy at the epoch kept of each seed's last stage; empty where nothing is trained."""
+    validation_to_main: Measure
+    """The same minus that of the main arm, over the seeds of both; the interval takes the two as independent
+    (`stopping.difference`). Empty for the main arm and where one has none."""
     best_epochs: tuple[Measure, ...]
     """Of stages 1, 2, ..."""
     trained: tuple[Measure, ...]

@@ -22,8 +22,6 @@ from gradual.rundir import RunDir
 from gradual.tables import Column, read_table
 
 PLAN_FILE = "comparison_plan.json"
-BASE = "base"
-"""Name of the arm that trains nothing."""
 
 _FACTS = (Column("id", "text"), Column("split", "text"))
 _SELECTED = (Column("id", "text"), Column("now", "text"))
@@ -182,7 +180,7 @@ def read_plan(folder: Path) -> Plan:
 def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
     """The runs of each arm, one for each seed of the plan and in its order; what is not there has status `missing`.
 
-    The arm `base` (and any other without stages) gets stage 0 of some run of the same seed.
+    An arm without stages, such as `base`, gets stage 0 of some run of the same seed.
 
     Raises:
         RunDirError: a file of a run is damaged, or two runs probed or tested different facts.
@@ -202,8 +200,8 @@ def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
 
 
 def is_base(arm: PlannedArm) -> bool:
-    """Whether the arm trains nothing."""
-    return arm.name == BASE or arm.num_stages == 0
+    """Whether the arm trains nothing, as the plan says, whatever its name."""
+    return arm.num_stages == 0
 
 
 def read_known(folder: Path) -> Known | None:

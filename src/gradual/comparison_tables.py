@@ -6,6 +6,7 @@ Formats what `comparison_record` holds. Where tables go is the business of `resu
 from __future__ import annotations
 
 from gradual.comparison_record import Arm, Comparison, Contrast, Run, Stage
+from gradual.comparison_story import told_bar
 from gradual.paper_tables import FALLS, paper_tables
 from gradual.report_text import NO_VALUE, count, signed_decimal
 from gradual.result_tables import Cell, Table, make_table, text
@@ -48,12 +49,16 @@ def _arms(comparison: Comparison) -> Table:
     for arm in comparison.arms:
         base, held = comparison.contrast("base", arm.name), comparison.contrast("reference", arm.name)
         cells = [accuracy_cell(arm.result), *contrast_cells(base), *contrast_cells(held)]
-        rows.append([text(arm.name), number_cell(len(arm.seeds)), *cells])
+        validation = [accuracy_cell(arm.validation_result), points_cell(arm.validation_to_main)]
+        rows.append([text(arm.name), number_cell(len(arm.seeds)), *cells, *validation])
     columns = ["arm", "seeds", "test accuracy", "to the base, points", "p"]
     columns += [f"to {comparison.reference}, points", f"p to {comparison.reference}"]
+    columns += ["validation accuracy", f"validation to {comparison.main}, points"]
     note = (
-        f"Of {facts_told(comparison, 'test')}, mean over finished seeds; in brackets Holm's p over all arms. How "
-        "intervals and tests were made, and what is missing, stands in the last table."
+        f"Of {facts_told(comparison, 'test')}, mean over finished seeds; in brackets Holm's p over all arms. An arm is "
+        f"chosen by {facts_told(comparison, 'validation')}, at the epoch kept of the last stage; verdicts on them are "
+        "not kept, so their interval takes the two arms as independent (Newcombe 1998). How intervals and tests were "
+        "made, and what is missing, stands in the last table."
     )
     return make_table("arms", "All arms: test accuracy", columns, rows, note)
 
@@ -70,8 +75,9 @@ def _arms_highly_known(comparison: Comparison) -> Table:
     columns += ["gained", "lost", "steps", "time"]
     note = (
         f"Of {facts_told(comparison, 'train')}, mean over finished seeds; gained and lost since the start. Steps of "
-        "the optimiser and time of a whole run, shared parts in full."
-    )
+        "the optimiser and time of a whole run, shared parts in full. "
+        f"{told_bar(comparison.contrast('reference', comparison.main))}"
+    ).strip()
     return make_table("arms-highly-known", "All arms: HighlyKnown training facts, and cost", columns, rows, note)
 
 

@@ -116,7 +116,7 @@ def _one_run_a_seed(comparison: Comparison) -> list[Run]:
 
 
 def _by_epoch(main: Arm | None) -> Table:
-    runs = [run for run in main.runs if run.stages] if main else []
+    runs = [run for run in main.runs if run.stages and run.seed in main.seeds] if main else []
     epochs = [epoch for run in runs for epoch in run.stages[0].epochs]
     on_test = any(epoch.test is not None for epoch in epochs)
     rows = [_epoch_row(runs, number, with_test=on_test) for number in sorted({epoch.epoch for epoch in epochs})]
@@ -246,7 +246,9 @@ def _highly_known(comparison: Comparison, main: Arm | None) -> Table:
     if main is not None and main.seeds:
         one = main.highly_known[1] if len(main.highly_known) > 1 else main.highly_known_result
         ends = [main.highly_known[0], one, main.highly_known_result]
-        rows.append([text("all"), number_cell(num), *map(count_cell, ends), _added(one, main.highly_known_result)])
+        start = main.highly_known[0].value or 0.0
+        added = _added(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
+        rows.append([text("all"), number_cell(num), *map(count_cell, ends), added])
         for name, shown in _GROUPS.items():
             group = main.split[name]
             ends = [group.base, group.after_stage_1, group.result]
@@ -255,11 +257,15 @@ def _highly_known(comparison: Comparison, main: Arm | None) -> Table:
         rows.append([text("held out: see the test accuracy by level"), *[NOT_MEASURED] * 5])
         for shown, values in (("gained since the start", "gained"), ("lost since the start", "lost")):
             after_one = [_after_one(getattr(run.highly_known, values)) for run in main.runs if run.seed in main.seeds]
-            measures = [counted(after_one, num), getattr(main, values)]
-            rows.append([text(shown), number_cell(num), number_cell(0), *map(count_cell, measures), _added(*measures)])
+            total = round(start if values == "lost" else num - start)
+            measures = [counted(after_one, total), getattr(main, values)]
+            rows.append(
+                [text(shown), number_cell(total), number_cell(0), *map(count_cell, measures), _added(*measures)]
+            )
     note = (
         f"Mean numbers over seeds of {facts_told(comparison, 'train')}; replayed facts count as trained. "
-        f"{_readings(comparison)} Levels of test facts are not measured after training."
+        f"{_readings(comparison)} Gained are of the facts that were "
+        "not HighlyKnown at the start, lost of those that were. Levels of test facts are not measured after training."
     )
     columns = ["training facts", "facts", "base model", "after one stage", f"at the end ({comparison.main})"]
     columns.append("added after one stage")
@@ -270,7 +276,10 @@ def _after_one(counts: Sequence[int]) -> int | None:
     return counts[1] if len(counts) > 1 else None
 
 
-def _added(one: Measure, end: Measure) -> Cell:
+def _added(one: Measure, end: Measure, step: Contrast | None = None, main: Arm | None = None) -> Cell:
+    """The difference; with its interval where a contrast is of the same two stages and seeds."""
+    if step is not None and main is not None and num_stages(main) == 2 and step.seeds == main.seeds:
+        return count_cell(step.highly_known, signed=True)
     pairs = zip(end.values, one.values, strict=True)
     return count_cell(spread([b - a for b, a in pairs if a is not None and b is not None]), signed=True)
 

@@ -97,12 +97,12 @@ def net_promotions(comparison: Comparison) -> Table:
 
 
 def _moved(arm: Arm | None, start: int, end: int) -> tuple[list[int], list[Mapping[str, LevelCounts]]]:
-    """The transitions between two probes that follow each other, of all runs that have both, and their seeds."""
+    """The transitions between two probes that follow each other, of finished runs that have both, and their seeds."""
     found = {
         run.seed: moved.counts
         for run in (arm.runs if arm else ())
         for moved in run.transitions
-        if (moved.start, moved.end) == (start, end)
+        if arm is not None and run.seed in arm.seeds and (moved.start, moved.end) == (start, end)
     }
     return list(found), list(found.values())
 

@@ -95,6 +95,8 @@ def make_arm(
         test=tuple(over(value, 0.038, 0.01) for value in test),
         result=result,
         validation=tuple(over(value, 0.05, 0.01) for value in test[1:]),
+        validation_result=over(test[-1], 0.05, 0.01) if stages else EMPTY,
+        validation_to_main=EMPTY,
         best_epochs=tuple(over(6.0, None, 1.0) for _ in test[1:]),
         trained=tuple(over(206.0, None) for _ in test[1:]),
         highly_known=tuple(over(value, 38.0, 4.0 * (k > 0)) for k, value in enumerate(counts)),

@@ -63,6 +63,13 @@ def test_the_base_arm_is_stage_0_of_the_same_seed(tmp_path: Path) -> None:
     assert arm(read_comparison(path), "base").result.values == (0.25, 0.75)
 
 
+def test_an_arm_that_trains_is_no_base_whatever_its_name(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "out", arms=[{"name": "base", "num_stages": 1}, *ARMS[2:3]])
+    write_run(path, "base", 1, ["HHMWHHUU"], [{"t1", "t2"}], [{"b": "M"}])
+    found = arm(read_comparison(path), "base")
+    assert (found.is_base, found.seeds, found.result.value) == (False, (1,), 0.5)
+
+
 def test_highly_known_gained_and_lost(found: Comparison) -> None:
     s5 = arm(found, "S5")
     assert [measure.value for measure in s5.highly_known] == [2.0, 3.5, 6.0]

@@ -146,6 +146,28 @@ def test_headline_follows_interval_and_adjusted_test() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("reading", "test", "said"),
+    [
+        (
+            measure(0.31, 0.06),
+            measure(0.05, 0.02),
+            "[+25.0, +37.0], so it is reached. Test accuracy, +5.0 points",
+        ),
+        (measure(0.11, 0.12), measure(0.05, 0.02), "[-1.0, +23.0], so it is not reached. Test accuracy, +5.0 points"),
+        (measure(0.11, 0.14), measure(0.05, 0.02), "so whether it is reached is open: 24 % lies in the interval."),
+        (EMPTY, measure(0.05, 0.02), "reading (b) against same_steps is not defined (no finished run), so whether"),
+        (measure(0.31, 0.06), measure(0.05, 0.02), "+5.0 points [+3.0, +7.0], is higher beyond its interval."),
+        (measure(0.31, 0.06), measure(0.02, 0.02), "is not higher beyond its interval."),
+        (measure(0.31, 0.06), measure(-0.05, 0.02), "is lower beyond its interval."),
+    ],
+)
+def test_the_bar_is_held_against_the_reference(reading: Measure, test: Measure, said: str) -> None:
+    words = told(with_contrast(make_comparison(), "reference", "S5", reading_b=reading, test=test))
+    assert "The bar is the paper's 24 % more gain: " in words
+    assert said in words
+
+
 def test_undefined_reading_is_said_to_be_undefined() -> None:
     none = Measure(
         None, None, None, None, (None, 4.0, None), "undefined: the interval of what it is a share of reaches 0"

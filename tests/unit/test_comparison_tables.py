@@ -13,6 +13,8 @@ from gradual.comparison_record import Comparison
 from gradual.comparison_tables import comparison_tables
 from gradual.knowledge_map import write_map
 from gradual.result_tables import Table, as_csv, as_markdown
+from gradual.statistics import wilson
+from gradual.storage import write_json
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def test_all_arms(tables: dict[str, Table]) -> None:
     rows = shown(tables["arms"])
     assert rows["S5"][:3] == ["2", "75.0 % [30.1, 95.4]", "+50.0 [0.0, +100.0]"]
     assert rows["S5"][4] == "+25.0 [0.0, +50.0]"
-    assert rows["S2"] == ["0", *["–"] * 5]
+    assert rows["S2"] == ["0", *["–"] * 7]
     known = shown(tables["arms-highly-known"])
     assert known["S5"][1:3] == ["+2 [0, +4]", "+100.0 % [0.0, +200.0]"]
     assert known["S5"][5:] == ["12", "1 min 10 s"]  # 16 s for the base model, 29 and 25 s for the stages
@@ -80,10 +82,58 @@ def test_highly_known_one_stage_against_two(tables: dict[str, Table]) -> None:
     assert rows["trained in a later stage only"] == ["2", "1", "0.5", "2", "+1.5"]
     assert rows["never trained"] == ["3", "1", "1", "1", "0"]
     assert rows["held out: see the test accuracy by level"] == ["n/a"] * 5
-    assert [cell.split()[0] for cell in rows["lost since the start"]] == ["8", "0", "0.5", "0", "\N{MINUS SIGN}0.5"]
+    assert [cell.split()[0] for cell in rows["lost since the start"]] == ["2", "0", "0.5", "0", "\N{MINUS SIGN}0.5"]
     assert "S5 against same_steps: reading (a) +50.0" in tables["highly-known"].note
     assert "S5, stage 2 against 1: reading (a) +71.4" in tables["highly-known"].note
     assert "reading (b) undefined" in tables["highly-known"].note
+
+
+def test_facts_added_have_the_interval_of_their_contrast(comparison: Comparison, tables: dict[str, Table]) -> None:
+    added = next(row[-1] for row in tables["highly-known"].rows if row[0].text == "all")
+    step = comparison.contrast("stage", "S5", 2)
+    assert step is not None
+    # 3 + 2 of two seeds: from 4 and 3 to 6 and 6 (S5 has no other stage after the second).
+    assert (added.raw[""], added.raw["low"], added.raw["high"]) == (2.5, step.highly_known.low, step.highly_known.high)
+    assert step.highly_known.low is not None
+
+
+def test_gained_are_of_those_not_highly_known_at_the_start_and_lost_of_the_others(
+    tables: dict[str, Table],
+) -> None:
+    rows = {row[0].text: row for row in tables["highly-known"].rows}
+    gained, lost = (rows[f"{name} since the start"] for name in ("gained", "lost"))
+    # Two of eight facts were HighlyKnown; at the end four more, and the two still.
+    assert (gained[1].raw[""], gained[4].raw[""]) == (6, 4.0)
+    assert (gained[4].raw["low"], gained[4].raw["high"]) == pytest.approx(tuple(6 * end for end in wilson(4, 6)))
+    assert (lost[4].raw["low"], lost[4].raw["high"]) == pytest.approx(tuple(2 * end for end in wilson(0, 2)))
+
+
+def test_arms_beside_the_main_arm_on_validation_facts(comparison: Comparison, tables: dict[str, Table]) -> None:
+    other, main = comparison.arm("same_steps"), comparison.arm("S5")
+    assert other is not None
+    assert main is not None
+    # 2 and 3 of 4 with both seeds; Wilson of 3: (0.301, 0.954), of 2: (0.150, 0.850).
+    assert (other.validation_result.value, main.validation_result.value) == (0.5, 0.75)
+    held = other.validation_to_main
+    assert (held.value, held.values) == (-0.25, (-0.25, -0.25))
+    assert held.low == pytest.approx(-0.25 - ((0.5 - 0.150) ** 2 + (0.954 - 0.75) ** 2) ** 0.5, abs=1e-3)
+    assert held.high == pytest.approx(-0.25 + ((0.850 - 0.5) ** 2 + (0.75 - 0.301) ** 2) ** 0.5, abs=1e-3)
+    rows = shown(tables["arms"])
+    assert rows["same_steps"][-2:] == ["50.0 % [15.0, 85.0]", "\N{MINUS SIGN}25.0 [\N{MINUS SIGN}65.5, +32.0]"]
+    assert rows["S5"][-1] == rows["base"][-1] == "–"
+
+
+def test_unfinished_runs_take_no_part(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "out")
+    write_noise(path)
+    write_json(path / "runs/S5/2/run.json", {"status": "running"})
+    found = read_comparison(path)
+    tables = {table.name: table for table in comparison_tables(found)}
+    assert "seed 1;" in tables["transitions-stage-1"].note
+    assert [each.seeds for each in found.promotions] == [(1,), (1,)]
+    assert {row[3].text for row in tables["validation-by-epoch"].rows} == {"1"}
+    later = next(row for row in tables["transitions-later"].rows if row[1].text == "MaybeKnown")
+    assert later[-1].text == "2"  # HHMMHHWU: c and d, and no mean with the three of seed 2
 
 
 def test_transitions_show_mean_counts_and_row_shares(tables: dict[str, Table]) -> None:
