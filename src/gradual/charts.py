@@ -11,13 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gradual.levels import Level
+from gradual.levels import BEST_FIRST, Level
 from gradual.report_text import count, interval, percent, visible
 
 Counts = Mapping[Level, int]
-BEST_FIRST = tuple(sorted(Level, key=lambda level: -level.rank))
-"""The order of levels in every drawing and table: HighlyKnown on top."""
-
 NARROW = 480
 """Drawings narrower than this many units use short labels."""
 

@@ -26,14 +26,13 @@ from gradual.comparison_record import (
     Transition,
 )
 from gradual.comparison_runs import EpochLine, Known, PlannedArm, RunEvidence, StageEvidence, is_base
-from gradual.levels import Level
+from gradual.levels import BEST_FIRST, Level
 from gradual.measured import LevelCounts, Measure, Share
 from gradual.measures import EMPTY, averaged, counted, differences, mean_of, share, share_of, spread, unpaired
 from gradual.report_text import plural
 from gradual.statistics import level_counts, transition_counts
 
 GROUPS: tuple[GroupName, ...] = ("trained_stage_1", "trained_later_only", "never_trained")
-BEST_FIRST = tuple(reversed(Level))
 
 
 def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collection[str]) -> Arm:

@@ -87,7 +87,7 @@ def _num_facts(runs: Sequence[RunEvidence]) -> dict[str, int]:
 def _noise(
     folder: Path, plan: Plan, runs: Mapping[str, Sequence[RunEvidence]], trained: Sequence[RunEvidence]
 ) -> tuple[tuple[Retest, ...], tuple[NetPromotion, ...]]:
-    """The retests, and what the main arm's first stage promoted beyond them."""
+    """The retests, and what the main arm's first stage brought within reach beyond them."""
     base = next((run.probes[0] for seed in plan.seeds for run in trained if run.seed == seed and run.probes), None)
     if base is None:
         return (), ()

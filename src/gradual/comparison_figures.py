@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gradual.charts import BEST_FIRST
 from gradual.comparison_charts import (
     Balance,
     Bar,
@@ -22,6 +21,7 @@ from gradual.comparison_charts import (
 )
 from gradual.comparison_record import Arm, Comparison, Contrast, CostPart
 from gradual.comparison_story import PAPER_GAIN, bare_points, relative
+from gradual.levels import BEST_FIRST
 from gradual.measured import Measure
 from gradual.report_text import NO_VALUE, duration, mean_count, percent
 

@@ -14,14 +14,12 @@ from gradual.knowledge_map import MAP_FILE
 from gradual.levels import Level
 from gradual.measured import Share
 from gradual.measures import mean_of, share_of
-from gradual.noise_record import NetPromotion, Retest
-
-KINDS = ("again", "exemplars", "numerics")
-"""In order of display; other names come after them."""
+from gradual.noise_record import RETESTS, NetPromotion, Retest
+from gradual.statistics import came_within_reach
 
 
 def read_noise(folder: Path) -> dict[str, Known]:
-    """The retests of a comparison's folder by kind, in order of display; empty where there is none.
+    """The retests of a comparison's folder by kind, in the order of `RETESTS`; empty where there is none.
 
     Raises:
         RunDirError: a map is damaged.
@@ -49,7 +47,7 @@ def retest(kind: str, base: Known, again: Known) -> Retest:
         changed=share_of(was != now for was, now in ranks),
         promoted=share_of(now > was for was, now in ranks),
         demoted=share_of(now < was for was, now in ranks),
-        came_within_reach=_came_within_reach(before, after),
+        came_within_reach=_reached(before, after),
     )
 
 
@@ -63,8 +61,8 @@ def net_promotion(arm: str, kind: str, runs: Sequence[RunEvidence], base: Known,
     if not trained:
         return None
     relations = trained[0].probes[0].relations
-    observed = [_promoted(run.probes[0].levels, run.probes[1].levels) for run in trained]
-    null = _promoted(base.levels, again.levels)
+    observed = [_as_numbers(came_within_reach(run.probes[0].levels, run.probes[1].levels)) for run in trained]
+    null = _as_numbers(came_within_reach(base.levels, again.levels))
     paired = [{fact: value - null[fact] for fact, value in one.items() if fact in null} for one in observed]
     retested = [{fact: value for fact, value in one.items() if fact in null} for one in observed]
     return NetPromotion(
@@ -74,7 +72,7 @@ def net_promotion(arm: str, kind: str, runs: Sequence[RunEvidence], base: Known,
         observed=mean_of(observed, relations)[0],
         num_facts=len(null),
         observed_retested=mean_of(retested, relations)[0],
-        retest=_came_within_reach(base.levels, again.levels),
+        retest=_reached(base.levels, again.levels),
         net=mean_of(paired, relations)[0],
     )
 
@@ -83,14 +81,13 @@ def _folders(folder: Path) -> list[Path]:
     """Folders of finished retests."""
     parent = folder / "noise"
     found = [path for path in parent.iterdir() if (path / MAP_FILE).is_file()] if parent.is_dir() else []
-    return sorted(found, key=lambda path: (KINDS.index(path.name) if path.name in KINDS else len(KINDS), path.name))
+    order = {kind: place for place, kind in enumerate(RETESTS)}
+    return sorted(found, key=lambda path: (order.get(path.name, len(order)), path.name))
 
 
-def _promoted(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, float]:
-    """1 or 0 for each fact in both that was WeaklyKnown or Unknown: whether it came within reach."""
-    low = (fact for fact, level in before.items() if level.rank < Level.MAYBE_KNOWN.rank and fact in after)
-    return {fact: float(after[fact].rank >= Level.MAYBE_KNOWN.rank) for fact in low}
+def _as_numbers(verdicts: Mapping[str, bool]) -> dict[str, float]:
+    return {fact: float(verdict) for fact, verdict in verdicts.items()}
 
 
-def _came_within_reach(before: Mapping[str, Level], after: Mapping[str, Level]) -> Share:
-    return share_of(value > 0 for value in _promoted(before, after).values())
+def _reached(before: Mapping[str, Level], after: Mapping[str, Level]) -> Share:
+    return share_of(came_within_reach(before, after).values())

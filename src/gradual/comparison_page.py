@@ -14,26 +14,21 @@ from typing import TYPE_CHECKING
 from gradual import comparison_figures as figures
 from gradual import report_text as text
 from gradual import storage
-from gradual.charts import BEST_FIRST
-from gradual.comparison_record import Arm, Comparison, GroupName, GroupResult
+from gradual.comparison_record import Arm, Comparison, GroupResult
 from gradual.comparison_story import bare_points, bounds, difference, relative, tell_comparison
 from gradual.entity_tables import entity_tables
-from gradual.levels import Level
+from gradual.levels import BEST_FIRST, Level
 from gradual.measured import LevelCounts, Measure
 from gradual.noise_record import NetPromotion, Retest
 from gradual.report_page import as_markup, page_environment
 from gradual.result_tables import Table
+from gradual.table_cells import GROUP_NAMES
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 LONGEST_TEXT = 2_000
 """Characters shown of one text; methods and problems need more than a question or an answer."""
-GROUP_NAMES: dict[GroupName, str] = {
-    "trained_stage_1": "trained on in stage 1",
-    "trained_later_only": "trained on in a later stage only",
-    "never_trained": "never trained on",
-}
 RETEST_NAMES = {
     "again": "the same probe again",
     "exemplars": "other exemplars",

@@ -17,11 +17,11 @@ from typing import Any, Literal
 from gradual.entity_record import Entities
 from gradual.measured import LevelCounts, Measure, Share
 from gradual.noise_record import NetPromotion, Retest
+from gradual.run_status import SeedStatus
 
 SCHEMA_VERSION = 2
 """Version of `comparison.json`; a field that changes its meaning changes it, a new field does not."""
 
-RunStatus = Literal["complete", "running", "nothing_to_train", "missing"]
 GroupName = Literal["trained_stage_1", "trained_later_only", "never_trained"]
 
 
@@ -135,7 +135,7 @@ class Run:
     """One arm with one seed, as far as it came."""
 
     seed: int
-    status: RunStatus
+    status: SeedStatus
     note: str
     """Why the run takes no part in what is said of its arm; empty where it does."""
     levels: tuple[LevelCounts, ...]

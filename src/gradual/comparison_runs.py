@@ -14,10 +14,11 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gradual import storage
-from gradual.comparison_record import CostPart, RunStatus
+from gradual.comparison_record import CostPart
 from gradual.errors import RunDirError
 from gradual.knowledge_map import COST_FILE, MAP_FILE, read_cost, read_map
 from gradual.levels import Level
+from gradual.run_status import SeedStatus
 from gradual.rundir import RunDir
 from gradual.tables import Column, read_table
 
@@ -133,7 +134,7 @@ class RunEvidence:
 
     arm: str
     seed: int
-    status: RunStatus
+    status: SeedStatus
     probes: tuple[Known, ...] = ()
     """Training facts; 0 is the base model."""
     tests: tuple[Known, ...] = ()

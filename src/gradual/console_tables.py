@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gradual.arms import ARMS
 from gradual.comparing_maps import MapDiff
-from gradual.levels import Level
+from gradual.levels import BEST_FIRST, Level
 from gradual.report_data import RunRecord, Stage, Summary, read_run
 from gradual.report_story import tell, verdict
 from gradual.report_text import NO_VALUE, count, duration, interval, p_value, percent, plural, stage_name, visible
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from gradual.knowledge_map import KnowledgeMap
 
-BEST_FIRST = tuple(reversed(Level))
 _MOST_IDS = 20
 _TRAINED = {
     "trained_stage_1": "trained in stage 1",

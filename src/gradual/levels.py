@@ -23,6 +23,9 @@ class Level(StrEnum):
         return list(Level).index(self)
 
 
+BEST_FIRST = tuple(reversed(Level))
+"""The order of levels in every drawing and table: HighlyKnown on top."""
+
 WEAKLY_KNOWN_CHANCE = 0.5
 """A fact with no right greedy answer is WeaklyKnown when sampling would show a right one with at least this chance."""
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from gradual.entities import DISTANCES, Distance, EntityGraph
 from gradual.levels import Level
 from gradual.odds_ratios import OddsRatio, TwoByTwo, conditional_odds_ratio, mantel_haenszel
-from gradual.statistics import Accuracy, PairedCounts, accuracy, mcnemar, paired_counts, wilson
+from gradual.statistics import Accuracy, PairedCounts, accuracy, came_within_reach, mcnemar, paired_counts, wilson
 
 __all__ = ["AtDistance", "Linkage", "LinkedAccuracy", "LinkedFacts", "linkage", "linked_accuracy"]
 
@@ -81,10 +80,6 @@ class Linkage:
     unstratified: OddsRatio
     """The same in one table, exactly: says nothing if relations differ in both."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class LinkedFacts:
@@ -96,16 +91,6 @@ class LinkedFacts:
     changes: PairedCounts
     p_value: float | None
     """Exact McNemar test of before against after; None without facts."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        return {
-            "num_facts": self.num_facts,
-            "before": self.before._asdict(),
-            "after": self.after._asdict(),
-            "changes": self.changes._asdict(),
-            "p_value": self.p_value,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +106,6 @@ class LinkedAccuracy:
     num_by_distance: Mapping[Distance, int]
     note: str = ""
     """What to know before reading the numbers."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        parts = {"linked": self.linked, "through_path": self.through_path, "unlinked": self.unlinked}
-        counts = {str(distance): count for distance, count in self.num_by_distance.items()}
-        return {name: part.as_dict() for name, part in parts.items()} | {"num_by_distance": counts, "note": self.note}
 
 
 def linkage(
@@ -164,9 +143,10 @@ def linkage(
         raise ValueError(f"expected at least one permutation, found {num_permutations}")
     _check_ids(graph, before, after)
     codes = graph.distance_codes(trained)
-    could = {each for each in before if before[each].rank < Level.MAYBE_KNOWN.rank}.difference(trained)
+    reached = came_within_reach(before, after)
+    could = reached.keys() - set(trained)
     rows = np.array(sorted(graph.places[each] for each in could), dtype=np.int64)
-    is_promoted = np.array([after[graph.facts[row].id].rank >= Level.MAYBE_KNOWN.rank for row in rows], dtype=bool)
+    is_promoted = np.array([reached[graph.facts[row].id] for row in rows], dtype=bool)
     bins = np.frexp(graph.degrees[rows].astype(float))[1]
     strata = [(graph.facts[row].relation, int(each)) for row, each in zip(rows, bins, strict=True)]
     tables = _tables(strata, codes[rows] - 1, is_promoted)

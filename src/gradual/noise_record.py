@@ -31,9 +31,10 @@ class Retest:
     changed: Share
     """Facts whose level is another."""
     promoted: Share
+    """Facts whose level is a better one."""
     demoted: Share
     came_within_reach: Share
-    """Of the facts that were WeaklyKnown or Unknown, those that are MaybeKnown or HighlyKnown."""
+    """Of the facts that were out of reach (`statistics.came_within_reach`)."""
 
 
 @dataclass(frozen=True, slots=True)

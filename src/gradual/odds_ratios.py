@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 __all__ = ["OddsRatio", "TwoByTwo", "conditional_odds_ratio", "mantel_haenszel"]
 
@@ -43,10 +43,6 @@ class OddsRatio:
     """Strata that say something: with linked and unlinked, promoted and other facts."""
     reason: str = ""
     """Why a number is missing."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        return asdict(self)
 
 
 def mantel_haenszel(tables: Iterable[TwoByTwo], *, confidence: float = 0.95) -> OddsRatio:

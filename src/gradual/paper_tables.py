@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gradual.comparison_record import Arm, Comparison, Contrast, GroupName, Run
+from gradual.comparison_record import Arm, Comparison, Contrast, Run
 from gradual.entity_tables import entity_tables
-from gradual.levels import WEAKLY_KNOWN_CHANCE, Level
+from gradual.levels import BEST_FIRST, WEAKLY_KNOWN_CHANCE, Level
 from gradual.measured import Measure
 from gradual.measures import averaged, counted, share, spread
 from gradual.report_text import NO_VALUE, count, listed, plural, stage_name
 from gradual.result_tables import Cell, Table, make_table, text
 from gradual.table_cells import (
-    BEST_FIRST,
+    GROUP_NAMES,
     NOTHING,
     accuracy_cell,
     change_cell,
@@ -39,11 +39,6 @@ FALLS_NOTE = "FALLS: the whole interval lies below 0; falls?: it reaches 0."
 
 NOT_MEASURED = Cell("n/a", {"": None})
 
-_GROUPS: dict[GroupName, str] = {
-    "trained_stage_1": "trained in stage 1",
-    "trained_later_only": "trained in a later stage only",
-    "never_trained": "never trained",
-}
 _DEFINITIONS = {
     Level.HIGHLY_KNOWN: "the greedy answer is right behind every exemplar set: P(T=0) = 1",
     Level.MAYBE_KNOWN: "behind some of them: 0 < P(T=0) < 1",
@@ -249,7 +244,7 @@ def _highly_known(comparison: Comparison, main: Arm | None) -> Table:
         start = main.highly_known[0].value or 0.0
         added = _added(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
         rows.append([text("all"), number_cell(num), *map(count_cell, ends), added])
-        for name, shown in _GROUPS.items():
+        for name, shown in GROUP_NAMES.items():
             group = main.split[name]
             ends = [group.base, group.after_stage_1, group.result]
             cells = [count_cell(group.total), *map(count_cell, ends), _added(group.after_stage_1, group.result)]

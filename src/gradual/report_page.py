@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from gradual import charts, storage
 from gradual import report_text as text
-from gradual.charts import BEST_FIRST, Axis, Column, Estimate, make_axis
-from gradual.levels import Level
+from gradual.charts import Axis, Column, Estimate, make_axis
+from gradual.levels import BEST_FIRST, Level
 from gradual.matching import Targets
 from gradual.report_data import Counts, Example, RunRecord, Scores, Share, Stage, Summary, Transition, read_run
 from gradual.report_story import tell, verdict

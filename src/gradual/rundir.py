@@ -21,17 +21,16 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from gradual import storage
 from gradual.errors import RunDirError
 from gradual.refusals import LOCK_FILE, OWNER_FILE, refuse_foreign_folder, refuse_other_fingerprint
+from gradual.run_status import RunStatus
 from gradual.storage import Json
 from gradual.units import UnitStore
 
 __all__ = ["RunDir", "RunStatus", "UnitStore", "open_run", "single_writer"]
 
-RunStatus = Literal["running", "complete", "nothing_to_train"]
 
 _STEP_NAME = re.compile(r"[a-z][a-z_]*(-\d+)?")
 

@@ -14,8 +14,6 @@ from gradual.levels import Level
 
 _Value = TypeVar("_Value")
 
-_RESAMPLES_AT_ONCE = 256
-
 
 class Interval(NamedTuple):
     """A confidence interval."""
@@ -46,15 +44,6 @@ class PairedCounts(NamedTuple):
     """Right both times."""
     missed: int
     """Wrong both times."""
-
-
-class MeanDifference(NamedTuple):
-    """A mean of paired differences with its bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-    num_clusters: int
 
 
 class HighlyKnownGain(NamedTuple):
@@ -132,54 +121,6 @@ def mcnemar(gained: int, lost: int) -> float:
     return min(1.0, p_value)
 
 
-def paired_bootstrap(
-    differences: Sequence[float],
-    groups: Sequence[str],
-    *,
-    seed: int,
-    num_resamples: int = 10_000,
-    confidence: float = 0.95,
-) -> MeanDifference:
-    """Mean of paired differences, with a percentile interval from resampling whole groups with replacement.
-
-    Facts of one relation share their exemplars and so rise and fall together; resampling facts alone would give an
-    interval that is too narrow. With a single group there is nothing to resample, and facts are resampled instead
-    (`num_clusters` is then their number). The order of the facts makes no difference.
-    Davison & Hinkley (1997), "Bootstrap Methods and their Application", section 3.8.
-
-    Args:
-        differences: after minus before, one per fact.
-        groups: the group (relation) of each fact.
-        seed: seed of the resampling.
-        num_resamples: bootstrap replicates.
-        confidence: coverage of the interval, in (0, 1).
-
-    Raises:
-        ValueError: no differences, or not one group for each.
-    """
-    import numpy as np
-
-    if not differences or len(differences) != len(groups):
-        raise ValueError(f"expected one group for each difference, found {len(differences)} and {len(groups)}")
-    members: dict[str, list[float]] = {}
-    for difference, group in zip(differences, groups, strict=True):
-        members.setdefault(group, []).append(difference)
-    clusters = [members[group] for group in sorted(members)]
-    if len(clusters) == 1:
-        clusters = [[difference] for difference in sorted(differences)]
-    sums = np.array([math.fsum(cluster) for cluster in clusters])
-    sizes = np.array([float(len(cluster)) for cluster in clusters])
-    rng = np.random.default_rng(seed)
-    even = np.full(len(clusters), 1.0 / len(clusters))
-    means = []
-    for start in range(0, num_resamples, _RESAMPLES_AT_ONCE):
-        times = rng.multinomial(len(clusters), even, size=min(_RESAMPLES_AT_ONCE, num_resamples - start))
-        means.append((times @ sums) / (times @ sizes))
-    tail = (1.0 - confidence) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1.0 - tail])
-    return MeanDifference(math.fsum(differences) / len(differences), float(low), float(high), len(clusters))
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted for testing several hypotheses at once, in the order given; each in [0, 1].
 
@@ -212,6 +153,19 @@ def transition_counts(before: Mapping[str, Level], after: Mapping[str, Level]) -
     for was, is_now in _paired(before, after):
         counts[was][is_now] += 1
     return counts
+
+
+def came_within_reach(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, bool]:
+    """For each fact in both that was out of reach, WeaklyKnown or Unknown: whether it is MaybeKnown or HighlyKnown now.
+
+    A fact is promoted when its level rises at all; it comes within reach when training can then make use of it, as the
+    method's second stage does (arXiv 2410.05802: MaybeKnown facts are those to train on).
+    """
+    return {
+        fact: after[fact].rank >= Level.MAYBE_KNOWN.rank
+        for fact, level in before.items()
+        if level.rank < Level.MAYBE_KNOWN.rank and fact in after
+    }
 
 
 def highly_known_gain(counts: Sequence[int]) -> HighlyKnownGain:

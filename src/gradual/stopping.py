@@ -16,9 +16,9 @@ class Round:
     """What a round came to."""
 
     num_promoted: int
-    """Facts that were WeaklyKnown or Unknown before the round and are MaybeKnown or HighlyKnown after it."""
+    """Facts that came within reach in the round (`statistics.came_within_reach`)."""
     num_promotable: int
-    """Facts that were WeaklyKnown or Unknown before the round."""
+    """Facts that were out of reach before it."""
     right_before: int
     """Validation facts answered rightly before the round."""
     right_after: int
@@ -27,7 +27,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class RetestNull:
-    """How many facts are promoted by nothing but asking the same model again."""
+    """How many facts come within reach by nothing but asking the same model again."""
 
     num_promoted: int
     num_promotable: int
@@ -36,13 +36,13 @@ class RetestNull:
 def stop_reason(made: Round, null: RetestNull) -> str | None:
     """Why no further round is worth while, in words; None where one is.
 
-    It is not when the round promoted no more facts than the upper end of the retest null's 95 % interval would, or when
-    the 95 % interval of its gain in validation accuracy covers 0. The two accuracies are taken as independent, which
-    makes the interval wider than a paired one and stops sooner rather than later.
+    It is not when the round brought no more facts within reach than the upper end of the retest null's 95 % interval
+    would, or when the 95 % interval of its gain in validation accuracy covers 0. The two accuracies are taken as
+    independent, which makes the interval wider than a paired one and stops sooner rather than later.
     """
     most = wilson(null.num_promoted, null.num_promotable).high * made.num_promotable
     if made.num_promoted <= most:
-        return f"{made.num_promoted} facts were promoted, no more than the {most:.1f} that a retest may promote"
+        return f"{made.num_promoted} facts came within reach, no more than the {most:.1f} that may in a retest"
     gain = difference(made.right_before, made.right_after, made.num_validation)
     if gain.low <= 0.0:
         return f"the gain on the validation facts, from {gain.low:+.1%} to {gain.high:+.1%}, may be none"

@@ -8,15 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gradual.comparison_record import Arm, Comparison, Contrast
-from gradual.levels import Level
+from gradual.comparison_record import Arm, Comparison, Contrast, GroupName
 from gradual.measured import Measure, Share
 from gradual.report_text import MINUS, NO_VALUE, count, duration, listed, p_value, percent, plural
 from gradual.result_tables import Cell
 
 NOTHING = Cell(NO_VALUE, {"": None})
 """A cell without a value."""
-BEST_FIRST = tuple(str(level) for level in reversed(Level))
+
+GROUP_NAMES: dict[GroupName, str] = {
+    "trained_stage_1": "trained on in stage 1",
+    "trained_later_only": "trained on in a later stage only",
+    "never_trained": "never trained on",
+}
+"""Training facts by what a run trained on, in words."""
 
 
 def facts_told(comparison: Comparison, split: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradual.comparison_record import Arm, Comparison
+from gradual.levels import BEST_FIRST
 from gradual.measured import LevelCounts
 from gradual.measures import share
 from gradual.noise_record import Retest
 from gradual.report_text import count, listed, percent
 from gradual.result_tables import Cell, Table, make_table, text
 from gradual.table_cells import (
-    BEST_FIRST,
     NOTHING,
     accuracy_cell,
     facts_told,
@@ -68,7 +68,7 @@ def noise_transitions(comparison: Comparison) -> Table:
 
 
 def net_promotions(comparison: Comparison) -> Table:
-    """Rates of a retest, and what stage 1 of the main arm promoted beyond them."""
+    """Rates of a retest, and what stage 1 of the main arm brought within reach beyond them."""
     rates = {each.kind: each for each in comparison.retests}
     rows = []
     for kind, retest in rates.items():
@@ -86,14 +86,14 @@ def net_promotions(comparison: Comparison) -> Table:
                 points_cell(net.net) if net else NOTHING,
             ]
         )
-    columns = ["probed again with", "facts", "changed", "rose", "fell", "came within reach"]
+    columns = ["probed again with", "facts", "changed", "promoted", "demoted", "came within reach"]
     columns += ["came within reach in stage 1, all facts", "the same, retested facts", "net of the retest, points"]
     note = (
-        "Changed, rose, fell: of the facts probed both times. Came within reach: of those that were WeaklyKnown or "
-        f"Unknown, that are MaybeKnown or HighlyKnown; in stage 1 of {comparison.main}, mean over seeds. The net is "
-        "paired by fact."
+        "Changed, promoted (to any better level), demoted: of the facts probed both times. Came within reach: of those "
+        f"that were WeaklyKnown or Unknown, that are MaybeKnown or HighlyKnown; in stage 1 of {comparison.main}, mean "
+        "over seeds. The net is paired by fact."
     )
-    return make_table("noise-net", "Promotions net of what changes by itself", columns, rows, note)
+    return make_table("noise-net", "What came within reach, net of what does by itself", columns, rows, note)
 
 
 def _moved(arm: Arm | None, start: int, end: int) -> tuple[list[int], list[Mapping[str, LevelCounts]]]:

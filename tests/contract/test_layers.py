@@ -19,8 +19,8 @@ LAYERS = {
     "pure": """
         arms chat_worker comparison_record config drawing entities entity_record errors expressions facts guards
         levels linkage matching measured measures noise_record odds_ratios packing problems progress prompts report_text
-        resampling selection settings sharing splits stage_config statistics stopping strict_yaml training_rows
-        weighting wording
+        resampling run_status selection settings sharing splits stage_config statistics stopping strict_yaml
+        training_rows weighting wording
         """,
     "files": """
         chat_templates checkpoints columns config_file knowledge_map loading model_files patterns refusals result_tables

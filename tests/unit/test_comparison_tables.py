@@ -78,9 +78,9 @@ def test_the_main_arm_against_the_controls(tables: dict[str, Table]) -> None:
 
 def test_highly_known_one_stage_against_two(tables: dict[str, Table]) -> None:
     rows = shown(tables["highly-known"])
-    assert rows["trained in stage 1"] == ["3", "0", "2", "3", "+1"]
-    assert rows["trained in a later stage only"] == ["2", "1", "0.5", "2", "+1.5"]
-    assert rows["never trained"] == ["3", "1", "1", "1", "0"]
+    assert rows["trained on in stage 1"] == ["3", "0", "2", "3", "+1"]
+    assert rows["trained on in a later stage only"] == ["2", "1", "0.5", "2", "+1.5"]
+    assert rows["never trained on"] == ["3", "1", "1", "1", "0"]
     assert rows["held out: see the test accuracy by level"] == ["n/a"] * 5
     assert [cell.split()[0] for cell in rows["lost since the start"]] == ["2", "0", "0.5", "0", "\N{MINUS SIGN}0.5"]
     assert "S5 against same_steps: reading (a) +50.0" in tables["highly-known"].note

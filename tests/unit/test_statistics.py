@@ -11,11 +11,11 @@ from gradual import statistics
 from gradual.levels import Level
 from gradual.statistics import (
     accuracy,
+    came_within_reach,
     highly_known_gain,
     holm,
     level_counts,
     mcnemar,
-    paired_bootstrap,
     paired_counts,
     smallest_visible_difference,
     transition_counts,
@@ -91,61 +91,16 @@ def test_mcnemar_agrees_with_the_exact_binomial_test(gained: int, lost: int) -> 
     assert mcnemar(gained, lost) == pytest.approx(stats.binomtest(gained, gained + lost).pvalue, rel=1e-9)
 
 
+def test_only_what_was_out_of_reach_can_come_within_it() -> None:
+    unknown, weak, maybe, high = Level
+    before = {"a": unknown, "b": weak, "c": unknown, "d": maybe, "e": weak}
+    after = {"a": weak, "b": maybe, "c": high, "d": high}  # a rises and stays out of reach; e was not asked again
+    assert came_within_reach(before, after) == {"a": False, "b": True, "c": True}
+
+
 def test_mcnemar_refuses_negative_counts() -> None:
     with pytest.raises(ValueError, match="lost=-1"):
         mcnemar(3, -1)
-
-
-def test_bootstrap_of_equal_differences_has_no_width() -> None:
-    assert paired_bootstrap([1.0] * 6, list("aabbcc"), seed=0) == (1.0, 1.0, 1.0, 3)
-
-
-def test_bootstrap_of_two_groups_by_hand() -> None:
-    # Groups of means 0 and 1, equal sizes: a resample's mean is 0, 1/2 or 1 with chances 1/4, 1/2, 1/4.
-    assert paired_bootstrap([0.0, 0.0, 1.0, 1.0], list("aabb"), seed=0) == (0.5, 0.0, 1.0, 2)
-    assert paired_bootstrap([0.0, 0.0, 1.0, 1.0], list("aabb"), seed=0, confidence=0.4)[1:3] == (0.5, 0.5)
-
-
-def test_bootstrap_mean_weighs_facts_not_groups() -> None:
-    assert paired_bootstrap([1.0, 0.0, 0.0, 0.0], list("abbb"), seed=0).mean == 0.25
-
-
-def test_bootstrap_is_wider_when_groups_move_together() -> None:
-    together = paired_bootstrap(
-        [1.0] * 20 + [0.0] * 20 + [1.0] * 20 + [0.0] * 20, ["a"] * 20 + ["b"] * 20 + ["c"] * 20 + ["d"] * 20, seed=1
-    )
-    alone = paired_bootstrap([1.0, 0.0] * 40, [str(i) for i in range(80)], seed=1)
-    assert together.mean == alone.mean == 0.5
-    assert together.high - together.low > 2 * (alone.high - alone.low)
-
-
-def test_bootstrap_of_independent_facts_agrees_with_the_normal_interval() -> None:
-    differences = [1.0] * 100 + [0.0] * 250 + [-1.0] * 50
-    result = paired_bootstrap(differences, [str(i) for i in range(400)], seed=3)
-    # mean 1/8, variance 150/400 - 1/64, standard error sqrt(variance / 400)
-    error = math.sqrt((0.375 - 1 / 64) / 400)
-    assert result.low == pytest.approx(0.125 - 1.96 * error, abs=0.006)
-    assert result.high == pytest.approx(0.125 + 1.96 * error, abs=0.006)
-
-
-def test_bootstrap_of_one_group_resamples_facts() -> None:
-    result = paired_bootstrap([1.0, 0.0, 1.0, 0.0], ["a"] * 4, seed=0)
-    assert result.num_clusters == 4
-    assert result.low < result.mean < result.high
-
-
-def test_bootstrap_ignores_the_order_of_facts() -> None:
-    differences, groups = [1.0, 0.0, -1.0, 1.0, 0.0], list("abcab")
-    forward = paired_bootstrap(differences, groups, seed=7)
-    assert forward == paired_bootstrap(differences[::-1], groups[::-1], seed=7)
-    assert forward != paired_bootstrap([1.0, 0.0, -1.0, 1.0, 0.5], groups, seed=7)
-
-
-def test_bootstrap_needs_a_group_for_each_difference() -> None:
-    with pytest.raises(ValueError, match="found 2 and 1"):
-        paired_bootstrap([1.0, 2.0], ["a"], seed=0)
-    with pytest.raises(ValueError, match="found 0 and 0"):
-        paired_bootstrap([], [], seed=0)
 
 
 @pytest.mark.parametrize(

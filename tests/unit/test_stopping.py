@@ -19,7 +19,7 @@ def test_a_round_that_promotes_and_gains_goes_on() -> None:
 
 def test_as_many_as_a_retest_may_promote_are_nothing() -> None:
     # 3.8415 / 103.8415 = 3.70 % of 200 facts
-    assert stop_reason(made(7), QUIET) == "7 facts were promoted, no more than the 7.4 that a retest may promote"
+    assert stop_reason(made(7), QUIET) == "7 facts came within reach, no more than the 7.4 that may in a retest"
     assert stop_reason(made(8), QUIET) is None
 
 
