@@ -128,7 +128,8 @@ def _moved_cell(number: float, total: float) -> Cell:
 def _what(retest: Retest) -> str:
     """What was changed in a retest, as its maps say."""
     if retest.kind == "again":
-        nothing = "; the exact probe draws nothing, so nothing moves" if retest.method == "exact" else ""
+        moved = "and nothing moved" if retest.changed.count == 0 else "so what moved is how numbers are rounded"
+        nothing = f"; the exact probe draws nothing, {moved}" if retest.method == "exact" else ""
         return f"again (the same exemplars{nothing})"
     if retest.kind == "exemplars":
         return "exemplars (other exemplar sets)"

@@ -167,7 +167,7 @@ def test_an_exact_probe_again_moves_nothing(tables: dict[str, Table]) -> None:
         (
             "exact",
             ("float32", "bfloat16"),
-            "draws nothing, so nothing moves) and numerics (bfloat16 in place of float32)",
+            "draws nothing, and nothing moved) and numerics (bfloat16 in place of float32)",
         ),
         (
             "sampled",
@@ -187,6 +187,11 @@ def test_the_note_on_noise_says_what_the_maps_say(
         write_map(replace(made, info=replace(made.info, probe={"method": method}, model=model)), path / folder)
     found = read_comparison(path)
     assert said in next(table.note for table in comparison_tables(found) if table.name == "noise")
+    made = known("U" + BASE[1:])
+    write_map(replace(made, info=replace(made.info, probe={"method": method})), path / "noise/again")
+    note = next(table.note for table in comparison_tables(read_comparison(path)) if table.name == "noise")
+    assert "nothing moved" not in note
+    assert ("so what moved is how numbers are rounded" in note) == (method == "exact")
 
 
 def test_what_is_missing_stands_in_the_remarks(tables: dict[str, Table]) -> None:
