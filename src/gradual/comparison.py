@@ -21,6 +21,7 @@ from gradual.facts import Fact
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
 from gradual.levels import Level
 from gradual.models import LoadedModel, load_model
+from gradual.noise_record import RETESTS
 from gradual.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
 from gradual.preparing import Prepared, spread
 from gradual.probing import probe_facts, probe_units
@@ -33,9 +34,6 @@ from gradual.stopping import RetestNull, Round, stop_reason
 from gradual.training import check_training
 from gradual.transformers_engine import TransformersEngine, reading_warnings
 from gradual.units import UnitStore
-
-RETESTS = ("again", "exemplars", "numerics")
-"""What is changed when the base model is probed once more: nothing, the exemplars, the number format."""
 
 _OTHER_EXEMPLARS = 1_000_003
 """Added to the seed of the exemplars for a retest with others."""
@@ -272,12 +270,11 @@ class _Comparison:
             return None
         before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
         accuracy = {
-            int(float(str(epoch["epoch"]))): float(str(epoch["eval_accuracy"]))
+            int(float(str(epoch["epoch"]))): float(str(epoch.get("validation_accuracy", epoch["eval_accuracy"])))
             for epoch in storage.read_json_lines(run.epochs(num_stages))
         }
         best = int(float(str(storage.read_json(run.stage_summary(num_stages))["best_epoch"])))
-        is_on_test = self.request.config.evaluation.protocol == "paper"
-        total = len(self.request.prepared.test if is_on_test else self.request.prepared.validation)
+        total = len(self.request.prepared.validation)
         promoted = _promoted(before, after)
         made = Round(*promoted, round(accuracy[0] * total), round(accuracy[best] * total), total)
         return stop_reason(made, self._null(run))

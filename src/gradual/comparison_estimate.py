@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gradual.arms import Arm
-from gradual.comparison import RETESTS, Request
+from gradual.comparison import Request
 from gradual.knowledge_map import KnowledgeMap
 from gradual.models import LoadedModel, load_model
+from gradual.noise_record import RETESTS
 from gradual.pipeline import evaluation_settings
 from gradual.planning import Reading, minutes, probe_sample, selected, timed_rows
 from gradual.preparing import spread

@@ -285,7 +285,7 @@ class _Fit:
         is_improved = accuracy[result.best_epoch] > accuracy[0]
         if not is_improved:
             self.progress.say(
-                f"stage {index}: no epoch is better on the validation facts than before; see epochs.jsonl"
+                f"stage {index}: no epoch is better than before on the facts that choose it; see epochs.jsonl"
             )
         storage.write_json(
             self.run.stage_summary(index),
