@@ -274,7 +274,7 @@ SAFETIES = (
     ),
     Safety(
         "SIGTERM is an orderly end",
-        "cli.py",
+        "commands.py",
         "        raise _Terminated\n",
         "        os._exit(1)\n",
         ("tests/faults/test_signals.py",),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from test_training import make_rows
 
-from gradual import storage, training
+from gradual import epochs, storage
 from gradual.checkpoints import last_checkpoint, seal_checkpoint
 from gradual.config import LoraSettings, ModelConfig
 from gradual.epochs import EpochRecord, Score
@@ -152,7 +152,7 @@ def test_checkpoint_that_is_damaged_or_not_sealed_is_not_gone_on_from(
     weights[-1] ^= 1
     (second / "adapter_model.safetensors").write_bytes(weights)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "seal_checkpoint", lambda checkpoint: killing_at(1)())
+        patch.setattr(epochs, "seal_checkpoint", lambda checkpoint: killing_at(1)())
         killed.train_killed()  # in place of the damaged one an unsealed one
     assert not (second / "sealed.json").exists()
     killed.train()
