@@ -32,7 +32,7 @@ def facts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("facts") / "toys.jsonl"
     rows = [
         {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
-        for fact in toy_facts(3, 28)
+        for fact in toy_facts(3, 20)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
