@@ -19,7 +19,6 @@ from gradual.config import RunConfig
 from gradual.errors import TrainingError
 from gradual.facts import Fact
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
-from gradual.levels import Level
 from gradual.models import LoadedModel, load_model
 from gradual.noise_record import RETESTS
 from gradual.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
@@ -30,6 +29,7 @@ from gradual.refusals import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.rundir import RunDir, single_writer
 from gradual.sharing import step_fingerprint
 from gradual.stage_config import StageConfig
+from gradual.statistics import came_within_reach
 from gradual.stopping import RetestNull, Round, stop_reason
 from gradual.training import check_training
 from gradual.transformers_engine import TransformersEngine, reading_warnings
@@ -275,17 +275,15 @@ class _Comparison:
         }
         best = int(float(str(storage.read_json(run.stage_summary(num_stages))["best_epoch"])))
         total = len(self.request.prepared.validation)
-        promoted = _promoted(before, after)
-        made = Round(*promoted, round(accuracy[0] * total), round(accuracy[best] * total), total)
+        made = Round(*_within_reach(before, after), round(accuracy[0] * total), round(accuracy[best] * total), total)
         return stop_reason(made, self._null(run))
 
     def _null(self, run: RunDir) -> RetestNull:
-        """Promotions between the base map and the retest with other exemplars; none of none without a retest."""
-        folder = self.folder.retest("exemplars")
-        if not (folder / MAP_FILE).is_file():
-            return RetestNull(0, 0)
-        again = read_map(folder, with_answers=False)
-        return RetestNull(*_promoted(read_map(run.probe(0), with_answers=False), again))
+        """The same between the base map and the retest with other exemplars."""
+        base, again = (
+            read_map(folder, with_answers=False) for folder in (run.probe(0), self.folder.retest("exemplars"))
+        )
+        return RetestNull(*_within_reach(base, again))
 
     def _retests(self) -> None:
         """Probes some training facts once more under the base model."""
@@ -350,10 +348,13 @@ def _beside(step: str, run: RunDir) -> Iterator[str]:
         yield run.times(number).relative_to(run.path).as_posix()
 
 
-def _promoted(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
-    """Facts of both maps that were WeaklyKnown or Unknown and no longer are, and how many could have been."""
-    could = [fact.id for fact in before if fact.level.rank < Level.MAYBE_KNOWN.rank and fact.id in after]
-    return sum(after.level_of(each).rank >= Level.MAYBE_KNOWN.rank for each in could), len(could)
+def _within_reach(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
+    """Of the facts of both maps, how many came within reach, and how many were out of it."""
+    both = [fact for fact in before if fact.id in after]
+    came = came_within_reach(
+        {fact.id: fact.level for fact in both}, {fact.id: after.level_of(fact.id) for fact in both}
+    )
+    return sum(came.values()), len(came)
 
 
 def _steps(run: RunDir) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,24 @@ import transformers
 
 from gradual.config import ModelConfig
 from gradual.models import LoadedModel, load_model
-from gradual.testing import make_tiny_model
+from gradual.testing import make_tiny_model, toy_facts
 from gradual.transformers_engine import TransformersEngine
+
+
+def write_toys(path: Path, num_relations: int, facts_per_relation: int) -> Path:
+    """A file of invented facts."""
+    rows = [
+        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
+        for fact in toy_facts(num_relations, facts_per_relation)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def toys_writer() -> Callable[[Path, int, int], Path]:
+    """See `write_toys`."""
+    return write_toys
 
 
 @pytest.fixture(scope="session")

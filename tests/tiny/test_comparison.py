@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from gradual.errors import RunDirError
 from gradual.knowledge_map import read_map
 from gradual.preparing import prepare
 from gradual.rundir import RunDir
-from gradual.testing import toy_facts
 
 pytestmark = pytest.mark.tiny
 
@@ -28,14 +27,8 @@ ARMS = ["base", "one_stage", "as_long", "two_stages", "never"]
 
 
 @pytest.fixture(scope="module")
-def facts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("facts") / "toys.jsonl"
-    rows = [
-        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
-        for fact in toy_facts(3, 20)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+def facts_file(tmp_path_factory: pytest.TempPathFactory, toys_writer: Callable[[Path, int, int], Path]) -> Path:
+    return toys_writer(tmp_path_factory.mktemp("facts") / "toys.jsonl", 3, 20)
 
 
 def make_config(model: Path, facts: Path, /, **changes: Any) -> RunConfig:

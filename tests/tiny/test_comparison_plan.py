@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -156,15 +157,10 @@ def test_runs_are_found_with_those_of_rounds(tmp_path: Path) -> None:
     assert {run.path.relative_to(tmp_path).as_posix() for run in folder.runs()} == {"runs/S5/1", "rounds/rounds/2/1"}
 
 
-def test_relations_that_are_only_scored_are_kept_apart(tmp_path: Path) -> None:
-    import json
-
-    path = tmp_path / "toys.jsonl"
-    rows = [
-        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
-        for fact in toy_facts(3, 40)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+def test_relations_that_are_only_scored_are_kept_apart(
+    tmp_path: Path, toys_writer: Callable[[Path, int, int], Path]
+) -> None:
+    path = toys_writer(tmp_path / "toys.jsonl", 3, 40)
     facts = {"path": str(path), "relations": ["toy-0"], "out_of_distribution": ["toy-2"]}
     splits = {"exemplars_per_relation": 6, "max_test_per_relation": 5}
     found = prepare(parse_config({"model": "m", "facts": facts | {"splits": splits}}))

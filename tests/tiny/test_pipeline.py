@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,8 @@ pytestmark = pytest.mark.tiny
 
 
 @pytest.fixture(scope="module")
-def facts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("facts") / "toys.jsonl"
-    rows = [
-        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
-        for fact in toy_facts(2, 40)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+def facts_file(tmp_path_factory: pytest.TempPathFactory, toys_writer: Callable[[Path, int, int], Path]) -> Path:
+    return toys_writer(tmp_path_factory.mktemp("facts") / "toys.jsonl", 2, 40)
 
 
 def make_config(model: Path, facts: Path, /, **changes: Any) -> RunConfig:
