@@ -25,7 +25,8 @@ from gradual.models import LoadedModel, load_model
 from gradual.packed_loss import pack_tensors, packed_loss
 from gradual.preparing import prepare_probe, spread
 from gradual.training_rows import TrainingRows
-from gradual.transformers_engine import MaskKinds, TransformersEngine
+from gradual.transformers_engine import TransformersEngine
+from gradual.tree_attention import MaskKinds
 
 RELATIONS = ["capital", "country_of_city", "currency", "region"]
 BATCH_SIZE = 32

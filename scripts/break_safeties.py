@@ -301,10 +301,10 @@ SAFETIES = (
         ("tests/tiny/test_transformers_engine.py",),
     ),
     Safety(
-        "a pass that memory does not hold is undone before it is done again",
-        "transformers_engine.py",
-        "                del slots[count:]\n",
-        "                pass\n",
+        "a pass that memory does not hold is done again with fewer tokens",
+        "tree_forest.py",
+        "            self._tokens_per_pass //= 2\n",
+        "            raise OutOfMemoryError\n",
         ("tests/tiny/test_out_of_memory.py",),
     ),
     Safety(

@@ -15,7 +15,7 @@ import torch
 from gradual.adapters import in_model_precision
 from gradual.next_tokens import logits_at
 from gradual.training_rows import Pack
-from gradual.transformers_engine import MaskKinds
+from gradual.tree_attention import MaskKinds, tree_attention
 
 
 def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tensor]:
@@ -63,7 +63,7 @@ def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds 
     if masks is not None:
         mask = masks.masks(batch["allowed"], positions, positions, model.dtype)
         inputs = {"attention_mask": mask, "position_ids": positions}
-    with in_model_precision(model):
+    with in_model_precision(model), tree_attention(model):
         logits = logits_at(
             model, (batch["rows"], batch["columns"]), input_ids=batch["input_ids"], use_cache=False, **inputs
         )

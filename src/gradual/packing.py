@@ -44,6 +44,20 @@ class TokenTree:
             parent = node
         return nodes
 
+    def depth_first(self, start: int = 0) -> list[int]:
+        """The nodes from `start` on, each followed by those under it: what shares a beginning lies side by side."""
+        under: dict[int, list[int]] = {}
+        waiting: list[int] = []
+        for node in reversed(range(start, len(self.tokens))):
+            parent = self.parents[node]
+            (under.setdefault(parent, []) if parent >= start else waiting).append(node)
+        order = []
+        while waiting:
+            node = waiting.pop()
+            order.append(node)
+            waiting += under.get(node, ())
+        return order
+
     def ancestors(self, start: int = 0) -> npt.NDArray[np.bool_]:
         """(N - start, N) mask: row i says which nodes node start + i attends to, itself included."""
         count = len(self.tokens)

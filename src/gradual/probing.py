@@ -28,8 +28,8 @@ from gradual.vocabulary import finished_text
 
 FACTS_PER_BLOCK = 48
 """Facts of one relation that are probed together; more share more, fewer are lost when a probe is interrupted."""
-ROWS_PER_UNIT = 10
-"""Rows of a forest: enough to keep the processor busy in a search's last rounds."""
+FACTS_PER_UNIT = 96
+"""Facts whose searches advance together: enough to keep the processor busy in the last rounds."""
 
 _WAVE_STARTS = (2, 5)
 """Where the second and third wave of exemplar sets begin when only levels are asked: a fact that is right under one set
@@ -81,7 +81,7 @@ def probe_facts(
         seed=seed,
     )
     known: list[FactKnowledge] = []
-    for key, blocks in probe_units(facts, settings.num_exemplar_sets):
+    for key, blocks in probe_units(facts):
         stored = units.get(key) if units else None
         if stored is None:
             drawn_with = seed if sampling_seed is None else sampling_seed
@@ -104,21 +104,22 @@ def probe_facts(
     return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
 
 
-def probe_units(facts: Sequence[Fact], num_sets: int) -> Iterator[tuple[str, list[list[Fact]]]]:
+def probe_units(facts: Sequence[Fact]) -> Iterator[tuple[str, list[list[Fact]]]]:
     """The units of a probe: a key and blocks of facts, each of one relation, whatever the order of `facts`.
 
-    A unit has as many blocks as fill `ROWS_PER_UNIT` rows, a row being one block under one exemplar set: with few
-    exemplar sets, several relations are read together.
+    A unit has as many blocks as hold `FACTS_PER_UNIT` facts, at least one: small relations are read together.
     """
     blocks = [
         members[start : start + FACTS_PER_BLOCK]
         for members in (sorted(group, key=lambda fact: fact.id) for group in by_relation(facts).values())
         for start in range(0, len(members), FACTS_PER_BLOCK)
     ]
-    together = max(1, ROWS_PER_UNIT // num_sets)
-    for start in range(0, len(blocks), together):
-        unit = blocks[start : start + together]
-        yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
+    unit: list[list[Fact]] = []
+    for place, block in enumerate(blocks, start=1):
+        unit.append(block)
+        if place == len(blocks) or sum(map(len, unit)) + len(blocks[place]) > FACTS_PER_UNIT:
+            yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
+            unit = []
 
 
 def _probe_within_memory(

@@ -35,7 +35,7 @@ from gradual.models import LoadedModel
 from gradual.packed_loss import pack_tensors, packed_loss
 from gradual.stage_config import StageConfig
 from gradual.training_rows import TrainingRows, split_packs
-from gradual.transformers_engine import MaskKinds
+from gradual.tree_attention import MaskKinds
 
 BEST_METRIC = "score"
 

@@ -28,7 +28,7 @@ LAYERS = {
         """,
     "models": """
         adapters asking engines epochs memory models next_tokens packed_loss path_forest training transformers_engine
-        vocabulary
+        tree_attention tree_forest vocabulary
         """,
     "work": """
         checking comparing_maps comparison comparison_arms comparison_contrasts comparison_data comparison_entities

@@ -18,7 +18,8 @@ from gradual.preparing import prepare_probe, spread
 from gradual.probing import probe_facts
 from gradual.training import pack_tensors, packed_loss
 from gradual.training_rows import TrainingRows
-from gradual.transformers_engine import MaskKinds, TransformersEngine
+from gradual.transformers_engine import TransformersEngine
+from gradual.tree_attention import MaskKinds
 
 pytestmark = pytest.mark.real
 

@@ -16,7 +16,8 @@ from gradual.packing import ROOT
 from gradual.path_forest import PathForest
 from gradual.probing import probe_facts
 from gradual.testing import toy_facts
-from gradual.transformers_engine import TorchForest, TransformersEngine, reading_warnings, reads_trees
+from gradual.transformers_engine import TransformersEngine, reading_warnings, reads_trees
+from gradual.tree_forest import TreeForest
 
 TREELESS = ["bloom", "mamba", "rwkv", "lfm2"]
 SETTINGS = ProbeConfig(num_exemplar_sets=3, num_shots=2, max_new_tokens=6, greedy_answers="all")
@@ -50,7 +51,7 @@ def test_both_forests_give_every_node_the_same_logits(
     folder: str, tokens_per_pass: int, request: pytest.FixtureRequest
 ) -> None:
     engine = TransformersEngine(load(request.getfixturevalue(folder)))
-    trees, paths = TorchForest(engine, 2, 10), PathForest(engine, 2, 10)
+    trees, paths = TreeForest(engine, 2, 10), PathForest(engine, 2, 10)
     expected = read_twice(trees, engine)
     engine.tokens_per_pass = tokens_per_pass
     for one, other in zip(read_twice(paths, engine), expected, strict=True):
@@ -97,7 +98,7 @@ def test_models_that_take_tree_masks_read_trees(tiny: LoadedModel, windowed_fold
     for loaded in (tiny, load(windowed_folder)):
         assert reads_trees(loaded)
         assert reading_warnings(loaded) == []
-        assert isinstance(TransformersEngine(loaded).new_forest(1, top_k=5), TorchForest)
+        assert isinstance(TransformersEngine(loaded).new_forest(1, top_k=5), TreeForest)
 
 
 @pytest.mark.parametrize("name", TREELESS)

@@ -26,7 +26,8 @@ from gradual.stage_config import StageConfig
 from gradual.testing import toy_facts
 from gradual.training import train_stage
 from gradual.training_rows import Pack, TrainingRows, split_packs
-from gradual.transformers_engine import MaskKinds, TransformersEngine
+from gradual.transformers_engine import TransformersEngine
+from gradual.tree_attention import MaskKinds
 
 
 def make_rows(engine: TransformersEngine, **changes: Any) -> TrainingRows:
