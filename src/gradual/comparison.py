@@ -303,7 +303,7 @@ class _Comparison:
         train = self.request.prepared.train
         # Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes.
         is_again = kind == "again"
-        facts = _first_units(train, count) if is_again else spread(train, count)
+        facts = _first_units(train, count, config.probe.num_exemplar_sets) if is_again else spread(train, count)
         settings = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
         about = {"seed": str(seed), "facts": self.request.prepared.digest(), "count": str(count)}
         units = self.folder.units(kind, loaded.fingerprint | settings | about)
@@ -322,10 +322,10 @@ class _Comparison:
         units.clear()
 
 
-def _first_units(facts: Sequence[Fact], count: int) -> list[Fact]:
+def _first_units(facts: Sequence[Fact], count: int, num_sets: int) -> list[Fact]:
     """The facts of the first units of a probe, as many as hold at least `count` facts."""
     chosen: list[Fact] = []
-    for _, blocks in probe_units(facts):
+    for _, blocks in probe_units(facts, num_sets):
         if len(chosen) < count:
             chosen += (fact for block in blocks for fact in block)
     return chosen

@@ -304,7 +304,7 @@ class Reading:
     def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
         asking = _asking(settings, facts, self._prepared, self._engine, self._config.seed_of_exemplars)
         total = 0
-        for _, blocks in probe_units(facts):
+        for _, blocks in probe_units(facts, settings.num_exemplar_sets):
             for block in blocks:
                 trees = {number: TokenTree() for number in range(settings.num_exemplar_sets)}
                 plant_prompts(trees, asking, block, self._engine)

@@ -28,8 +28,8 @@ from gradual.vocabulary import finished_text
 
 FACTS_PER_BLOCK = 48
 """Facts of one relation that are probed together; more share more, fewer are lost when a probe is interrupted."""
-FACTS_PER_UNIT = 96
-"""Facts whose searches advance together: enough to keep the processor busy in the last rounds."""
+PROMPTS_PER_UNIT = 960
+"""Prompts whose searches advance together: enough to keep the processor busy in the last rounds."""
 
 _WAVE_STARTS = (2, 5)
 """Where the second and third wave of exemplar sets begin when only levels are asked: a fact that is right under one set
@@ -81,7 +81,7 @@ def probe_facts(
         seed=seed,
     )
     known: list[FactKnowledge] = []
-    for key, blocks in probe_units(facts):
+    for key, blocks in probe_units(facts, settings.num_exemplar_sets):
         stored = units.get(key) if units else None
         if stored is None:
             drawn_with = seed if sampling_seed is None else sampling_seed
@@ -104,10 +104,10 @@ def probe_facts(
     return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
 
 
-def probe_units(facts: Sequence[Fact]) -> Iterator[tuple[str, list[list[Fact]]]]:
+def probe_units(facts: Sequence[Fact], num_sets: int) -> Iterator[tuple[str, list[list[Fact]]]]:
     """The units of a probe: a key and blocks of facts, each of one relation, whatever the order of `facts`.
 
-    A unit has as many blocks as hold `FACTS_PER_UNIT` facts, at least one: small relations are read together.
+    A unit has as many blocks as make `PROMPTS_PER_UNIT` prompts, at least one: small relations are read together.
     """
     blocks = [
         members[start : start + FACTS_PER_BLOCK]
@@ -117,7 +117,7 @@ def probe_units(facts: Sequence[Fact]) -> Iterator[tuple[str, list[list[Fact]]]]
     unit: list[list[Fact]] = []
     for place, block in enumerate(blocks, start=1):
         unit.append(block)
-        if place == len(blocks) or sum(map(len, unit)) + len(blocks[place]) > FACTS_PER_UNIT:
+        if place == len(blocks) or (sum(map(len, unit)) + len(blocks[place])) * num_sets > PROMPTS_PER_UNIT:
             yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
             unit = []
 

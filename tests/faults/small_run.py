@@ -76,7 +76,7 @@ def small_run(folder: Path, work: Work | None = None, *, stages: int = 1, progre
         ),
         "train_stage": lambda *arguments, **named: _train_stage(work, *arguments, **named),
     }
-    with patch.multiple(pipeline, **stand_ins), patch.object(probing, "FACTS_PER_UNIT", 1), work.watched():
+    with patch.multiple(pipeline, **stand_ins), patch.object(probing, "PROMPTS_PER_UNIT", 1), work.watched():
         return pipeline.fit(_config(stages), _prepared(), folder, progress=progress)
 
 
@@ -147,5 +147,5 @@ def small_probe(folder: Path, work: Work | None = None) -> KnowledgeMap:
     facts = tuple(toy_facts(num_relations=3, facts_per_relation=2))
     request = ProbeRequest(ModelConfig(name_or_path="fake"), facts, by_relation(facts), _config(1).probe, seed=1)
     work = work or Work()
-    with patch.object(probing, "FACTS_PER_UNIT", 1), work.watched():
+    with patch.object(probing, "PROMPTS_PER_UNIT", 1), work.watched():
         return make_map(request, folder, open_engine=lambda _: FakeEngine(), progress=Silent())
