@@ -27,7 +27,8 @@ METHODS = (
     "seeds, one fewer than there are (crossed bootstrap: Owen 2007; one fewer: Rao & Wu 1988). Few seeds make what is "
     "due to them rough; with one seed it is left out.",
     "p is that of the same resamples; with one seed, of the exact McNemar test, which takes facts as independent.",
-    "Holm p is adjusted for all arms held against the same thing (Holm 1979).",
+    "Holm p is adjusted for all arms held against the same thing, or for all second and later stages held against the "
+    "one before (Holm 1979).",
     "Reading (b) of an arm is (HK - HK0) / (HK' - HK0) - 1, with HK' of what it is held against and HK0 of the base "
     "model; it is undefined where the interval of HK' - HK0 reaches 0.",
 )
@@ -179,13 +180,16 @@ def _other_difference(pairs: Sequence[_Pair], known: Callable[[RunEvidence], Map
 
 
 def _adjusted(found: Sequence[Contrast]) -> list[Contrast]:
-    """The contrasts with Holm's p-values, adjusted within each kind but `stage`."""
-    adjusted: dict[tuple[str, str, str], float] = {}
-    for kind in ("base", "reference", "main"):
-        tested = [contrast for contrast in found if contrast.kind == kind and contrast.p_value is not None]
-        p_values = holm([contrast.p_value for contrast in tested if contrast.p_value is not None])
-        adjusted |= zip([(kind, each.arm, each.against) for each in tested], p_values, strict=True)
-    return [replace(each, p_holm=adjusted.get((each.kind, each.arm, each.against))) for each in found]
+    """The contrasts with Holm's p-values, adjusted within each kind.
+
+    First stages are left out: arms share them, so that one test would count many times, and the base is their rival.
+    """
+    adjusted: dict[tuple[str, str, int | None, str], float] = {}
+    for kind in ("base", "reference", "main", "stage"):
+        tested = [each for each in found if each.kind == kind and each.stage != 1 and each.p_value is not None]
+        p_values = holm([each.p_value for each in tested if each.p_value is not None])
+        adjusted |= zip([(kind, each.arm, each.stage, each.against) for each in tested], p_values, strict=True)
+    return [replace(each, p_holm=adjusted.get((each.kind, each.arm, each.stage, each.against))) for each in found]
 
 
 def _power_sentence(contrast: Contrast) -> str:

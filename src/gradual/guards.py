@@ -18,7 +18,7 @@ from gradual.selection import Selection
 
 
 def limit_unknown(
-    selection: Selection, states: Sequence[FactState], max_share: float | None, *, rng_seed: int
+    selection: Selection, states: Sequence[FactState], max_share: float | None, *, rng_seed: int | str
 ) -> Selection:
     """The selection without the surplus of Unknown facts; as it is where `max_share` is None or nowhere exceeded.
 

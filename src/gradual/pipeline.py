@@ -210,7 +210,7 @@ class _Fit:
             storage.remove(self.run.checkpoints(index))
             return True
         states = fact_states(self.run, index)
-        selection = select_for_stage(states, stage, rng_seed=self.config.seed_of_training + index)
+        selection = select_for_stage(states, stage, seed=self.config.seed_of_training, index=index)
         write_selection(selection, self.run.selection(index))
         if selection.new_shortfall:
             self.progress.say(f"stage {index}: {selection.new_shortfall} facts fewer than the size asked for")

@@ -216,7 +216,7 @@ def _stages(
         is_known = run is not None and (run.probe(index - 1) / MAP_FILE).is_file()
         if run is not None and is_known:
             states = fact_states(run, index)
-            selection = select_for_stage(states, stage, rng_seed=config.seed_of_training + index)
+            selection = select_for_stage(states, stage, seed=config.seed_of_training, index=index)
             facts, at_end = [by_id[row.id] for row in selection.rows], known_ids(selection)
             options = _options(stage, selection, stage_weights(states, selection, stage))
         else:

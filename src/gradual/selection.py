@@ -199,7 +199,7 @@ class Selection:
         return self.replay_wanted - self.num_replay
 
 
-def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: int) -> Selection:
+def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: int | str) -> Selection:
     """The facts that a stage trains on under `strategy`, the same whatever the order of `states`.
 
     Args:

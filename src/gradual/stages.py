@@ -62,12 +62,13 @@ def in_epochs(stage: StageConfig, rows: TrainingRows) -> StageConfig:
     return stage.model_copy(update={"num_train_epochs": epochs, "early_stopping_patience": epochs + 1})
 
 
-def select_for_stage(states: Sequence[FactState], stage: StageConfig, *, rng_seed: int) -> Selection:
+def select_for_stage(states: Sequence[FactState], stage: StageConfig, *, seed: int, index: int) -> Selection:
     """What a stage trains on: what its strategy selects, less the surplus of Unknown facts.
 
     Raises:
         TrainingError: `max_unknown_share` leaves no new fact.
     """
+    rng_seed = f"{seed}/stage-{index}"  # not a sum: stage 2 of one seed would draw as stage 1 of the next
     selection = select_facts(states, stage.resolve(), rng_seed=rng_seed)
     return limit_unknown(selection, states, stage.max_unknown_share, rng_seed=rng_seed)
 

@@ -14,7 +14,7 @@ from gradual.comparison_data import read_comparison, write_comparison
 from gradual.comparison_record import Arm, Comparison, Contrast
 from gradual.errors import RunDirError
 from gradual.knowledge_map import write_map
-from gradual.statistics import wilson
+from gradual.statistics import holm, wilson
 from gradual.storage import canonical_json, read_json, write_json
 
 
@@ -150,7 +150,9 @@ def test_holm_over_the_arms_held_against_the_same_thing(found: Comparison) -> No
     assert [each.arm for each in tested] == ["same_steps", "S5", "worse"]
     smallest = min(tested, key=lambda each: each.p_value or 0.0)
     assert smallest.p_holm == pytest.approx(min(1.0, 3 * (smallest.p_value or 0.0)))
-    assert all(each.p_holm is None for each in found.contrasts if each.kind == "stage")
+    assert all((each.p_holm is None) == (each.stage == 1) for each in found.contrasts if each.kind == "stage")
+    later = [each for each in found.contrasts if each.kind == "stage" and each.stage != 1]
+    assert [each.p_holm for each in later] == pytest.approx(holm([each.p_value or 0.0 for each in later]))
 
 
 def test_with_one_seed_the_exact_test_speaks_and_the_lack_is_told(found: Comparison) -> None:
