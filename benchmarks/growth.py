@@ -10,8 +10,8 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 640, 400, 70, 50
 COLOURS = ("#0072b2", "#d55e00", "#009e73")
 
 
-def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
-    """Writes the drawing; a grey line shows exact proportion from the first point."""
+def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]], *, num_sets: int) -> None:
+    """Writes the drawing; a grey line through the last point shows exact proportion: nothing else costs anything."""
     points = [point for line in series.values() for point in line]
     low_x, high_x = math.log10(min(x for x, _ in points)), math.log10(max(x for x, _ in points))
     low_y, high_y = math.log10(min(y for _, y in points) * 0.8), math.log10(max(y for _, y in points) * 1.3)
@@ -21,11 +21,11 @@ def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -
         up = HEIGHT - BOTTOM - (math.log10(y) - low_y) / (high_y - low_y) * (HEIGHT - BOTTOM - 20)
         return f"{across:.1f},{up:.1f}"
 
-    first_x, first_y = next(iter(series.values()))[0]
-    last_x = 10**high_x
+    last_x, last_y = next(iter(series.values()))[-1]
+    least_x = max(10**low_x, last_x * 10**low_y / last_y)
     lines = [
-        f'<polyline points="{place(first_x, first_y)} {place(last_x, first_y * last_x / first_x)}" '
-        'stroke="#999" fill="none"/>'
+        f'<polyline points="{place(least_x, last_y * least_x / last_x)} {place(last_x, last_y)}" '
+        'stroke="#999" stroke-dasharray="4 4" fill="none"/>'
     ]
     for colour, (name, line) in zip(COLOURS, series.items(), strict=False):
         lines.append(
@@ -41,7 +41,8 @@ def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -
         )
     for x, _ in next(iter(series.values())):
         lines.append(f'<text x="{place(x, 10**low_y).split(",")[0]}" y="{HEIGHT - 28}" text-anchor="middle">{x}</text>')
-    lines.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">facts (10 exemplar sets each)</text>')
+    below = f"facts, {num_sets} exemplar sets each"
+    lines.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">{below}</text>')
     body = "\n".join(lines)
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '

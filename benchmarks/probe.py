@@ -35,6 +35,7 @@ from gradual.probing import probe_facts
 from gradual.transformers_engine import TransformersEngine
 
 SEED = 1
+GROWTH_SETS = 2
 RELATIONS = [
     "capital", "continent", "country_of_airport", "country_of_capital", "country_of_city", "country_of_code",
     "currency", "largest_city", "nationality", "neighbour", "region", "state_of_city",
@@ -65,7 +66,8 @@ def main() -> None:
     engine = TransformersEngine(loaded)
     facts, exemplars = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
     if args.growth:
-        draw_growth(Path(args.growth), _growth(facts, exemplars, engine, args.growth_sizes))
+        points = _growth(facts, exemplars, engine, args.growth_sizes)
+        draw_growth(Path(args.growth), points, num_sets=GROWTH_SETS)
         return
     peak = _multiply_peak(engine)
     settings = ProbeConfig()
@@ -235,11 +237,12 @@ def _vllm(python: str, source: str, prompts: list[str], num_facts: int, settings
 def _growth(
     facts: Sequence[Fact], exemplars: Mapping[str, Any], engine: TransformersEngine, sizes: Sequence[int]
 ) -> dict[str, list[tuple[int, float]]]:
-    """Seconds by number of facts, under two exemplar sets, with 16 and with 1,000 samples: the latter cost nothing."""
+    """Seconds by number of facts, under a few exemplar sets, with 16 and with 1,000 samples: these cost nothing."""
 
     def seconds(count: int, samples: int) -> float:
         started = time.perf_counter()
-        _probe(engine, spread(facts, count), exemplars, _but(ProbeConfig(), num_samples=samples, num_exemplar_sets=2))
+        settings = _but(ProbeConfig(), num_samples=samples, num_exemplar_sets=GROWTH_SETS)
+        _probe(engine, spread(facts, count), exemplars, settings)
         return time.perf_counter() - started
 
     points: dict[str, list[tuple[int, float]]] = {}

@@ -31,7 +31,7 @@ from gradual.training import time_one_step
 from gradual.training_rows import TrainingRows
 from gradual.transformers_engine import TransformersEngine, reading_warnings
 
-SAMPLE_SIZE = 48
+SAMPLE_SIZE = 128
 """Facts that are probed to measure speed and levels."""
 _BYTES_PER_ANSWER = 24
 """Disk that one fact takes in a knowledge map per exemplar set, compressed; measured on the atlas."""
