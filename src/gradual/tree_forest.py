@@ -143,9 +143,9 @@ class TreeForest:
         while True:
             most = len(waiting[longest[0]])
             width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
-            rows = longest[: self._tokens_per_pass // width]
+            rows = longest[: min(limit, self._tokens_per_pass // width)]
             taken = {row: waiting[row][:width] for row in rows}
-            if width == 1 or sum((row, node) in asked for row, nodes in taken.items() for node in nodes) <= limit:
+            if sum((row, node) in asked for row, nodes in taken.items() for node in nodes) <= limit:
                 return taken
             width = (width + 1) // 2
 
