@@ -11,7 +11,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73")
 
 
 def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]], *, num_sets: int) -> None:
-    """Writes the drawing; a grey line through the last point shows exact proportion: nothing else costs anything."""
+    """Writes the drawing; a grey line through the last point is what a probe with no fixed cost would take."""
     points = [point for line in series.values() for point in line]
     low_x, high_x = math.log10(min(x for x, _ in points)), math.log10(max(x for x, _ in points))
     low_y, high_y = math.log10(min(y for _, y in points) * 0.8), math.log10(max(y for _, y in points) * 1.3)

@@ -237,7 +237,7 @@ def _vllm(python: str, source: str, prompts: list[str], num_facts: int, settings
 def _growth(
     facts: Sequence[Fact], exemplars: Mapping[str, Any], engine: TransformersEngine, sizes: Sequence[int]
 ) -> dict[str, list[tuple[int, float]]]:
-    """Seconds by number of facts, under a few exemplar sets, with 16 and with 1,000 samples: these cost nothing."""
+    """Seconds by number of facts, under a few exemplar sets, with 16 and 1,000 samples: more cost nothing."""
 
     def seconds(count: int, samples: int) -> float:
         started = time.perf_counter()

@@ -182,7 +182,8 @@ def _other_difference(pairs: Sequence[_Pair], known: Callable[[RunEvidence], Map
 def _adjusted(found: Sequence[Contrast]) -> list[Contrast]:
     """The contrasts with Holm's p-values, adjusted within each kind.
 
-    First stages are left out: arms share them, so that one test would count many times, and the base is their rival.
+    First stages are left out: nearly all arms share one, whose test would count as often as there are arms. Where arms
+    share a later stage, it counts for each of them, which makes the p-values larger, not smaller.
     """
     adjusted: dict[tuple[str, str, int | None, str], float] = {}
     for kind in ("base", "reference", "main", "stage"):

@@ -276,7 +276,7 @@ class Contrast:
     p_value: float | None
     """Two-sided; `p_from` says of which test."""
     p_holm: float | None
-    """The same, adjusted (Holm) for all p-values in contrasts of this kind; None for stage 1 against the base."""
+    """The same, adjusted (Holm) for all of this kind; None for stage 1 against the base, which kind `base` tests."""
     p_from: str
     mcnemar: tuple[PairedTest, ...]
     """One per seed."""

@@ -106,7 +106,7 @@ def claim(contrast: Contrast) -> str:
     if found == "open":
         return "the interval holds 0, so no difference is shown"
     if accuracy_stance(contrast) == "open":
-        adjusted = "adjusted for all arms held against the same, " if contrast.p_holm is not None else ""
+        adjusted = "adjusted for all that were made, " if contrast.p_holm is not None else ""
         return f"the interval leaves out 0, but {adjusted}the test does not tell the difference from chance"
     if len(contrast.seeds) == 1:
         return "more than the choice of facts would give; what another seed would give is not known"

@@ -39,7 +39,10 @@ class Forest(Protocol):
         ...
 
     def read(self, wanted: Sequence[Node]) -> NextTokens:
-        """Runs the model over all nodes added since the last call; next tokens at `wanted`, which are among them."""
+        """Runs the model over all nodes added since the last call; next tokens at `wanted`, which are among them.
+
+        A forest whose read has failed is of no further use.
+        """
         ...
 
 

@@ -1,6 +1,6 @@
 """What to do when memory runs out: to know it when it happens, and to give back what a failed attempt held.
 
-Knows torch's ways of saying so; how work is then divided is the business of those who do it (`transformers_engine`,
+Knows torch's ways of saying so; how work is then divided is the business of those who do it (`tree_forest`,
 `training`).
 """
 

@@ -7,6 +7,7 @@ Shapes: B rows (packs), T slots, N supervised places.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,12 @@ def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds 
     """
     positions = batch["position_ids"]
     inputs: dict[str, Any] = {"attention_mask": batch["is_token"]}
+    attention: AbstractContextManager[None] = nullcontext()
     if masks is not None:
         mask = masks.masks(batch["allowed"], positions, positions, model.dtype)
         inputs = {"attention_mask": mask, "position_ids": positions}
-    with in_model_precision(model), tree_attention(model):
+        attention = tree_attention(model)
+    with in_model_precision(model), attention:
         logits = logits_at(
             model, (batch["rows"], batch["columns"]), input_ids=batch["input_ids"], use_cache=False, **inputs
         )

@@ -45,13 +45,13 @@ class TokenTree:
         return nodes
 
     def depth_first(self, start: int = 0) -> list[int]:
-        """The nodes from `start` on, each followed by those under it: what shares a beginning lies side by side."""
+        """The nodes from `start` on, each followed by those under it; under older nodes, in the order of adding."""
         under: dict[int, list[int]] = {}
         waiting: list[int] = []
         for node in reversed(range(start, len(self.tokens))):
             parent = self.parents[node]
             (under.setdefault(parent, []) if parent >= start else waiting).append(node)
-        order = []
+        order: list[int] = []
         while waiting:
             node = waiting.pop()
             order.append(node)

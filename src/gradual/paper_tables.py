@@ -195,7 +195,8 @@ def _strategies(comparison: Comparison) -> Table:
         rows.append([text(arm.name), text(arm.doc), trained, accuracy_cell(arm.result), *cells, gain])
     note = (
         f"Of {facts_told(comparison, 'test')}, mean over seeds; in brackets Holm's p over all arms held against the "
-        "base model. Reading (b): HighlyKnown training facts gained, over those of the same runs' first stage."
+        "base model, or over all later stages held against the one before. Reading (b): HighlyKnown training facts "
+        "gained, over those of the same runs' first stage."
     )
     columns = ["strategy", "trains on", "facts in stage 2", "test accuracy", "to the base, points", "p"]
     columns += ["to its stage 1, points", "p to its stage 1", "reading (b)"]
@@ -300,7 +301,7 @@ def _three_stages(comparison: Comparison) -> Table:
             cells = [accuracy_cell(arm.test[stage]), *contrast_cells(step), known, gain]
             rows.append([text(arm.name), text(stage_name(stage)), *cells])
     facts = f"{facts_told(comparison, 'test')} and {facts_told(comparison, 'train')}"
-    note = f"Of {facts}, mean over seeds; held against the stage before."
+    note = f"Of {facts}, mean over seeds; held against the stage before, in brackets Holm's p over all later stages."
     if not rows:
         note = "No finished run has three stages."
     columns = ["arm", "", "test accuracy", "to the stage before, points", "p", "HighlyKnown", "reading (b)"]

@@ -1,7 +1,7 @@
 """Makes knowledge maps: asks every fact under every exemplar set and turns what comes back into levels.
 
-A probe is a list of independent units (a block of one relation's facts, under all exemplar sets); finished units are
-kept, so that an interrupted probe goes on where it was. Knows engines only through `engines`.
+A probe is a list of independent units (some blocks, each of one relation's facts, under all exemplar sets); finished
+units are kept, so that an interrupted probe goes on where it was. Knows engines only through `engines`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ from gradual.sampled import SampledProbe, SampledTask
 from gradual.vocabulary import finished_text
 
 FACTS_PER_BLOCK = 48
-"""Facts of one relation that are probed together; more share more, fewer are lost when a probe is interrupted."""
+"""Facts of one relation behind one copy of their shots, at most."""
 PROMPTS_PER_UNIT = 960
-"""Prompts whose searches advance together: enough to keep the processor busy in the last rounds."""
+"""Prompts whose searches advance together, at most: enough to keep the processor busy in the last rounds, few enough
+to lose little when a probe is interrupted."""
+ROWS_PER_UNIT = 64
+"""Copies of shots in a unit, at most: with relations of few facts it is these that fill the memory."""
 
 _WAVE_STARTS = (2, 5)
 """Where the second and third wave of exemplar sets begin when only levels are asked: a fact that is right under one set
@@ -107,19 +110,24 @@ def probe_facts(
 def probe_units(facts: Sequence[Fact], num_sets: int) -> Iterator[tuple[str, list[list[Fact]]]]:
     """The units of a probe: a key and blocks of facts, each of one relation, whatever the order of `facts`.
 
-    A unit has as many blocks as make `PROMPTS_PER_UNIT` prompts, at least one: small relations are read together.
+    A unit has blocks of at most `PROMPTS_PER_UNIT` prompts in `ROWS_PER_UNIT` rows, one per block and exemplar set, but
+    at least one block: small relations are read together.
     """
     blocks = [
         members[start : start + FACTS_PER_BLOCK]
         for members in (sorted(group, key=lambda fact: fact.id) for group in by_relation(facts).values())
         for start in range(0, len(members), FACTS_PER_BLOCK)
     ]
-    unit: list[list[Fact]] = []
-    for place, block in enumerate(blocks, start=1):
-        unit.append(block)
-        if place == len(blocks) or (sum(map(len, unit)) + len(blocks[place])) * num_sets > PROMPTS_PER_UNIT:
-            yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
-            unit = []
+    units: list[list[list[Fact]]] = []
+    for block in blocks:
+        last = [*units[-1], block] if units else []
+        fits = sum(map(len, last)) * num_sets <= PROMPTS_PER_UNIT and len(last) * num_sets <= ROWS_PER_UNIT
+        if last and fits:
+            units[-1] = last
+        else:
+            units.append([block])
+    for unit in units:
+        yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
 
 
 def _probe_within_memory(

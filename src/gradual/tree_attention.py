@@ -1,7 +1,8 @@
 """Attention in which a token sees its ancestors in a tree: the masks for it, and a fast way to compute it on a CPU.
 
 torch's fused attention takes a mask of its own on a CPU at a small share of the speed of a matrix multiplication. Here
-the query heads that share keys become rows of one multiplication; the scores stay in float32, as in the fused one.
+the query heads that share keys become rows of one multiplication; the scores are kept in float32, which takes memory of
+T x S for each head and row.
 Shapes: B rows, T queries, S keys, H query heads, K key heads, D width of a head.
 """
 
@@ -61,7 +62,10 @@ class MaskKinds:
 @contextmanager
 def tree_attention(model: Any) -> Iterator[None]:
     """Within it, a model on a CPU that uses torch's fused attention computes its attention by `_attend`."""
-    if model.device.type != "cpu" or model.config._attn_implementation != "sdpa":
+    config = model.config
+    parts = [config, *(part for name in config.sub_configs if (part := getattr(config, name, None)) is not None)]
+    is_fused = all(part._attn_implementation == "sdpa" for part in parts)
+    if model.device.type != "cpu" or not is_fused or not model._can_set_attn_implementation():
         yield
         return
     model.set_attn_implementation(_NAME)
@@ -96,7 +100,7 @@ def _attend(
         scores = torch.bmm(
             (query.float() * scale).reshape(*grouped, width), key.float().reshape(-1, keys, width).transpose(1, 2)
         )
-    scores = scores.view(rows, heads, queries, keys) + attention_mask
+    scores = scores.view(rows, heads, queries, keys).add_(attention_mask)
     chances = scores.softmax(dim=-1).to(value.dtype).view(*grouped, keys)
     mixed = torch.bmm(chances, value.reshape(-1, keys, value.shape[-1]))
     return mixed.view(rows, heads, queries, value.shape[-1]).transpose(1, 2).contiguous(), None

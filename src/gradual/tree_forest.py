@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from gradual.transformers_engine import TransformersEngine
 
 
-_LEAST_WIDTH = 48
-"""New nodes of a row in a pass, where it has so many: enough to share the keys and values of what lies before them."""
+_SHARING_WIDTH = 48
+"""About so many new nodes of a row in a pass, where it has them, share the keys and values of what lies before them."""
 
 
 class _NodeCache(DynamicCache):  # type: ignore[misc]
@@ -98,8 +98,9 @@ class TreeForest:
         for row, tree in enumerate(self.trees):
             if nodes := tree.depth_first(len(self._slots[row])):
                 waiting[row] = nodes
-                self._slots[row] = np.pad(self._slots[row], (0, len(nodes)), constant_values=-1)
         parts: list[tuple[list[int], NextTokens]] = []
+        for row, nodes in waiting.items():
+            self._slots[row] = np.pad(self._slots[row], (0, len(nodes)), constant_values=-1)
         while waiting:
             taken, part = self._read_within_memory(waiting, asked)
             parts.append(part)
@@ -137,17 +138,20 @@ class TreeForest:
 
         There must be room for their tokens and for their logits.
         """
-        width = min(self._tokens_per_pass, max(_LEAST_WIDTH, self._tokens_per_pass // len(waiting)))
         longest = sorted(waiting, key=lambda row: -len(waiting[row]))
+        most = len(waiting[longest[0]])
+        width = min(self._tokens_per_pass, max(_SHARING_WIDTH, self._tokens_per_pass // len(waiting)))
+        width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
+        rows = longest[: self._tokens_per_pass // width]
         limit = most_logits(self._engine.model)
         while True:
-            most = len(waiting[longest[0]])
-            width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
-            rows = longest[: min(limit, self._tokens_per_pass // width)]
             taken = {row: waiting[row][:width] for row in rows}
             if sum((row, node) in asked for row, nodes in taken.items() for node in nodes) <= limit:
                 return taken
-            width = (width + 1) // 2
+            if len(rows) > 1:
+                rows = rows[: len(rows) // 2]
+            else:
+                width = (width + 1) // 2
 
     def _read_part(self, taken: Mapping[int, list[int]], asked: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
         started = time.perf_counter()

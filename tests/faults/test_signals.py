@@ -46,6 +46,7 @@ for number, (place, sent, folder) in enumerate(json.loads(sys.argv[2])):
     child = os.fork()  # libraries for models are loaded once
     if child == 0:
         os.dup2(os.open(f"{number}.err", os.O_CREAT | os.O_WRONLY), 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background has it ignored
         try:
             command(place, sent, folder)
         except SystemExit as end:

@@ -51,10 +51,10 @@ def test_both_forests_give_every_node_the_same_logits(
     folder: str, tokens_per_pass: int, request: pytest.FixtureRequest
 ) -> None:
     engine = TransformersEngine(load(request.getfixturevalue(folder)))
-    trees, paths = TreeForest(engine, 2, 10), PathForest(engine, 2, 10)
-    expected = read_twice(trees, engine)
+    expected = read_twice(TreeForest(engine, 2, 10), engine)
     engine.tokens_per_pass = tokens_per_pass
-    for one, other in zip(read_twice(paths, engine), expected, strict=True):
+    trees, paths = TreeForest(engine, 2, 10), PathForest(engine, 2, 10)
+    for one, other in zip([*read_twice(paths, engine), *read_twice(trees, engine)], expected * 2, strict=True):
         assert (one.tokens[:, 0] == other.tokens[:, 0]).all()
         np.testing.assert_allclose(one.logits, other.logits, atol=2e-5)
 

@@ -125,13 +125,17 @@ def test_without_weights_the_loss_is_the_same_to_the_last_bit(
     assert torch.equal(*losses)
 
 
+@pytest.mark.parametrize("folder", ["tiny_folder", "windowed_folder"])
 def test_rows_of_one_fact_give_the_loss_and_gradients_of_packed_ones(
-    tiny: LoadedModel, tiny_engine: TransformersEngine
+    folder: str, request: pytest.FixtureRequest
 ) -> None:
-    packs = make_rows(tiny_engine).step(0, 0)
+    path: Path = request.getfixturevalue(folder)
+    loaded = load_model(ModelConfig(name_or_path=str(path), dtype="float32", device="cpu"))
+    packs = make_rows(TransformersEngine(loaded)).step(0, 0)
     singles = [Pack((example,)) for pack in packs for example in pack.examples]
-    model = with_lora(tiny.model, target_modules="all-linear")
-    packed = packed_loss(model, pack_tensors(packs, 1), MaskKinds(tiny.model.config))
+    assert min(len(each.tree()[0]) for each in singles) > 16  # more than the window
+    model = with_lora(loaded.model, target_modules="all-linear")
+    packed = packed_loss(model, pack_tensors(packs, 1), MaskKinds(loaded.model.config))
     assert_same_loss_and_gradients(model, packed_loss(model, pack_tensors(singles, 1), None), packed)
 
 

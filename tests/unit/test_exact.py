@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
+from gradual import probing
 from gradual.config import ProbeConfig
 from gradual.engines import NextTokens
 from gradual.exact import sampling_chances
@@ -190,7 +191,8 @@ def test_ties_at_the_kth_logit_are_all_kept() -> None:
     np.testing.assert_allclose(chances[0], expected)
 
 
-def test_an_interrupted_probe_goes_on_with_its_units() -> None:
+def test_an_interrupted_probe_goes_on_with_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "PROMPTS_PER_UNIT", 1)
     facts = toy_facts(3, 6)
     settings = ProbeConfig(num_exemplar_sets=10, num_shots=1, max_new_tokens=3)
     kept: dict[str, bytes] = {}

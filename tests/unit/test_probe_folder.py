@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gradual import probing
 from gradual.config import ModelConfig, ProbeConfig
 from gradual.engines import Engine
 from gradual.errors import RunDirError
@@ -21,6 +22,12 @@ from gradual.testing import FakeEngine, FakeForest, toy_facts
 FACTS = tuple(toy_facts(num_relations=2, facts_per_relation=6))
 SETTINGS = ProbeConfig(method="sampled", num_exemplar_sets=10, num_shots=1, num_samples=2, max_new_tokens=2)
 REQUEST = ProbeRequest(ModelConfig(name_or_path="fake"), FACTS, by_relation(FACTS), SETTINGS, seed=1)
+
+
+@pytest.fixture
+def unit_by_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each relation is a unit of its own, however few its facts."""
+    monkeypatch.setattr(probing, "PROMPTS_PER_UNIT", 1)
 
 
 class Said(Silent):
@@ -93,7 +100,7 @@ def test_finished_map_is_not_made_again(tmp_path: Path) -> None:
     assert engine.forests == 0
 
 
-def test_interrupted_probe_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_interrupted_probe_goes_on_where_it_was(tmp_path: Path, unit_by_unit: None) -> None:
     with pytest.raises(KeyboardInterrupt):
         probe(REQUEST, tmp_path / "killed", Dying())
     assert files(tmp_path / "killed") == ["units"]
@@ -105,7 +112,7 @@ def test_interrupted_probe_goes_on_where_it_was(tmp_path: Path) -> None:
     assert "units" not in files(tmp_path / "killed")
 
 
-def test_units_of_another_seed_are_not_used(tmp_path: Path) -> None:
+def test_units_of_another_seed_are_not_used(tmp_path: Path, unit_by_unit: None) -> None:
     with pytest.raises(KeyboardInterrupt):
         probe(REQUEST, tmp_path, Dying())
     engine = Counting()
