@@ -83,19 +83,19 @@ class _Timed:
         self._request, self._engine, self._sample = request, engine, sample
         rows = timed_rows(prepared, sample, config, engine)
         self._step, _ = time_one_step(loaded, rows, config.lora)
-        reading, single = Reading(config, prepared, engine, sample), evaluation_settings(config)
+        reading, single = Reading(config, prepared, loaded, sample), evaluation_settings(config)
         tokens = reading.tokens(prepared.train, config.probe) + reading.tokens(prepared.test, single)
         tokens += reading.tokens(prepared.out_of_distribution, single) if prepared.out_of_distribution else 0
         if config.evaluation.zero_shot:
             tokens += reading.tokens(prepared.test, single.model_copy(update={"num_shots": 0}))
-        self.look = tokens * reading.seconds_per_token
+        self.look = tokens * reading.seconds_per_adapted_token
         """Looking at all facts after a stage."""
-        self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_token
+        self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_adapted_token
         retested = spread(prepared.train, config.compare.num_retested)
         # Another number format than the fastest one takes about twice as long.
         again = (len(RETESTS) + 1) * reading.tokens(retested, config.probe) if retested else 0
         levels = reading.tokens(prepared.test, config.probe)
-        self.once = self.look + (again + levels) * reading.seconds_per_token
+        self.once = (tokens + again + levels) * reading.seconds_per_token
 
     def stage(self, stage: StageConfig, *, is_first: bool) -> tuple[int, float]:
         """Steps and seconds of training a stage; later stages are taken to train on as many facts as the first."""

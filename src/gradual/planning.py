@@ -7,10 +7,11 @@ run folder where its map is there already, and are estimates else, marked so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gradual.adapters import adapted, unload_adapter
 from gradual.asking import Asking, draw_asking, plant_prompts
 from gradual.config import ProbeConfig, RunConfig
 from gradual.errors import RunDirError
@@ -33,6 +34,8 @@ from gradual.transformers_engine import TransformersEngine, reading_warnings
 
 SAMPLE_SIZE = 128
 """Facts that are probed to measure speed and levels."""
+_FACTS_READ_TWICE = 48
+"""Facts that are probed with an adapter and without, to measure how much slower that is."""
 _BYTES_PER_ANSWER = 24
 """Disk that one fact takes in a knowledge map per exemplar set, compressed; measured on the atlas."""
 
@@ -142,9 +145,9 @@ def make_plan(
     timed = timed_rows(prepared, known, config, engine)
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
     stages = _stages(config, prepared, known, run, engine, step_seconds, step_tokens)
-    reading = Reading(config, prepared, engine, sample)
+    reading = Reading(config, prepared, loaded, sample)
     evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
-    probe_tokens, answers = _probe_work(config, prepared, reading)
+    probe_tokens, probe_seconds, answers = _probe_work(config, prepared, reading)
     validation = reading.tokens(prepared.validation, evaluation_settings(config))
     example = timed.step(0, 0)[0].examples[0]
     fact = prepared.train[0]
@@ -160,9 +163,9 @@ def make_plan(
         training_example=_token_lines(example.prompt_ids, example.completion_ids, loaded),
         stages=stages,
         probe_tokens=probe_tokens,
-        probe_seconds=probe_tokens * reading.seconds_per_token,
+        probe_seconds=probe_seconds,
         training_seconds=sum(stage.max_seconds for stage in stages)
-        + evaluations * validation * reading.seconds_per_token,
+        + evaluations * validation * reading.seconds_per_adapted_token,
         disk_bytes=_disk_bytes(loaded, config, answers),
     )
 
@@ -288,18 +291,35 @@ def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:
 class Reading:
     """How much there is to read: prompts are counted token by token, searches are extrapolated from the sample."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, engine: TransformersEngine, sample: KnowledgeMap) -> None:
-        self._config, self._prepared, self._engine = config, prepared, engine
+    def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:
+        self._config, self._prepared, self._engine = config, prepared, TransformersEngine(loaded)
         by_id = {fact.id: fact for fact in prepared.train}
         prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
         read = sample.info.cost.tokens_read
         self._searched_per_answer = (read - prompts) / (len(sample) * config.probe.num_exemplar_sets)
         self.seconds_per_token = sample.info.cost.seconds / max(1, read)
+        slowdown = self._slowdown(loaded, [by_id[fact.id] for fact in sample][:_FACTS_READ_TWICE])
+        self.seconds_per_adapted_token = self.seconds_per_token * slowdown
 
     def tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
         """Tokens of a probe of `facts`."""
         answers = len(facts) * settings.num_exemplar_sets
         return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
+
+    def _slowdown(self, loaded: LoadedModel, facts: Sequence[Fact]) -> float:
+        """How many times longer the same facts take once there is an adapter on the model."""
+
+        def seconds(model: Any) -> float:
+            engine = TransformersEngine(replace(loaded, model=model))
+            exemplars, seed = self._prepared.exemplars, self._config.seed_of_exemplars
+            return probe_facts(facts, exemplars, engine, self._config.probe, seed=seed).info.cost.seconds
+
+        without = seconds(loaded.model)
+        model = adapted(loaded, self._config.lora, None)
+        try:
+            return max(1.0, seconds(model.eval()) / without)
+        finally:
+            unload_adapter(model)
 
     def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
         asking = _asking(settings, facts, self._prepared, self._engine, self._config.seed_of_exemplars)
@@ -325,16 +345,17 @@ def _asking(
     )
 
 
-def _probe_work(config: RunConfig, prepared: Prepared, reading: Reading) -> tuple[int, int]:
-    """Tokens to read for all maps of the run, and the answers (fact x exemplar set) that they will hold, at most.
+def _probe_work(config: RunConfig, prepared: Prepared, reading: Reading) -> tuple[int, float, int]:
+    """Tokens and seconds of reading for all maps of the run, and the answers (fact x set) that they will hold, at most.
 
     The levels of test facts are counted as if asked in full; how many exemplar sets they need shows only when asked.
     """
-    rounds = len(config.stages) + 1
-    full, single = config.probe, evaluation_settings(config)
-    tokens = rounds * (reading.tokens(prepared.train, full) + reading.tokens(prepared.test, single))
-    answers = rounds * (len(prepared.train) * full.num_exemplar_sets + len(prepared.test))
-    return tokens + reading.tokens(prepared.test, full), answers + len(prepared.test) * full.num_exemplar_sets
+    full, single, stages = config.probe, evaluation_settings(config), len(config.stages)
+    look = reading.tokens(prepared.train, full) + reading.tokens(prepared.test, single)
+    before, after = look + reading.tokens(prepared.test, full), stages * look
+    answers = (stages + 1) * (len(prepared.train) * full.num_exemplar_sets + len(prepared.test))
+    seconds = before * reading.seconds_per_token + after * reading.seconds_per_adapted_token
+    return before + after, seconds, answers + len(prepared.test) * full.num_exemplar_sets
 
 
 def _disk_bytes(loaded: LoadedModel, config: RunConfig, answers: int) -> int:
