@@ -94,7 +94,7 @@ def test_verdict_says_the_numbers_with_their_intervals() -> None:
     [
         (measure(0.05, 0.02), 0.01, SEEDS, "more than chance would give"),
         (measure(-0.05, 0.02), 0.01, SEEDS, "more than chance would give"),
-        (measure(0.05, 0.02), 0.3, SEEDS, "the interval leaves out 0, but adjusted for all arms held against the same"),
+        (measure(0.05, 0.02), 0.3, SEEDS, "the interval leaves out 0, but adjusted for all that were made"),
         (measure(0.05, 0.05), 0.01, SEEDS, "the interval holds 0, so no difference is shown"),
         (measure(0.05, 0.06), 0.01, SEEDS, "the interval holds 0, so no difference is shown"),
         (measure(0.05, None), None, SEEDS, "how much of it is chance is not known"),
