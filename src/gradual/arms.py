@@ -73,6 +73,12 @@ ARMS: dict[str, ArmConfig] = {
             ArmConfig(name=name, doc=f"S5, {doc}.", stages=[StageConfig(), StageConfig(strategy="S5", **option)])
             for name, doc, option in _OPTIONS
         ),
+        _arm(
+            "maybe_and_weakly_known",
+            "Second stage: all that is MaybeKnown or WeaklyKnown now, with replay.",
+            None,
+            "maybe_and_weakly_known",
+        ),
         _arm("three_stages", "S5 twice: a third stage after another look.", None, "S5", "S5"),
         _arm("rounds", "S5 again and again until nothing is gained.", None, "S5", max_stages=5),
     )

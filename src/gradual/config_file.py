@@ -49,6 +49,7 @@ _OTHER_NAMES = {
     "num_train_epochs": "epochs num_epochs n_epochs max_epochs",
     "batch_size": "per_device_train_batch_size train_batch_size micro_batch_size effective_batch_size bs",
     "early_stopping_patience": "patience",
+    "keep_epoch": "metric_for_best_model load_best_model_at_end",
     "lr_scheduler_type": "lr_scheduler scheduler lr_schedule",
     "warmup_steps": "warmup num_warmup_steps lr_warmup_steps",
     "max_grad_norm": "grad_clip gradient_clipping max_norm clip_grad_norm",

@@ -239,7 +239,7 @@ class _Fit:
                 on_step=lambda: advance(1),
                 on_epoch=lambda record: self._note_epoch(index, record),
             )
-        self._finish_stage(index, selection, result)
+        self._finish_stage(index, stage, selection, result)
         return True
 
     def _tell_weights(self, index: int, stage: StageConfig, weights: Mapping[str, float]) -> None:
@@ -276,7 +276,7 @@ class _Fit:
         count = len(known)
         return Score(sum(fact.p_greedy for fact in known) / count, sum(fact.sets[0].p_lower for fact in known) / count)
 
-    def _finish_stage(self, index: int, selection: Selection, result: StageResult) -> None:
+    def _finish_stage(self, index: int, stage: StageConfig, selection: Selection, result: StageResult) -> None:
         noted = storage.read_json_lines(self.run.epochs(index))
         epochs = list({epoch["epoch"]: epoch for epoch in noted}.values())  # an epoch done twice counts as done last
         storage.write_text(self.run.epochs(index), "".join(f"{storage.canonical_json(epoch)}\n" for epoch in epochs))
@@ -285,7 +285,7 @@ class _Fit:
         is_improved = accuracy[result.best_epoch] > accuracy[0]
         if not is_improved:
             self.progress.say(
-                f"stage {index}: no epoch is better than before on the facts that choose it; see epochs.jsonl"
+                f"stage {index}: the epoch kept is no better than before on the facts it is scored on; see epochs.jsonl"
             )
         storage.write_json(
             self.run.stage_summary(index),
@@ -303,7 +303,7 @@ class _Fit:
                 "stopped_early": result.stopped_early,
                 "improved": is_improved,
                 **totals,
-                **self._optimism(index, epochs, result.best_epoch),
+                **self._optimism(index, stage, epochs, result.best_epoch),
             },
         )
         adapter = sorted(path for path in self.run.adapter(index).rglob("*") if path.is_file())
@@ -311,9 +311,11 @@ class _Fit:
         self.run.mark_done(f"stage-{index}", made)
         storage.remove(self.run.checkpoints(index))
 
-    def _optimism(self, index: int, epochs: Sequence[Mapping[str, object]], best: int) -> dict[str, float]:
+    def _optimism(
+        self, index: int, stage: StageConfig, epochs: Sequence[Mapping[str, object]], best: int
+    ) -> dict[str, float]:
         """By how much choosing the epoch on the test facts flatters: against the epoch that validation facts choose."""
-        if self.config.evaluation.protocol == "validation":
+        if self.config.evaluation.protocol == "validation" or stage.keep_epoch != "best_accuracy":
             return {}
         on_test = {epoch["epoch"]: _number(epoch["eval_accuracy"]) for epoch in epochs}
         chosen = max(epochs, key=lambda epoch: _number(epoch["validation_accuracy"]))["epoch"]

@@ -55,7 +55,7 @@ class Strategy:
     """Expression that says which facts are trained on."""
     replay: Replay | None
     doc: str
-    """One line for people. [C]: stated by the paper (arXiv 2410.05802); [I]: our reading of it."""
+    """One line for people. [C]: stated by the paper (arXiv 2410.05802); [I]: our reading of it; [O]: our own."""
     as_many_as: str | None = None
     """Expression; of the facts that `select` matches, only as many are drawn, at random, as match this one."""
     stand_ins: StandIns | None = None
@@ -88,6 +88,12 @@ STRATEGIES: dict[str, Strategy] = {
             "now == MaybeKnown",
             _PAPER_REPLAY,
             "All that is MaybeKnown now, and HighlyKnown facts replayed at 0.2 [C; that 0.2 is a share of the new: I].",
+        ),
+        Strategy(
+            "maybe_and_weakly_known",
+            "now in (MaybeKnown, WeaklyKnown)",
+            _PAPER_REPLAY,
+            "What is MaybeKnown or WeaklyKnown now, and replay as in S5 [O].",
         ),
         Strategy("all", "True", None, "Control: every fact, whatever its level."),
         *(

@@ -80,11 +80,16 @@ class StageConfig(Settings):
     num_train_epochs: Annotated[int, Field(ge=1)] = 8
     """Most epochs; early stopping may end before."""
     max_steps: Annotated[int, Field(ge=1)] | None = None
-    """Optimiser steps in place of epochs, rounded up to whole epochs; all are taken, the best epoch is kept."""
+    """Optimiser steps in place of epochs, rounded up to whole epochs; all of them are taken."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Facts per optimiser step, in whole packs."""
     early_stopping_patience: Annotated[int, Field(ge=1)] = 3
-    """Epochs without a better validation accuracy before the stage stops."""
+    """Epochs without a better validation score (see `keep_epoch`) before the stage stops."""
+    keep_epoch: Literal["best_accuracy", "best_p", "last"] = "best_accuracy"
+    """Which epoch's adapter is kept. best_accuracy: by greedy accuracy on the validation facts, ties by p.
+
+    best_p: by their mean probability p of a right sampled answer, which one fact near a tie can't decide. last: all
+    epochs are taken, and nothing is chosen."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant_with_warmup"
     """Course of the learning rate."""
     warmup_steps: Annotated[int, Field(ge=0)] = 3

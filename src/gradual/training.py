@@ -38,6 +38,7 @@ from gradual.training_rows import TrainingRows, split_packs
 from gradual.tree_attention import MaskKinds
 
 BEST_METRIC = "score"
+_METRICS = {"best_accuracy": BEST_METRIC, "best_p": "p", "last": BEST_METRIC}
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def train_stage(
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
 ) -> StageResult:
-    """Trains an adapter and saves the best epoch's in `folder/adapter` (PEFT format); the base model is left as it was.
+    """Trains an adapter and saves the kept epoch's in `folder/adapter` (PEFT format); the base model is left as it was.
 
     Args:
         rows: of one fact each where the model reads no trees (`reads_trees`).
@@ -86,10 +87,11 @@ def train_stage(
         model.eval()
         with storage.staged_folder(folder / "adapter") as staged:
             save_adapter(model, staged)
-        best = trainer.state.best_global_step or trainer.state.global_step
+        last = trainer.state.global_step
+        kept = last if stage.keep_epoch == "last" else trainer.state.best_global_step or last
         return StageResult(
-            best_epoch=round(best / rows.steps_per_epoch),
-            stopped_early=trainer.state.global_step < rows.steps_per_epoch * stage.num_train_epochs,
+            best_epoch=round(kept / rows.steps_per_epoch),
+            stopped_early=last < rows.steps_per_epoch * stage.num_train_epochs,
         )
     finally:
         unload_adapter(model)
@@ -160,8 +162,8 @@ def _make_trainer(
         save_strategy="epoch",
         logging_strategy="epoch",
         eval_on_start=True,
-        load_best_model_at_end=True,
-        metric_for_best_model=f"eval_{BEST_METRIC}",
+        load_best_model_at_end=stage.keep_epoch != "last",
+        metric_for_best_model=f"eval_{_METRICS[stage.keep_epoch]}",
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         train_sampling_strategy="sequential",
@@ -178,7 +180,7 @@ def _make_trainer(
     )
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
     args._n_gpu = min(args.n_gpu, 1)
-    patience = EarlyStoppingCallback(early_stopping_patience=stage.early_stopping_patience)
+    patience = [EarlyStoppingCallback(early_stopping_patience=stage.early_stopping_patience)]
     watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch)
     trainer = _StageTrainer(
         model=model,
@@ -187,7 +189,7 @@ def _make_trainer(
         eval_dataset=Dataset.from_dict({"step": [0]}),
         data_collator=_Steps(rows, watcher, loaded.tokenizer.pad_token_id),
         processing_class=loaded.tokenizer,
-        callbacks=[watcher, patience],
+        callbacks=[watcher, *(patience if stage.keep_epoch != "last" else [])],
     )
     trainer.score = score
     trainer.watcher = watcher

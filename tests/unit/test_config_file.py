@@ -70,6 +70,7 @@ OTHER_VALUES: dict[str, object] = {
     "stages[1].num_train_epochs": 2,
     "stages[1].batch_size": 64,
     "stages[1].early_stopping_patience": 1,
+    "stages[1].keep_epoch": "last",
     "stages[1].lr_scheduler_type": "cosine",
     "stages[1].warmup_steps": 0,
     "stages[1].num_shots": 0,

@@ -162,6 +162,7 @@ EVERY_STATE = [state(*combination) for combination in itertools.product(Level, L
         ("S3", lambda f: f.now is M and f.first in (H, M, W)),
         ("S4", lambda f: f.now is M),
         ("S5", lambda f: f.now is M),
+        ("maybe_and_weakly_known", lambda f: f.now in (M, W)),
         ("all", lambda f: True),
         ("weakly_known", lambda f: f.now is W),
         ("unknown", lambda f: f.now is U),
@@ -178,16 +179,17 @@ def test_strategy_selects_by_its_rule(name, rule) -> None:  # type: ignore[no-un
 
 def test_every_strategy_is_tested_and_documented() -> None:
     assert set(STRATEGIES) == {
-        "maybe_known", "S1", "S2", "S3", "S4", "S5", "all", "weakly_known", "unknown", "highly_known",
-        "natural_mix", "random_instead_of_promoted", "no_new_look",
+        "maybe_known", "S1", "S2", "S3", "S4", "S5", "maybe_and_weakly_known", "all", "weakly_known", "unknown",
+        "highly_known", "natural_mix", "random_instead_of_promoted", "no_new_look",
     }  # fmt: skip
     assert all(strategy.doc.endswith(".") for strategy in STRATEGIES.values())
-    assert all(("[C" in s.doc or "[I" in s.doc) for s in STRATEGIES.values() if not s.doc.startswith("Control"))
+    said = [strategy.doc for strategy in STRATEGIES.values() if not strategy.doc.startswith("Control")]
+    assert all(any(source in doc for source in ("[C", "[I", "[O")) for doc in said)
 
 
 def test_s5_and_its_controls_replay_and_as_the_settings_say() -> None:
     replaying = [name for name, strategy in STRATEGIES.items() if strategy.replay]
-    assert replaying == ["S5", "random_instead_of_promoted", "no_new_look"]
+    assert replaying == ["S5", "maybe_and_weakly_known", "random_instead_of_promoted", "no_new_look"]
     default = ReplayConfig()
     assert STRATEGIES["S5"].replay == Replay(default.pool, default.ratio, default.of)
 
