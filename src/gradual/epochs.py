@@ -95,6 +95,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             if not best.is_dir():
                 raise TrainingError(f"expected the best epoch so far in {best}, found none - remove {best.parent}")
             state.best_model_checkpoint = str(best)
+        for _ in range(state.global_step):  # a resumed stage has these behind it
+            self._on_step()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See `TrainerCallback`."""

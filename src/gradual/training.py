@@ -70,7 +70,7 @@ def train_stage(
         start_adapter: folder of the adapter to go on from; None starts a new one from `seed`.
         folder: also keeps `checkpoints/`, from which an interrupted stage goes on at its last finished epoch.
         score: accuracy by generation of a model (the base with its adapter) on the validation facts.
-        on_step: called after each optimiser step.
+        on_step: called after each optimiser step; in a resumed stage at once for those that were taken before.
 
     Raises:
         TrainingError: nothing to train on, a loss that is not a number, or a fact that does not fit into memory.

@@ -247,9 +247,12 @@ def test_a_stage_killed_after_an_epoch_ends_with_the_same_adapter(tiny: LoadedMo
     engine = TransformersEngine(tiny)
     stage = StageConfig(select="True", num_train_epochs=3, learning_rate=0.01, warmup_steps=0)
 
-    def attempt(scores: list[float], kill_at: int | None) -> None:
+    def attempt(scores: list[float], kill_at: int | None) -> int:
+        num_steps = 0
+
         def on_step() -> None:
-            nonlocal kill_at
+            nonlocal kill_at, num_steps
+            num_steps += 1
             kill_at = None if kill_at is None else kill_at - 1
             if kill_at == 0:
                 raise Killed
@@ -259,10 +262,12 @@ def test_a_stage_killed_after_an_epoch_ends_with_the_same_adapter(tiny: LoadedMo
             tiny, make_rows(engine), stage, lora=LoraSettings(r=4), start_adapter=None, folder=tmp_path / "killed",
             score=lambda model: Score(next(values), 0.0), seed=3, on_step=on_step,
         )  # fmt: skip
+        return num_steps
 
     with pytest.raises(Killed):
         attempt([0.1, 0.3, 0.5], kill_at=make_rows(engine).steps_per_epoch + 1)
-    attempt([0.5, 0.2], kill_at=None)  # two epochs are left, and none is scored again
+    num_steps = attempt([0.5, 0.2], kill_at=None)  # two epochs are left, and none is scored again
+    assert num_steps == 3 * make_rows(engine).steps_per_epoch  # those before the kill are told at once
     names = [
         folder / "adapter" / "adapter_model.safetensors" for folder in (tmp_path / "unbroken", tmp_path / "killed")
     ]
