@@ -27,18 +27,20 @@ def draw_growth(path: Path, series: Mapping[str, Sequence[tuple[int, float]]], *
         f'<polyline points="{place(least_x, last_y * least_x / last_x)} {place(last_x, last_y)}" '
         'stroke="#999" stroke-dasharray="4 4" fill="none"/>'
     ]
-    for colour, (name, line) in zip(COLOURS, series.items(), strict=False):
+    for number, (colour, (name, line)) in enumerate(zip(COLOURS, series.items(), strict=False)):
         lines.append(
             f'<polyline points="{" ".join(place(*p) for p in line)}" stroke="{colour}" fill="none" stroke-width="2"/>'
         )
+        lines.append(f'<text x="{LEFT}" y="{30 + 20 * number}" fill="{colour}">{name}</text>')
         for x, y in line:
             across, up = place(x, y).split(",")
+            # Lines that nearly meet: numbers of the first stand above it and left, those of the others below and right.
+            shift, rise, anchor = (-6, -8, "end") if number == 0 else (6, 18, "start")
             lines.append(f'<circle cx="{across}" cy="{up}" r="4" fill="{colour}"/>')
-            lines.append(f'<text x="{across}" y="{float(up) - 9}" text-anchor="middle">{y:.0f} s</text>')
-        across, up = place(*line[-1]).split(",")
-        lines.append(
-            f'<text x="{float(across) - 8}" y="{float(up) + 22}" fill="{colour}" text-anchor="end">{name}</text>'
-        )
+            lines.append(
+                f'<text x="{float(across) + shift}" y="{float(up) + rise}" text-anchor="{anchor}" fill="{colour}">'
+                f"{y:.0f} s</text>"
+            )
     for x, _ in next(iter(series.values())):
         lines.append(f'<text x="{place(x, 10**low_y).split(",")[0]}" y="{HEIGHT - 28}" text-anchor="middle">{x}</text>')
     below = f"facts, {num_sets} exemplar sets each"
