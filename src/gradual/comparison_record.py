@@ -212,7 +212,7 @@ class Arm:
     result: Measure
     """Test accuracy at the end."""
     validation: tuple[Measure, ...]
-    """Validation accuracy at the best epoch of stages 1, 2, ... (place 0 is stage 1)."""
+    """Validation accuracy at the epoch kept of stages 1, 2, ... (place 0 is stage 1)."""
     validation_result: Measure
     """Validation accuracy at the epoch kept of each seed's last stage; empty where nothing is trained."""
     validation_to_main: Measure

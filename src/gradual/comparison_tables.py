@@ -149,7 +149,7 @@ def _seeds(comparison: Comparison) -> Table:
     on_test = any(stage.optimism is not None for _, run in every for stage in run.stages)
     rows = [[*_seed_row(comparison, arm, run), *([_optimism(run)] if on_test else [])] for arm, run in every]
     columns = ["arm", "seed", "status", "test accuracy", "McNemar p to the base", "HighlyKnown", "gained", "lost"]
-    columns += ["facts trained on", "best epochs", "validation accuracy", "steps", "time"]
+    columns += ["facts trained on", "kept epochs", "validation accuracy", "steps", "time"]
     note = f"Each run at the last stage it came to; of {facts_told(comparison, 'test')}."
     if on_test:
         columns.append("optimism by stage, points")

@@ -212,7 +212,7 @@ def stage_line(number: int, stage: Stage) -> str:
     strategy = visible(stage.strategy or NO_VALUE)
     return (
         f"stage {number} ({strategy}): {count(stage.num_new)} new facts of which {count(stage.promoted_trained)} "
-        f"promoted, {count(stage.num_replay)} replayed{short}{left_out}; best epoch {count(stage.best_epoch)}"
+        f"promoted, {count(stage.num_replay)} replayed{short}{left_out}; kept epoch {count(stage.best_epoch)}"
         f"{', stopped early' if stage.stopped_early else ''}; {count(stage.steps)} steps in "
         f"{duration(stage.cost.seconds)}"
     )

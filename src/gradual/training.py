@@ -38,7 +38,6 @@ from gradual.training_rows import TrainingRows, split_packs
 from gradual.tree_attention import MaskKinds
 
 BEST_METRIC = "score"
-_METRICS = {"best_accuracy": BEST_METRIC, "best_p": "p", "last": BEST_METRIC}
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def _make_trainer(
         logging_strategy="epoch",
         eval_on_start=True,
         load_best_model_at_end=stage.keep_epoch != "last",
-        metric_for_best_model=f"eval_{_METRICS[stage.keep_epoch]}",
+        metric_for_best_model="eval_p" if stage.keep_epoch == "best_p" else f"eval_{BEST_METRIC}",
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         train_sampling_strategy="sequential",
@@ -180,7 +179,6 @@ def _make_trainer(
     )
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
     args._n_gpu = min(args.n_gpu, 1)
-    patience = [EarlyStoppingCallback(early_stopping_patience=stage.early_stopping_patience)]
     watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch)
     trainer = _StageTrainer(
         model=model,
@@ -189,13 +187,20 @@ def _make_trainer(
         eval_dataset=Dataset.from_dict({"step": [0]}),
         data_collator=_Steps(rows, watcher, loaded.tokenizer.pad_token_id),
         processing_class=loaded.tokenizer,
-        callbacks=[watcher, *(patience if stage.keep_epoch != "last" else [])],
+        callbacks=[watcher, *_early_stopping(stage)],
     )
     trainer.score = score
     trainer.watcher = watcher
     trainer.masks = _masks(loaded, rows)
     trainer.pop_callback(PrinterCallback)
     return trainer
+
+
+def _early_stopping(stage: StageConfig) -> list[EarlyStoppingCallback]:
+    """What ends a stage before its last epoch; nothing does where the last one is kept."""
+    if stage.keep_epoch == "last":
+        return []
+    return [EarlyStoppingCallback(early_stopping_patience=stage.early_stopping_patience)]
 
 
 class _Steps:
