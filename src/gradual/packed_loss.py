@@ -57,8 +57,11 @@ def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds 
 
     Each token's is multiplied by its fact's weight before anything is added up.
 
+    The batch may lie on another device than the model.
+
     Without `masks` a row is a plain sequence, padded on the right: for packs of one fact, with any architecture.
     """
+    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
     positions = batch["position_ids"]
     inputs: dict[str, Any] = {"attention_mask": batch["is_token"]}
     attention: AbstractContextManager[None] = nullcontext()
