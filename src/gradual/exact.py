@@ -204,8 +204,8 @@ class ExactProbe:
         """Adds what ends rightly at a node to the lower bound and returns the children that can still become right."""
         children = []
         is_last = opened.depth + 1 >= self._settings.max_new_tokens
-        for place in range(int((tokens >= 0).sum())):
-            chance, token = float(chances[place]), int(tokens[place])
+        kept = int((tokens >= 0).sum())
+        for place, (chance, token) in enumerate(zip(chances[:kept].tolist(), tokens[:kept].tolist(), strict=True)):
             is_greedy = opened.is_greedy and place == 0
             if chance == 0.0 and not is_greedy:
                 break  # likeliest first: what top_p cuts off comes last

@@ -67,6 +67,11 @@ class Targets:
         whole = (answer.split() for answer in self.normalised)
         return frozenset(" ".join(words[:count]) for words in whole for count in range(len(words) + 1))
 
+    @cached_property
+    def _first_characters(self) -> frozenset[str]:
+        """What a right answer can begin with: a target, or an article that vanishes."""
+        return frozenset(word[0] for word in (*self.normalised, *ARTICLES))
+
     def accepts(self, answer: str) -> bool:
         """Whether a finished answer is right: exact match with any accepted answer after `normalise`."""
         return normalise(answer) in self.normalised
@@ -78,6 +83,9 @@ class Targets:
         become one) and vanish. Everything before it is settled.
         """
         folded = _fold(text)
+        start = folded.lstrip()[:1]
+        if start and start not in self._first_characters:
+            return False
         match = _LAST_WORD.search(folded)
         last_word = match.group() if match else ""
         settled = _ARTICLE.sub(" ", folded[: len(folded) - len(last_word)])

@@ -14,6 +14,7 @@ from typing import Any
 from gradual.errors import ModelError
 from gradual.matching import STOP_CHARACTER
 
+_STOP = STOP_CHARACTER.encode()
 _CHECK_TEXTS = ("Q: Who wrote it?\nA: Émile Zola, in 1885\n", " São Tomé–Príncipe 東京 (1.5 %)", " the U.S. of A.")
 
 
@@ -35,6 +36,8 @@ def settled_text(answer: bytes) -> str:
     Whatever is cut off can only add to the text, so a continuation that is right stays possible (an upper bound stays
     one).
     """
+    if answer.isascii():
+        return answer.decode()
     return codecs.getincrementaldecoder("utf-8")(errors="replace").decode(answer)
 
 
@@ -74,12 +77,12 @@ def read_vocabulary(tokenizer: Any, stops: Collection[int]) -> Vocabulary:
 
 def ends_line(piece: bytes) -> bool:
     """Whether a token brings the newline that ends an answer."""
-    return STOP_CHARACTER.encode() in piece
+    return _STOP in piece
 
 
 def until_line_end(piece: bytes) -> bytes:
     """What a token adds to an answer: its bytes up to the newline that ends the answer, if it brings one."""
-    return piece.split(STOP_CHARACTER.encode(), 1)[0]
+    return piece.split(_STOP, 1)[0]
 
 
 def _byte_level_alphabet() -> dict[str, int]:
