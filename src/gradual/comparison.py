@@ -23,7 +23,7 @@ from gradual.models import LoadedModel, load_model
 from gradual.noise_record import RETESTS
 from gradual.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
 from gradual.preparing import Prepared, spread
-from gradual.probing import probe_facts, probe_units
+from gradual.probing import probe_facts, probe_units, unit_scale
 from gradual.progress import Progress, Silent
 from gradual.refusals import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.rundir import RunDir, single_writer
@@ -303,7 +303,9 @@ class _Comparison:
         train = self.request.prepared.train
         # Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes.
         is_again = kind == "again"
-        facts = _first_units(train, count, config.probe.num_exemplar_sets) if is_again else spread(train, count)
+        engine = TransformersEngine(loaded)
+        scale = unit_scale(engine, config.probe)
+        facts = _first_units(train, count, config.probe.num_exemplar_sets, scale) if is_again else spread(train, count)
         settings = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
         about = {"seed": str(seed), "facts": self.request.prepared.digest(), "count": str(count)}
         units = self.folder.units(kind, loaded.fingerprint | settings | about)
@@ -311,7 +313,7 @@ class _Comparison:
             known = probe_facts(
                 facts,
                 self.request.prepared.exemplars,
-                TransformersEngine(loaded),
+                engine,
                 config.probe,
                 seed=seed,
                 sampling_seed=seed + _OTHER_SAMPLES,
@@ -322,10 +324,10 @@ class _Comparison:
         units.clear()
 
 
-def _first_units(facts: Sequence[Fact], count: int, num_sets: int) -> list[Fact]:
+def _first_units(facts: Sequence[Fact], count: int, num_sets: int, scale: int) -> list[Fact]:
     """The facts of the first units of a probe, as many as hold at least `count` facts."""
     chosen: list[Fact] = []
-    for _, blocks in probe_units(facts, num_sets):
+    for _, blocks in probe_units(facts, num_sets, scale):
         if len(chosen) < count:
             chosen += (fact for block in blocks for fact in block)
     return chosen

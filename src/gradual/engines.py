@@ -64,6 +64,8 @@ class Engine(Protocol):
     vocabulary: Vocabulary
     fingerprint: Mapping[str, str]
     """What identifies the model for a run: weights, tokenizer, dtype, versions."""
+    unit_scale: int
+    """How many times the units of an exact probe may be as large as what suits a CPU; at least 1."""
 
     def encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[int]]:
         """Token ids of each text."""

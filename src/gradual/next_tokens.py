@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gradual.engines import NextTokens
 from gradual.errors import ProbeError
 
-_MAX_LOGITS_BYTES = 256 << 20
-"""Most memory for the logits of one forward pass; longer reads are cut into several passes."""
+_MAX_LOGITS_BYTES = {"cpu": 256 << 20, "cuda": 1 << 30}
+"""Most memory for the logits of one forward pass by kind of device; longer reads are cut into several passes."""
+_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""torch's attention kernels, all but cuDNN's: that one plans anew for every shape, and here no two passes have one."""
 _TIE_ROOM = 24
 """Places beyond top_k that are looked at for ties; more ties than that take a slower path."""
 
@@ -24,7 +27,8 @@ _TIE_ROOM = 24
 def most_logits(model: Any) -> int:
     """Places whose logits one forward pass may give: as many as fit into the memory for them, at least one."""
     output = model.get_output_embeddings().weight
-    return max(1, _MAX_LOGITS_BYTES // (int(output.shape[0]) * int(model.dtype.itemsize)))
+    room = _MAX_LOGITS_BYTES.get(model.device.type, _MAX_LOGITS_BYTES["cpu"])
+    return max(1, room // (int(output.shape[0]) * int(model.dtype.itemsize)))
 
 
 def logits_at(model: Any, picked: tuple[Any, Any], **inputs: Any) -> torch.Tensor:
@@ -40,7 +44,8 @@ def logits_at(model: Any, picked: tuple[Any, Any], **inputs: Any) -> torch.Tenso
 
     hook = model.get_output_embeddings().register_forward_pre_hook(pick)
     try:
-        logits: torch.Tensor = model(**inputs).logits[0]
+        with sdpa_kernel(_KERNELS):
+            logits: torch.Tensor = model(**inputs).logits[0]
     finally:
         hook.remove()
     return logits

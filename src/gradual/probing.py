@@ -29,8 +29,8 @@ from gradual.vocabulary import finished_text
 FACTS_PER_BLOCK = 48
 """Facts of one relation behind one copy of their shots, at most."""
 PROMPTS_PER_UNIT = 960
-"""Prompts whose searches advance together, at most: enough to keep the processor busy in the last rounds, few enough
-to lose little when a probe is interrupted."""
+"""Prompts whose searches advance together on a CPU, at most: enough to keep it busy in the last rounds, few enough to
+lose little when a probe is interrupted."""
 ROWS_PER_UNIT = 64
 """Copies of shots in a unit, at most: with relations of few facts it is these that fill the memory."""
 
@@ -84,7 +84,7 @@ def probe_facts(
         seed=seed,
     )
     known: list[FactKnowledge] = []
-    for key, blocks in probe_units(facts, settings.num_exemplar_sets):
+    for key, blocks in probe_units(facts, settings.num_exemplar_sets, unit_scale(engine, settings)):
         stored = units.get(key) if units else None
         if stored is None:
             drawn_with = seed if sampling_seed is None else sampling_seed
@@ -107,11 +107,16 @@ def probe_facts(
     return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
 
 
-def probe_units(facts: Sequence[Fact], num_sets: int) -> Iterator[tuple[str, list[list[Fact]]]]:
+def unit_scale(engine: Engine, settings: ProbeConfig) -> int:
+    """How many times as large as on a CPU the units of a probe are; sampled answers take too much memory for more."""
+    return engine.unit_scale if settings.method == "exact" else 1
+
+
+def probe_units(facts: Sequence[Fact], num_sets: int, scale: int) -> Iterator[tuple[str, list[list[Fact]]]]:
     """The units of a probe: a key and blocks of facts, each of one relation, whatever the order of `facts`.
 
-    A unit has blocks of at most `PROMPTS_PER_UNIT` prompts in `ROWS_PER_UNIT` rows, one per block and exemplar set, but
-    at least one block: small relations are read together.
+    A unit has blocks of at most `scale` times `PROMPTS_PER_UNIT` prompts in `ROWS_PER_UNIT` rows, one per block and
+    exemplar set, but at least one block: small relations are read together.
     """
     blocks = [
         members[start : start + FACTS_PER_BLOCK]
@@ -121,7 +126,8 @@ def probe_units(facts: Sequence[Fact], num_sets: int) -> Iterator[tuple[str, lis
     units: list[list[list[Fact]]] = []
     for block in blocks:
         last = [*units[-1], block] if units else []
-        fits = sum(map(len, last)) * num_sets <= PROMPTS_PER_UNIT and len(last) * num_sets <= ROWS_PER_UNIT
+        prompts, rows = sum(map(len, last)) * num_sets, len(last) * num_sets
+        fits = prompts <= scale * PROMPTS_PER_UNIT and rows <= scale * ROWS_PER_UNIT
         if last and fits:
             units[-1] = last
         else:

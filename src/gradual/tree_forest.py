@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     from gradual.transformers_engine import TransformersEngine
 
 
-_SHARING_WIDTH = 48
-"""About so many new nodes of a row in a pass, where it has them, share the keys and values of what lies before them."""
+_MOST_PADDING = {"cpu": 64, "cuda": 512}
+"""Tokens of a pass that may be padding; shorter rows wait for a pass of their own."""
+_SHARING_WIDTH = {"cpu": 48, "cuda": 1024}
+"""About so many new nodes of a row in a pass, where it has them, share the keys and values of what lies before them.
+
+A CPU is faster with few at once, since the keys that only some of them attend to cost all of them time. On a GPU it is
+padding and copying that cost: there rows are not cut."""
 
 
 class _NodeCache(DynamicCache):  # type: ignore[misc]
@@ -80,6 +85,18 @@ class _NodeCache(DynamicCache):  # type: ignore[misc]
         return self._buffers[layer]
 
 
+def _of_like_length(
+    longest: Sequence[int], waiting: Mapping[int, list[int]], width: int, most_padding: int
+) -> Iterator[int]:
+    """The first rows, the longest first, that leave at most so many places of `width` each unused."""
+    padding = 0
+    for row in longest:
+        padding += width - min(width, len(waiting[row]))
+        if padding > most_padding:
+            return
+        yield row
+
+
 class TreeForest:
     """A `Forest` with its keys and values on the model's device."""
 
@@ -87,6 +104,7 @@ class TreeForest:
         self._engine = engine
         self._top_k = top_k
         self._tokens_per_pass = engine.tokens_per_pass
+        self._most_padding = _MOST_PADDING.get(engine.model.device.type, _MOST_PADDING["cpu"])
         self.trees = [TokenTree() for _ in range(num_rows)]
         self._slots: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64) for _ in range(num_rows)]
         self._cache = _NodeCache()
@@ -136,13 +154,14 @@ class TreeForest:
     def _take(self, waiting: Mapping[int, list[int]], asked: Mapping[Node, int]) -> dict[int, list[int]]:
         """The nodes of the next pass, by row: of the rows that wait for most, as many as there is room for.
 
-        There must be room for their tokens and for their logits.
+        There must be room for their tokens and for their logits, and little of it lost to padding.
         """
         longest = sorted(waiting, key=lambda row: -len(waiting[row]))
         most = len(waiting[longest[0]])
-        width = min(self._tokens_per_pass, max(_SHARING_WIDTH, self._tokens_per_pass // len(waiting)))
+        sharing = _SHARING_WIDTH.get(self._engine.model.device.type, _SHARING_WIDTH["cpu"])
+        width = min(self._tokens_per_pass, max(sharing, self._tokens_per_pass // len(waiting)))
         width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
-        rows = longest[: self._tokens_per_pass // width]
+        rows = list(_of_like_length(longest[: self._tokens_per_pass // width], waiting, width, self._most_padding))
         limit = most_logits(self._engine.model)
         while True:
             taken = {row: waiting[row][:width] for row in rows}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from gradual.config import ModelConfig, ProbeConfig
 from gradual.errors import ModelError, ProbeError
@@ -15,7 +16,7 @@ from gradual.next_tokens import top_tokens
 from gradual.packing import ROOT
 from gradual.probing import probe_facts
 from gradual.testing import toy_facts
-from gradual.transformers_engine import TransformersEngine
+from gradual.transformers_engine import TransformersEngine, unit_scale
 
 TEXTS = [
     "Q: one?\nA: red\nQ: What is the colour of thing 12?\nA:",
@@ -137,3 +138,39 @@ def test_chat_without_a_template_is_refused(tiny_engine: TransformersEngine) -> 
     tiny_engine.loaded.tokenizer.chat_template = None
     with pytest.raises(ModelError, match="chat template"):
         tiny_engine.prompt_style("chat")
+
+
+@pytest.mark.parametrize(
+    ("config", "gigabytes", "expected"),
+    [
+        pytest.param(
+            transformers.LlamaConfig(
+                hidden_size=4096, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8
+            ),
+            141,
+            6,
+            id="8B, 131 kB a token",
+        ),
+        pytest.param(
+            transformers.LlamaConfig(
+                hidden_size=4096, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8
+            ),
+            24,
+            1,
+            id="8B on a small GPU",
+        ),
+        pytest.param(
+            transformers.LlamaConfig(
+                hidden_size=576, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3
+            ),
+            24,
+            6,
+            id="135M, 23 kB a token",
+        ),
+        pytest.param(transformers.MambaConfig(), 141, 1, id="no attention"),
+    ],
+)
+def test_units_of_a_gpu_grow_with_its_memory_and_shrink_with_the_keys_of_a_token(
+    config: transformers.PretrainedConfig, gigabytes: int, expected: int
+) -> None:
+    assert unit_scale(config, gigabytes * 10**9, bytes_per_number=2) == expected

@@ -68,6 +68,22 @@ def test_however_little_is_read_at_once_the_numbers_are_the_same(
     assert max(rows * width for rows, width, *_ in shapes) <= tokens_per_pass
 
 
+@pytest.mark.parametrize("sharing_width", [4, 1024])
+def test_shorter_rows_wait_where_too_much_would_be_padding(
+    tiny_engine: TransformersEngine, sharing_width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = read_all(TreeForest(tiny_engine, 4, 10))
+    monkeypatch.setattr(tree_forest, "_SHARING_WIDTH", {"cpu": sharing_width})
+    monkeypatch.setattr(tree_forest, "_MOST_PADDING", {"cpu": 5})
+    shapes = shapes_of_passes(tiny_engine, monkeypatch)
+    before = tiny_engine.cost()
+    assert_same(read_all(TreeForest(tiny_engine, 4, 10)), expected)
+    after = tiny_engine.cost()
+    padding = after.padded_tokens - before.padded_tokens - (after.tokens - before.tokens)
+    assert padding <= 5 * len(shapes)
+    assert len({width for _, width, *_ in shapes}) > 1
+
+
 def test_no_pass_has_more_logits_than_there_is_room_for(
     tiny_engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

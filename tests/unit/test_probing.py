@@ -10,8 +10,8 @@ from gradual.probing import probe_units
 from gradual.testing import toy_facts
 
 
-def sizes(facts: list[Fact], num_sets: int) -> list[list[int]]:
-    return [[len(block) for block in blocks] for _, blocks in probe_units(facts, num_sets)]
+def sizes(facts: list[Fact], num_sets: int, scale: int = 1) -> list[list[int]]:
+    return [[len(block) for block in blocks] for _, blocks in probe_units(facts, num_sets, scale)]
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,16 @@ def test_units_hold_so_many_prompts_and_rows(
     assert sizes(toy_facts(relations, facts_each), num_sets) == expected
 
 
+def test_units_may_be_larger_on_larger_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "FACTS_PER_BLOCK", 4)
+    monkeypatch.setattr(probing, "PROMPTS_PER_UNIT", 40)
+    monkeypatch.setattr(probing, "ROWS_PER_UNIT", 30)
+    assert sizes(toy_facts(1, 14), 10, scale=2) == [[4, 4], [4, 2]]
+    assert sizes(toy_facts(8, 1), 10, scale=2) == [[1, 1, 1, 1, 1, 1], [1, 1]]
+
+
 def test_units_do_not_depend_on_the_order_of_facts() -> None:
     facts = toy_facts(3, 60)
-    keys = [key for key, _ in probe_units(facts, 10)]
-    assert [key for key, _ in probe_units(facts[::-1], 10)] == keys
+    keys = [key for key, _ in probe_units(facts, 10, 1)]
+    assert [key for key, _ in probe_units(facts[::-1], 10, 1)] == keys
     assert len(set(keys)) == len(keys) > 1
