@@ -4,7 +4,7 @@ One run, one machine, the same model, number format, threads and facts; slower m
 
     python benchmarks/probe.py                                    # SmolLM2 and the atlas on this machine's CPU
     python benchmarks/probe.py --vllm-python ../vllm/bin/python   # beside vLLM in an environment of its own
-    python benchmarks/probe.py --random-shape 1b --device cuda    # speed alone, on a model of random weights
+    python benchmarks/probe.py --random-shape 8b --device cuda    # speed alone, on a model of random weights
     python benchmarks/probe.py --growth benchmarks/growth.svg     # cost against the number of facts
 """
 
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import torch
 from growth import draw_growth
-from random_model import SHAPES, make_random_model
+from random_model import SHAPES, random_model
 from torch.utils.flop_counter import FlopCounterMode
 
 from gradual.asking import draw_asking
@@ -35,6 +35,8 @@ from gradual.probing import probe_facts
 from gradual.transformers_engine import TransformersEngine
 
 SEED = 1
+GENERATE_BATCHES = {"cpu": (32, 4), "cuda": (512, 64)}
+"""Prompts that `generate` is given at once, for greedy answers and for samples."""
 GROWTH_SETS = 2
 RELATIONS = [
     "capital", "continent", "country_of_airport", "country_of_capital", "country_of_city", "country_of_code",
@@ -51,18 +53,28 @@ class Result(NamedTuple):
     tokens_read: int
     tokens_generated: int
     note: str = ""
+    seconds_in_model: float = 0.0
 
     @property
     def facts_per_second(self) -> float:
         """Speed."""
         return self.num_facts / self.seconds
 
+    def told(self) -> Result:
+        """The same, once it has been said on stderr: the whole table comes at the end only."""
+        print(f"{self.method}: {self.num_facts} facts in {self.seconds:.1f} s", file=sys.stderr)
+        return self
+
 
 def main() -> None:
     """Runs the benchmark and prints a Markdown table."""
     args = _arguments()
-    folder = str(make_random_model(args.random_shape)) if args.random_shape else args.model
-    loaded = load_model(ModelConfig(name_or_path=folder, dtype=args.dtype, device=args.device), threads=args.threads)
+    if args.random_shape:
+        tokenizer = args.tokenizer or load_model(ModelConfig(name_or_path=args.model, device="cpu")).source
+        loaded = random_model(args.random_shape, tokenizer, args.device)
+    else:
+        settings = ModelConfig(name_or_path=args.model, dtype=args.dtype, device=args.device)
+        loaded = load_model(settings, threads=args.threads)
     engine = TransformersEngine(loaded)
     facts, exemplars = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
     if args.growth:
@@ -98,6 +110,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--random-shape", choices=sorted(SHAPES), help="random weights of this shape instead of --model"
     )
+    parser.add_argument("--tokenizer", help="folder of the tokenizer for --random-shape; without it, --model's")
     parser.add_argument("--facts", default="atlas")
     parser.add_argument("--relations", nargs="*", default=RELATIONS)
     parser.add_argument("--num-facts", type=int, default=400, help="facts for the exact probe")
@@ -128,10 +141,11 @@ def _timed(
     before, started = engine.cost(), time.perf_counter()
     _probe(engine, facts, exemplars, settings)
     seconds, after = time.perf_counter() - started, engine.cost()
-    inside = (after.seconds - before.seconds) / seconds
-    return Result(
-        name, len(facts), seconds, after.tokens - before.tokens, 0, f"{1 - inside:.0%} of the time outside the model"
-    )
+    inside, read = after.seconds - before.seconds, after.tokens - before.tokens
+    padding = 1 - read / (after.padded_tokens - before.padded_tokens)
+    passes = after.forward_passes - before.forward_passes
+    note = f"{1 - inside / seconds:.0%} of the time outside the model; {passes:,} passes, {padding:.0%} padding"
+    return Result(name, len(facts), seconds, read, 0, note, inside).told()
 
 
 def _parameters_per_token(engine: TransformersEngine) -> int:
@@ -142,8 +156,7 @@ def _parameters_per_token(engine: TransformersEngine) -> int:
 
 def _peak_share(engine: TransformersEngine, exact: Result, peak: float) -> float:
     """Share of the multiply peak in the exact probe's forward passes; attention and output layer are not counted."""
-    in_model = exact.seconds * (1 - float(exact.note.split("%")[0]) / 100)
-    return 2 * _parameters_per_token(engine) * exact.tokens_read / in_model / peak
+    return 2 * _parameters_per_token(engine) * exact.tokens_read / exact.seconds_in_model / peak
 
 
 def _executed_per_useful(
@@ -210,7 +223,9 @@ def _generate(engine: TransformersEngine, prompts: list[str], num_facts: int, se
     }
     read = written = 0
     started = time.perf_counter()
-    for batch_size, extra in ((32, {"do_sample": False}), (4, sampling)):
+    torch.backends.cuda.enable_cudnn_sdp(False)  # which would plan anew for every token, as the batch grows longer
+    sizes = GENERATE_BATCHES[model.device.type]
+    for batch_size, extra in zip(sizes, ({"do_sample": False}, sampling), strict=True):
         for start in range(0, len(prompts), batch_size):
             batch = tokenizer(prompts[start : start + batch_size], return_tensors="pt", padding=True).to(model.device)
             with torch.inference_mode():
@@ -218,7 +233,7 @@ def _generate(engine: TransformersEngine, prompts: list[str], num_facts: int, se
             answers = out[:, batch["input_ids"].shape[1] :]
             read += int(batch["attention_mask"].sum())
             written += int((answers != tokenizer.pad_token_id).sum())
-    return Result("batched generate, whole protocol", num_facts, time.perf_counter() - started, read, written)
+    return Result("batched generate, whole protocol", num_facts, time.perf_counter() - started, read, written).told()
 
 
 def _vllm(python: str, source: str, prompts: list[str], num_facts: int, settings: ProbeConfig) -> Result:
@@ -261,7 +276,10 @@ def _print(results: Sequence[Result], engine: TransformersEngine, peak: float, s
     print(", ".join(f"{field} {fingerprint[field]}" for field in fields))
     print(f"multiply peak at the model's shapes {peak / 1e9:.0f} GFLOP/s; in the passes of the exact probe", end=" ")
     print(f"{share:.0%} of it by the layers' weights on tokens read, {executed:.0%} by all products done")
-    print(f"peak memory of this process: {memory:.2f} GB\n")
+    print(f"peak memory of this process: {memory:.2f} GB", end="")
+    if engine.model.device.type == "cuda":
+        print(f", of the {torch.cuda.get_device_name()}: {torch.cuda.max_memory_allocated() / 1e9:.1f} GB", end="")
+    print("\n")
     print("| method | facts | seconds | facts/s | exact is faster by | tokens read | tokens generated | note |")
     print("|---|---:|---:|---:|---:|---:|---:|---|")
     for each in results:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, __version__
+
+from gradual.models import LoadedModel
 
 _FIELDS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 SHAPES = {
@@ -14,24 +18,25 @@ SHAPES = {
 """Widths and depths of models of the Llama kind, by rough number of parameters."""
 
 
-def make_random_model(shape: str) -> Path:
-    """Saves a Llama of random bfloat16 weights with the embedded model's tokenizer; returns its folder."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from gradual.config import ModelConfig
-    from gradual.models import load_model
-
-    tokenizer = AutoTokenizer.from_pretrained(load_model(ModelConfig(name_or_path="smollm2")).source)
-    folder = Path(tempfile.mkdtemp(prefix=f"random-{shape}-"))
+def random_model(shape: str, tokenizer_folder: str, device: str) -> LoadedModel:
+    """A Llama of random bfloat16 weights, made on its device, with the tokenizer of a folder."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer_folder)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    config = LlamaConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **SHAPES[shape])
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
     try:
-        model = LlamaForCausalLM(
-            LlamaConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **SHAPES[shape])
-        )
+        with torch.device(device):
+            model = LlamaForCausalLM(config).eval()
     finally:
         torch.set_default_dtype(torch.float32)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    fingerprint = {
+        "name": f"random weights, {shape}",
+        "dtype": "bfloat16",
+        "device": torch.device(device).type,
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+        "transformers": __version__,
+    }
+    return LoadedModel(model, tokenizer, tokenizer_folder, fingerprint)
