@@ -29,7 +29,7 @@ from gradual.refusals import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.rundir import RunDir, single_writer
 from gradual.sharing import step_fingerprint
 from gradual.stage_config import StageConfig
-from gradual.statistics import came_within_reach
+from gradual.statistics import came_within_reach, paired_counts
 from gradual.stopping import RetestNull, Round, stop_reason
 from gradual.training import check_training
 from gradual.transformers_engine import TransformersEngine, reading_warnings
@@ -269,14 +269,11 @@ class _Comparison:
         if num_stages < 2:
             return None
         before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
-        accuracy = {
-            int(float(str(epoch["epoch"]))): float(str(epoch.get("validation_accuracy", epoch["eval_accuracy"])))
-            for epoch in storage.read_json_lines(run.epochs(num_stages))
-        }
-        best = int(float(str(storage.read_json(run.stage_summary(num_stages))["best_epoch"])))
-        total = len(self.request.prepared.validation)
-        made = Round(*_within_reach(before, after), round(accuracy[0] * total), round(accuracy[best] * total), total)
-        return stop_reason(made, self._null(run))
+        lines = storage.read_json_lines(run.epochs(num_stages))
+        verdicts = {line["epoch"]: str(line.get("verdicts", "")) for line in lines}
+        kept = storage.read_json(run.stage_summary(num_stages))["best_epoch"]
+        start, end = ({str(place): digit == "1" for place, digit in enumerate(verdicts[e])} for e in (0, kept))
+        return stop_reason(Round(*_within_reach(before, after), paired_counts(start, end)), self._null(run))
 
     def _null(self, run: RunDir) -> RetestNull:
         """The same between the base map and the retest with other exemplars."""

@@ -28,7 +28,7 @@ from gradual.comparison_record import (
 from gradual.comparison_runs import EpochLine, Known, PlannedArm, RunEvidence, StageEvidence, is_base
 from gradual.levels import BEST_FIRST, Level
 from gradual.measured import LevelCounts, Measure, Share
-from gradual.measures import EMPTY, averaged, counted, differences, mean_of, share, share_of, spread, unpaired
+from gradual.measures import averaged, counted, differences, mean_of, share, share_of, spread
 from gradual.report_text import plural
 from gradual.statistics import level_counts, transition_counts
 
@@ -68,7 +68,6 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
             averaged([_best(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds
         ),
         validation_result=averaged([_best(run.stages[-1]) if run.stages else None for run in numbers]),
-        validation_to_main=EMPTY,
         best_epochs=over_stages(lambda stage: stage.best_epoch),
         trained=over_stages(lambda stage: stage.num_new + stage.num_replay),
         highly_known=tuple(counted([_at(run.highly_known.counts, k) for run in numbers], num_train) for k in probes),
@@ -84,20 +83,6 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         tokens=spread([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
         seconds=spread([run.cost.seconds for run in numbers]),
     )
-
-
-def beside_main(arm: Arm, main: Arm | None) -> Arm:
-    """The arm with its validation accuracy held against that of the main arm."""
-    if main is None or arm.name == main.name:
-        return arm
-    ours, theirs = (_last_validation(each) for each in (arm, main))
-    return replace(arm, validation_to_main=unpaired([(ours[seed], theirs[seed]) for seed in ours if seed in theirs]))
-
-
-def _last_validation(arm: Arm) -> dict[int, Share]:
-    """By seed, of finished runs."""
-    ended = {run.seed: _best(run.stages[-1]) for run in arm.runs if run.seed in arm.seeds and run.stages}
-    return {seed: found for seed, found in ended.items() if found is not None and found.total}
 
 
 def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str]) -> Run:

@@ -123,6 +123,7 @@ def _contrast(
         reading_b=reading_b if kind != "base" and against_stage != 0 else NO_READING_B,
         ood=_other_difference(pairs, lambda run: run.ood),
         zero_shot=_other_difference(pairs, lambda run: run.zero_shot),
+        validation=_other_difference(pairs, lambda run: run.validation),
         note=_note(len(pairs)),
     )
 

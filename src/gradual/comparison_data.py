@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradual import storage
-from gradual.comparison_arms import arm_numbers, beside_main
+from gradual.comparison_arms import arm_numbers
 from gradual.comparison_contrasts import METHODS, contrasts, power_sentences
 from gradual.comparison_noise import net_promotion, paid_for_noise, read_noise, retest
 from gradual.comparison_record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart
@@ -42,8 +42,6 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
     times = Counter(step.made for step in paid)
     shared = {made for made, number in times.items() if number > 1}
     arms = tuple(arm_numbers(arm, runs[arm.name], shared) for arm in plan.arms)
-    main = next((arm for arm in arms if arm.name == plan.main), None)
-    arms = tuple(beside_main(arm, main) for arm in arms)
     held = contrasts(plan, runs)
     retests, promotions = _noise(folder, plan, runs, trained)
     return Comparison(

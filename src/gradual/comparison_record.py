@@ -215,9 +215,6 @@ class Arm:
     """Validation accuracy at the epoch kept of stages 1, 2, ... (place 0 is stage 1)."""
     validation_result: Measure
     """Validation accuracy at the epoch kept of each seed's last stage; empty where nothing is trained."""
-    validation_to_main: Measure
-    """The same minus that of the main arm, over the seeds of both; the interval takes the two as independent
-    (`stopping.difference`). Empty for the main arm and where one has none."""
     best_epochs: tuple[Measure, ...]
     """Of stages 1, 2, ..."""
     trained: tuple[Measure, ...]
@@ -290,6 +287,8 @@ class Contrast:
     """(HK - HK(base)) / (HK(against) - HK(base)) - 1."""
     ood: Measure | None
     zero_shot: Measure | None
+    validation: Measure | None
+    """Difference in accuracy on the validation facts at the epochs kept; None where a side has kept no verdicts."""
     note: str
     """What could not be tested, and why; empty where all was."""
 

@@ -24,7 +24,7 @@ from gradual.tables import Column, read_table
 
 PLAN_FILE = "comparison_plan.json"
 
-_FACTS = (Column("id", "text"), Column("split", "text"))
+_FACTS = (Column("id", "text"), Column("relation", "text"), Column("split", "text"))
 _SELECTED = (Column("id", "text"), Column("now", "text"))
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -79,6 +79,8 @@ class EpochLine(_Part):
     """Of the facts that choose the epoch."""
     validation_accuracy: float | None = None
     """Of the validation facts; there only where test facts choose."""
+    verdicts: str = ""
+    """A digit for each validation fact, by id: 1 where it was right. Empty where none were kept."""
     steps: float = 0.0
     tokens: float = 0.0
 
@@ -145,6 +147,8 @@ class RunEvidence:
     """Facts of relations that were never trained on, by stage."""
     zero_shot: Mapping[int, Known] = field(default_factory=dict)
     """Test facts asked without shots, by stage."""
+    validation: Mapping[int, Known] = field(default_factory=dict)
+    """Validation facts at the epoch kept, by stage; 0 is before the first stage's training. Without levels."""
     stages: tuple[StageEvidence, ...] = ()
     splits: Mapping[str, int] = field(default_factory=dict)
     """Number of facts of each split."""
@@ -237,6 +241,7 @@ def _base_run(name: str, seed: int, runs: Iterable[Sequence[RunEvidence]]) -> Ru
         tests=found.tests[:1],
         ood={stage: known for stage, known in found.ood.items() if stage == 0},
         zero_shot={stage: known for stage, known in found.zero_shot.items() if stage == 0},
+        validation={stage: known for stage, known in found.validation.items() if stage == 0},
         stages=(),
         paid=tuple(step for step in found.paid if step.part.name.endswith((" 0", "test facts"))),
     )
@@ -265,6 +270,8 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
         probes.append(probe)
         tests.append(test)
     numbers = range(len(probes))
+    stages = tuple(_read_stage(run, number) for number in numbers if number)
+    facts = _read_facts(run)
     return RunEvidence(
         arm=arm,
         seed=seed,
@@ -274,8 +281,9 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
         start=read_known(run.test_levels),
         ood=_others(run, "ood", numbers),
         zero_shot=_others(run, "zero-shot", numbers),
-        stages=tuple(_read_stage(run, number) for number in numbers if number),
-        splits=_read_splits(run),
+        validation=_read_validation(run, facts, stages),
+        stages=stages,
+        splits={name: len(of_split) for name, of_split in facts.items()},
         paid=tuple(_paid(run, len(probes))),
     )
 
@@ -304,11 +312,38 @@ def _read_stage(run: RunDir, number: int) -> StageEvidence:
     )
 
 
-def _read_splits(run: RunDir) -> dict[str, int]:
+def _read_facts(run: RunDir) -> dict[str, dict[str, str]]:
+    """The relation of each fact, by split and id."""
     if not run.facts.is_file():
         return {}
-    splits = read_table(run.facts, _FACTS)["split"]
-    return {name: splits.count(name) for name in sorted(set(splits))}
+    rows = read_table(run.facts, _FACTS)
+    found: dict[str, dict[str, str]] = {name: {} for name in sorted(set(rows["split"]))}
+    for fact, relation, split in zip(rows["id"], rows["relation"], rows["split"], strict=True):
+        found[split][fact] = relation
+    return found
+
+
+def _read_validation(
+    run: RunDir, facts: Mapping[str, Mapping[str, str]], stages: Sequence[StageEvidence]
+) -> dict[int, Known]:
+    """The verdicts on the validation facts before training and at each stage's kept epoch, as far as they were kept."""
+    relations = facts.get("validation", {})
+    found: dict[int, Known] = {}
+    for number, stage in enumerate(stages, start=1):
+        digits = {epoch.epoch: epoch.verdicts for epoch in stage.epochs if epoch.verdicts}
+        wanted = {number: stage.about.best_epoch} | ({0: 0} if number == 1 else {})
+        for place, epoch in wanted.items():
+            if epoch in digits:
+                where = f"{run.epochs(number)}: epoch {epoch}"
+                found[place] = Known(levels={}, right=_verdicts(digits[epoch], relations, where), relations=relations)
+    return found
+
+
+def _verdicts(digits: str, facts: Iterable[str], where: str) -> dict[str, bool]:
+    ids = sorted(facts)
+    if len(digits) != len(ids):
+        raise RunDirError(f"{where}: expected {len(ids)} verdicts, found {len(digits)}; make the run again")
+    return {fact: digit == "1" for fact, digit in zip(ids, digits, strict=True)}
 
 
 def _paid(run: RunDir, num_probes: int) -> Iterable[PaidStep]:

@@ -49,16 +49,14 @@ def _arms(comparison: Comparison) -> Table:
     for arm in comparison.arms:
         base, held = comparison.contrast("base", arm.name), comparison.contrast("reference", arm.name)
         cells = [accuracy_cell(arm.result), *contrast_cells(base), *contrast_cells(held)]
-        validation = [accuracy_cell(arm.validation_result), points_cell(arm.validation_to_main)]
-        rows.append([text(arm.name), number_cell(len(arm.seeds)), *cells, *validation])
+        rows.append([text(arm.name), number_cell(len(arm.seeds)), *cells, accuracy_cell(arm.validation_result)])
     columns = ["arm", "seeds", "test accuracy", "to the base, points", "p"]
     columns += [f"to {comparison.reference}, points", f"p to {comparison.reference}"]
-    columns += ["validation accuracy", f"validation to {comparison.main}, points"]
+    columns += ["validation accuracy"]
     note = (
         f"Of {facts_told(comparison, 'test')}, mean over finished seeds; in brackets Holm's p over all arms. An arm is "
-        f"chosen by {facts_told(comparison, 'validation')}, at the epoch kept of the last stage; verdicts on them are "
-        "not kept, so their interval takes the two arms as independent (Newcombe 1998). How intervals and tests were "
-        "made, and what is missing, stands in the last table."
+        f"chosen by {facts_told(comparison, 'validation')}, at the epoch kept of the last stage. How intervals and "
+        "tests were made, and what is missing, stands in the last table."
     )
     return make_table("arms", "All arms: test accuracy", columns, rows, note)
 
@@ -89,12 +87,14 @@ def _controls(comparison: Comparison) -> Table:
             about = text(arm.doc if arm else "")
             mcnemar = text(", ".join(p_cell(test.p_value).text for test in held.mcnemar) or NO_VALUE)
             cells = [count_cell(held.highly_known, signed=True), change_cell(held.reading_b)]
+            cells.append(points_cell(held.validation) if held.validation else NOTHING)
             rows.append([text(held.against), about, *contrast_cells(held), mcnemar, *cells])
     columns = ["against", "what it is", "test, points", "p", "McNemar p by seed"]
-    columns += ["HighlyKnown", "reading (b)"]
+    columns += ["HighlyKnown", "reading (b)", "validation, points"]
     note = (
-        f"What {comparison.main} has over each other arm on the same {facts_told(comparison, 'test')} and "
-        f"{facts_told(comparison, 'train')} (HighlyKnown), with the same seeds; in brackets Holm's p over all of these."
+        f"What {comparison.main} has over each other arm on the same {facts_told(comparison, 'test')}, "
+        f"{facts_told(comparison, 'train')} (HighlyKnown) and {facts_told(comparison, 'validation')}, with the same "
+        "seeds; in brackets Holm's p over all of these. Arms are chosen by the validation facts, at the epochs kept."
     )
     return make_table("controls", f"{comparison.main} against every other arm", columns, rows, note)
 

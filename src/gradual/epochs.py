@@ -26,6 +26,8 @@ class Score(NamedTuple):
     """Share of facts with a right greedy answer, in [0, 1]."""
     p: float
     """Mean lower bound of the probability of a right sampled answer, in [0, 1]; breaks ties of the accuracy."""
+    verdicts: str = ""
+    """A digit for each validation fact, by id: 1 where its greedy answer is right, else 0."""
     validation_accuracy: float | None = None
     """Accuracy on the validation facts, where `accuracy` is that on others."""
 
@@ -49,6 +51,8 @@ class EpochRecord(NamedTuple):
     """Time of scoring the validation facts."""
     tokens: int
     steps: int
+    verdicts: str = ""
+    """See `Score`."""
     validation_accuracy: float | None = None
     """See `Score`."""
 
@@ -83,6 +87,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         """Whether a step was begun: then the state of an interrupted stage has been read."""
         self.losses: list[float] = []
         self.tokens = 0
+        self.verdicts = ""
+        """Those of the last score: a trainer's metrics are numbers."""
         self.most_facts = sys.maxsize
         """Facts of one pass; fewer once memory ran out, until the epoch ends: there an interrupted stage goes on."""
         self._started = self._trained = time.perf_counter()
@@ -135,6 +141,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             eval_seconds=time.perf_counter() - self._trained,
             tokens=self.tokens,
             steps=len(self.losses),
+            verdicts=self.verdicts,
             validation_accuracy=metrics.get("eval_validation_accuracy"),
         )
         self._on_epoch(record)

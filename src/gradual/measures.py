@@ -12,7 +12,6 @@ from statistics import stdev
 from gradual.measured import Measure, Share
 from gradual.resampling import BySeed, Resampled, resampled_change, resampled_mean
 from gradual.statistics import accuracy, wilson
-from gradual.stopping import difference
 
 ONE_SEED = "one seed: the interval says nothing of what another seed would give"
 NO_RUN = "no finished run"
@@ -61,21 +60,6 @@ def averaged(shares: Sequence[Share | None]) -> Measure:
         return found
     total = max(each.total for each in shares if each is not None)
     low, high = wilson(round(found.value * total), total)
-    return Measure(found.value, low, high, found.sd, found.values)
-
-
-def unpaired(pairs: Sequence[tuple[Share, Share]]) -> Measure:
-    """First share minus second, each pair with one seed on facts whose verdicts are not known one by one.
-
-    The interval is Newcombe's at the means, for the facts of one seed, and takes the two as independent
-    (`stopping.difference`): wider than a paired one would be.
-    """
-    if not pairs:
-        return EMPTY
-    ours, theirs = averaged([one for one, _ in pairs]), averaged([other for _, other in pairs])
-    total = max(one.total for one, _ in pairs)
-    found = spread([one.count / one.total - other.count / other.total for one, other in pairs])
-    low, high = difference(round((theirs.value or 0.0) * total), round((ours.value or 0.0) * total), total)
     return Measure(found.value, low, high, found.sd, found.values)
 
 

@@ -266,15 +266,20 @@ class _Fit:
         validation = self._accuracy(self.prepared.validation, engine)
         if self.config.evaluation.protocol == "validation":
             return validation
-        return self._accuracy(self.prepared.test, engine)._replace(validation_accuracy=validation.accuracy)
+        on_test = self._accuracy(self.prepared.test, engine)
+        return on_test._replace(verdicts=validation.verdicts, validation_accuracy=validation.accuracy)
 
     def _accuracy(self, facts: Sequence[Fact], engine: TransformersEngine) -> Score:
         """Greedy accuracy on some facts, under the fixed exemplar set."""
         # Greedy verdicts only: bounds may stay as wide as they come, and wrong answers are read by nobody.
         settings = self.evaluation.model_copy(update={"tolerance": _ANY_TOLERANCE, "greedy_answers": "none"})
         known = probe_facts(facts, self.prepared.exemplars, engine, settings, seed=self.config.evaluation.exemplar_seed)
-        count = len(known)
-        return Score(sum(fact.p_greedy for fact in known) / count, sum(fact.sets[0].p_lower for fact in known) / count)
+        right = {fact.id: fact.sets[0].greedy_correct for fact in known}
+        return Score(
+            accuracy=sum(right.values()) / len(known),
+            p=sum(fact.sets[0].p_lower for fact in known) / len(known),
+            verdicts="".join(str(int(right[fact])) for fact in sorted(right)),
+        )
 
     def _finish_stage(self, index: int, stage: StageConfig, selection: Selection, result: StageResult) -> None:
         noted = storage.read_json_lines(self.run.epochs(index))

@@ -45,6 +45,11 @@ class PairedCounts(NamedTuple):
     missed: int
     """Wrong both times."""
 
+    @property
+    def total(self) -> int:
+        """All facts."""
+        return self.gained + self.lost + self.kept + self.missed
+
 
 class HighlyKnownGain(NamedTuple):
     """What the second stage added in HighlyKnown facts, both readings; None where a reading is undefined."""

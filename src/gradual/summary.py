@@ -154,7 +154,10 @@ def _relations(maps: Sequence[KnowledgeMap]) -> list[dict[str, Any]]:
 
 
 def _stage(run: RunDir, index: int) -> dict[str, Any]:
-    epochs = storage.read_json_lines(run.epochs(index))
+    epochs = [
+        {name: value for name, value in line.items() if name != "verdicts"}
+        for line in storage.read_json_lines(run.epochs(index))
+    ]
     return {**storage.read_json(run.stage_summary(index)), "epochs": epochs}
 
 

@@ -298,6 +298,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         self.model.eval()
         with in_model_precision(self.model):
             found = self.score(self.model)
+        self.watcher.verdicts = found.verdicts
         metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
         if found.validation_accuracy is not None:
             metrics["validation_accuracy"] = found.validation_accuracy

@@ -76,6 +76,10 @@ def test_a_run_leaves_everything_behind(unbroken: Path) -> None:
         == summary["stages"][1]["replay_wanted"]
     )
     assert [row["total"] for row in summary["test_accuracy"]] == [summary["num_facts"]["test"]] * 3
+    for epoch in storage.read_json_lines(run.epochs(2)):
+        verdicts = str(epoch["verdicts"])
+        assert len(verdicts) == summary["num_facts"]["validation"]
+        assert epoch["eval_accuracy"] == verdicts.count("1") / len(verdicts)
     assert gradual.report(unbroken).is_file()
 
 

@@ -16,7 +16,7 @@ from gradual.storage import Json, append_json_line, make_folder, write_json
 from gradual.tables import Column, write_table
 
 LEVELS = {level.value[0]: level for level in Level}
-TRAIN, TEST, OTHERS = "abcdefgh", ("t1", "t2", "t3", "t4"), ("o1", "o2")
+TRAIN, TEST, VALIDATION, OTHERS = "abcdefgh", ("t1", "t2", "t3", "t4"), ("v1", "v2", "v3", "v4"), ("o1", "o2")
 BASE = "HMMWHMUU"
 SECONDS = {"probe": 20.0, "evaluation": 2.0, "stage 1": 7.0, "stage 2": 3.0, "base probe": 10.0, "base evaluation": 1.0}
 ARMS: list[dict[str, object]] = [
@@ -74,8 +74,12 @@ def write_run(
         write_map(verdicts(TEST, right, SECONDS["evaluation"], tokens=tokens), run.evaluation(number))
         _write_stage(run, number, facts, loss=seed + len(arm) / 10)
     write_json(run.info, {"gradual_version": "0", "fingerprint": {}, "status": status})
-    splits = {"id": [*TRAIN, *TEST, "v1", "v2", "v3", "v4"], "split": ["train"] * 8 + ["test"] * 4 + ["validation"] * 4}
-    write_table(run.facts, (Column("id", "text"), Column("split", "text")), splits)
+    facts = {
+        "id": [*TRAIN, *TEST, *VALIDATION],
+        "relation": [*["r1"] * 4, *["r2"] * 4, *["r1", "r1", "r2", "r2"] * 2],
+        "split": ["train"] * 8 + ["test"] * 4 + ["validation"] * 4,
+    }
+    write_table(run.facts, tuple(Column(name, "text") for name in facts), facts)
     return run
 
 
@@ -136,9 +140,15 @@ def _write_stage(run: RunDir, number: int, facts: Mapping[str, str], *, loss: fl
         run.stage_summary(number),
         {**about, "best_epoch": 1, "improved": True, "stopped_early": False, "steps": 6.0, "tokens": 60.0},
     )
-    for epoch, accuracy in enumerate((0.25, 0.25 + 0.25 * number)):
-        steps = 6 * epoch
-        line = {"epoch": epoch, "loss": loss, "eval_accuracy": accuracy, "eval_p": 0.1, "steps": steps, "tokens": 60}
-        append_json_line(run.epochs(number), line)
+    for epoch, right in enumerate((1, 1 + number)):  # v1, then v2 as well, and in stage 2 v3
+        line = {
+            "epoch": epoch,
+            "loss": loss,
+            "eval_accuracy": right / 4,
+            "eval_p": 0.1,
+            "steps": 6 * epoch,
+            "tokens": 60,
+        }
+        append_json_line(run.epochs(number), line | {"verdicts": "1" * right + "0" * (4 - right)})
     seconds = SECONDS[f"stage {min(number, 2)}"]
     append_json_line(run.times(number), {"epoch": 1, "seconds": seconds - 1, "eval_seconds": 1.0, "steps": 6})

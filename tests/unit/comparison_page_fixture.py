@@ -96,7 +96,6 @@ def make_arm(
         result=result,
         validation=tuple(over(value, 0.05, 0.01) for value in test[1:]),
         validation_result=over(test[-1], 0.05, 0.01) if stages else EMPTY,
-        validation_to_main=EMPTY,
         best_epochs=tuple(over(6.0, None, 1.0) for _ in test[1:]),
         trained=tuple(over(206.0, None) for _ in test[1:]),
         highly_known=tuple(over(value, 38.0, 4.0 * (k > 0)) for k, value in enumerate(counts)),
@@ -256,6 +255,7 @@ def make_contrast(
         reading_b=reading_b or (undefined if kind == "base" else measure(0.226, 0.16, 0.05, number=len(seeds))),
         ood=measure(0.005, 0.02, number=len(seeds)),
         zero_shot=measure(0.015, 0.02, number=len(seeds)),
+        validation=measure(0.011, 0.02, number=len(seeds)),
         note=note,
     )
 

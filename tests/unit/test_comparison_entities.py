@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from comparison_fixture import TEST, TRAIN, write_folder
+from comparison_fixture import TEST, TRAIN, VALIDATION, write_folder
 
 from gradual.comparison_data import read_comparison
 from gradual.comparison_entities import entity_rows
@@ -26,14 +26,15 @@ ENTITIES = {"b": ("Bern",), "t1": ("Bern",), "d": ("Bern", "Davos"), "g": ("Davo
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_folder(tmp_path_factory.mktemp("comparison") / "out")
-    ids = [*TRAIN, *TEST]
+    splits = dict.fromkeys(TRAIN, "train") | dict.fromkeys(TEST, "test") | dict.fromkeys(VALIDATION, "validation")
+    ids = list(splits)
     named = {each: ENTITIES.get(each, (f"only {each}",)) for each in ids}
     columns: dict[str, list[object]] = {
-        "id": list(ids),
+        "id": ids,
         "relation": ["r1" if each in "abcd" or each in TEST[:2] else "r2" for each in ids],
         "subject": [named[each][0] for each in ids],
         "question": [f"{each}?" for each in ids],
-        "split": ["train" if each in TRAIN else "test" for each in ids],
+        "split": list(splits.values()),
         "answers": [[named[each][-1]] for each in ids],
     }
     kinds = [Column(name, "texts" if name == "answers" else "text") for name in columns]

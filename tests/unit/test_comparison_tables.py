@@ -11,10 +11,12 @@ from comparison_fixture import BASE, known, write_folder, write_noise
 from gradual.comparison_data import read_comparison
 from gradual.comparison_record import Comparison
 from gradual.comparison_tables import comparison_tables
+from gradual.errors import RunDirError
 from gradual.knowledge_map import write_map
 from gradual.result_tables import Table, as_csv, as_markdown
+from gradual.rundir import RunDir
 from gradual.statistics import wilson
-from gradual.storage import write_json
+from gradual.storage import append_json_line, read_json_lines, write_json
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_all_arms(tables: dict[str, Table]) -> None:
     rows = shown(tables["arms"])
     assert rows["S5"][:3] == ["2", "75.0 % [30.1, 95.4]", "+50.0 [0.0, +100.0]"]
     assert rows["S5"][4] == "+25.0 [0.0, +50.0]"
-    assert rows["S2"] == ["0", *["–"] * 7]
+    assert rows["S2"] == ["0", *["–"] * 6]
     known = shown(tables["arms-highly-known"])
     assert known["S5"][1:3] == ["+2 [0, +4]", "+100.0 % [0.0, +200.0]"]
     assert known["S5"][5:] == ["12", "1 min 10 s"]  # 16 s for the base model, 29 and 25 s for the stages
@@ -108,19 +110,46 @@ def test_gained_are_of_those_not_highly_known_at_the_start_and_lost_of_the_other
     assert (lost[4].raw["low"], lost[4].raw["high"]) == pytest.approx(tuple(2 * end for end in wilson(0, 2)))
 
 
-def test_arms_beside_the_main_arm_on_validation_facts(comparison: Comparison, tables: dict[str, Table]) -> None:
+def test_the_main_arm_is_held_against_others_on_the_same_validation_facts(
+    comparison: Comparison, tables: dict[str, Table]
+) -> None:
     other, main = comparison.arm("same_steps"), comparison.arm("S5")
     assert other is not None
     assert main is not None
-    # 2 and 3 of 4 with both seeds; Wilson of 3: (0.301, 0.954), of 2: (0.150, 0.850).
     assert (other.validation_result.value, main.validation_result.value) == (0.5, 0.75)
-    held = other.validation_to_main
-    assert (held.value, held.values) == (-0.25, (-0.25, -0.25))
-    assert held.low == pytest.approx(-0.25 - ((0.5 - 0.150) ** 2 + (0.954 - 0.75) ** 2) ** 0.5, abs=1e-3)
-    assert held.high == pytest.approx(-0.25 + ((0.850 - 0.5) ** 2 + (0.75 - 0.301) ** 2) ** 0.5, abs=1e-3)
-    rows = shown(tables["arms"])
-    assert rows["same_steps"][-2:] == ["50.0 % [15.0, 85.0]", "\N{MINUS SIGN}25.0 [\N{MINUS SIGN}65.5, +32.0]"]
-    assert rows["S5"][-1] == rows["base"][-1] == "–"
+    held = comparison.contrast("reference", "S5")
+    assert held is not None
+    assert held.validation is not None
+    # v3 of r2 is right with S5 alone, in both seeds: r2 drawn never, once, twice makes 0, 1/4, 1/2.
+    assert (held.validation.value, held.validation.values) == (0.25, (0.25, 0.25))
+    assert (held.validation.low, held.validation.high) == (0.0, 0.5)
+    assert shown(tables["arms"])["same_steps"][-1] == "50.0 % [15.0, 85.0]"
+    assert shown(tables["controls"])["same_steps"][-1] == "+25.0 [0.0, +50.0]"
+    # The base model, before stage 1, was right on v1 alone.
+    to_base = comparison.contrast("base", "S5")
+    assert to_base is not None
+    assert to_base.validation is not None
+    assert to_base.validation.value == 0.5
+
+
+def test_validation_facts_without_verdicts_are_left_out(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "out")
+    for seed in (1, 2):
+        file = RunDir(path / "runs/same_steps" / str(seed)).epochs(1)
+        lines = [{name: value for name, value in line.items() if name != "verdicts"} for line in read_json_lines(file)]
+        file.unlink()
+        for line in lines:
+            append_json_line(file, line)
+    held = read_comparison(path).contrast("reference", "S5")
+    assert held is not None
+    assert held.validation is None
+
+
+def test_verdicts_on_other_validation_facts_are_refused(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "out")
+    append_json_line(RunDir(path / "runs/S5/1").epochs(1), {"epoch": 1, "eval_accuracy": 0.5, "verdicts": "11"})
+    with pytest.raises(RunDirError, match="epoch 1: expected 4 verdicts, found 2; make the run again"):
+        read_comparison(path)
 
 
 def test_unfinished_runs_take_no_part(tmp_path: Path) -> None:

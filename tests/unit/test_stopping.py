@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gradual.stopping import RetestNull, Round, difference, stop_reason
+from gradual.statistics import PairedCounts
+from gradual.stopping import RetestNull, Round, paired_gain, stop_reason
 
 QUIET = RetestNull(num_promoted=0, num_promotable=100)  # Wilson: at most 3.7 %
 
 
-def made(promoted: int, right_before: int = 40, right_after: int = 80) -> Round:
-    return Round(promoted, 200, right_before, right_after, 160)
+def made(promoted: int, gained: int = 45, lost: int = 5) -> Round:
+    return Round(promoted, 200, PairedCounts(gained, lost, kept=35, missed=160 - 35 - gained - lost))
 
 
 def test_a_round_that_promotes_and_gains_goes_on() -> None:
@@ -34,14 +35,37 @@ def test_without_a_retest_no_number_of_promotions_is_enough() -> None:
 
 
 def test_a_gain_that_may_be_none_is_nothing() -> None:
-    reason = stop_reason(made(30, right_before=40, right_after=46), QUIET)
+    reason = stop_reason(made(30, gained=10, lost=5), QUIET)
     assert reason is not None
     assert reason.startswith("the gain on the validation facts, from -")
 
 
-def test_difference_is_newcombes() -> None:
-    # Newcombe (1998), table II, row (a), method 10: 56/70 - 48/80; here with equal totals, worked by hand:
-    # 10 and 20 of 50: Wilson (0.1124, 0.3304) and (0.2761, 0.5382).
-    low, high = difference(10, 20, 50)
-    assert low == pytest.approx(0.2 - ((0.4 - 0.2761) ** 2 + (0.3304 - 0.2) ** 2) ** 0.5, abs=2e-4)
-    assert high == pytest.approx(0.2 + ((0.5382 - 0.4) ** 2 + (0.2 - 0.1124) ** 2) ** 0.5, abs=2e-4)
+def test_a_gain_too_small_for_two_samples_of_facts_is_one_on_the_same_facts() -> None:
+    # 5 and 15 more of 160: Newcombe's interval for independent samples is (-2.6 %, +15.1 %).
+    assert stop_reason(made(30, gained=12, lost=2), QUIET) is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [
+        # Worked by hand. Wilson of 8 of 21: (0.2075, 0.5912), of 2 of 21: (0.0265, 0.2891); the correlation is
+        # (1 x 12 - 1 x 7) / sqrt(8 x 13 x 2 x 19) = 5 / 62.87, corrected for continuity max(5 - 21 / 2, 0) = 0.
+        pytest.param(
+            PairedCounts(gained=1, lost=7, kept=1, missed=12),
+            -6 / 21 - ((2 / 21 - 0.0265) ** 2 + (0.5912 - 8 / 21) ** 2) ** 0.5,
+            -6 / 21 + ((0.2891 - 2 / 21) ** 2 + (8 / 21 - 0.2075) ** 2) ** 0.5,
+            id="correlation corrected to nothing",
+        ),
+        # Wilson of 60 and 70 of 100: (0.5020, 0.6906), (0.6042, 0.7811). (50 x 20 - 20 x 10 - 50) / sqrt(60 x 40 x 70 x
+        # 30) = 750 / 2244.99 = 0.33408.
+        pytest.param(
+            PairedCounts(gained=20, lost=10, kept=50, missed=20),
+            0.1 - (0.0958**2 - 2 * 0.33408 * 0.0958 * 0.0906 + 0.0906**2) ** 0.5,
+            0.1 + (0.0811**2 - 2 * 0.33408 * 0.0811 * 0.0980 + 0.0980**2) ** 0.5,
+            id="correlated",
+        ),
+        pytest.param(PairedCounts(0, 0, 0, 0), 0.0, 0.0, id="no facts"),
+    ],
+)
+def test_paired_gain_is_newcombes(counts: PairedCounts, low: float, high: float) -> None:
+    assert paired_gain(counts) == pytest.approx((low, high), abs=2e-4)
