@@ -94,6 +94,7 @@ def train_stage(
         )
     finally:
         unload_adapter(model)
+        free_memory()
 
 
 def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from gradual.config import LoraSettings, ProbeConfig
 from gradual.epochs import Score
 from gradual.errors import ProbeError, TrainingError
 from gradual.knowledge_map import KnowledgeMap
+from gradual.memory import free_memory
 from gradual.models import LoadedModel
 from gradual.packed_loss import pack_tensors
 from gradual.probing import probe_facts
@@ -140,3 +143,21 @@ def test_packs_are_divided_in_order_into_parts_of_at_most_so_many_facts() -> Non
     assert [[len(pack.examples) for pack in part] for part in split_packs(packs, 5)] == [[3, 2], [4]]
     assert split_packs(packs, 9) == [packs]
     assert len(split_packs(packs, 1)) == 9
+
+
+def megabytes_held() -> float:
+    """Memory of this process (`man proc`: resident pages)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc alone keeps the gaps")
+def test_memory_that_tensors_of_many_sizes_leave_is_given_back() -> None:
+    drawn, kept = random.Random(0), []
+    for _ in range(2000):
+        kept.append(torch.zeros(drawn.randrange(10_000, 2_000_000)))
+        if len(kept) > 60:
+            kept.pop(drawn.randrange(60))
+    del kept[1:]
+    held = megabytes_held()
+    free_memory()
+    assert megabytes_held() < held - 100
