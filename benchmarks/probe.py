@@ -71,7 +71,8 @@ def main() -> None:
     args = _arguments()
     if args.random_shape:
         tokenizer = args.tokenizer or load_model(ModelConfig(name_or_path=args.model, device="cpu")).source
-        loaded = random_model(args.random_shape, tokenizer, args.device)
+        device = args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        loaded = random_model(args.random_shape, tokenizer, device)
     else:
         settings = ModelConfig(name_or_path=args.model, dtype=args.dtype, device=args.device)
         loaded = load_model(settings, threads=args.threads)
@@ -122,7 +123,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--vllm-python", help="Python of an environment with vLLM")
     parser.add_argument("--growth", help="only measure cost against the number of facts, and draw it here")
     parser.add_argument("--growth-sizes", type=int, nargs="*", default=[50, 200, 500, 1000, 2000, 5000])
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.random_shape and (args.vllm_python or args.dtype != "auto" or args.threads):
+        parser.error("--random-shape has no folder for vLLM, is bfloat16, and takes torch's threads")
+    return args
 
 
 def _but(settings: ProbeConfig, **changes: Any) -> ProbeConfig:

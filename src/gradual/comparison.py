@@ -23,13 +23,14 @@ from gradual.models import LoadedModel, load_model
 from gradual.noise_record import RETESTS
 from gradual.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
 from gradual.preparing import Prepared, spread
-from gradual.probing import probe_facts, probe_units, unit_scale
+from gradual.probing import probe_facts, probe_units, scale_of_units
 from gradual.progress import Progress, Silent
 from gradual.refusals import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.rundir import RunDir, single_writer
 from gradual.sharing import step_fingerprint
 from gradual.stage_config import StageConfig
-from gradual.statistics import came_within_reach, paired_counts
+from gradual.stage_records import validation_counts
+from gradual.statistics import came_within_reach
 from gradual.stopping import RetestNull, Round, stop_reason
 from gradual.training import check_training
 from gradual.transformers_engine import TransformersEngine, reading_warnings
@@ -269,11 +270,9 @@ class _Comparison:
         if num_stages < 2:
             return None
         before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
-        lines = storage.read_json_lines(run.epochs(num_stages))
-        verdicts = {line["epoch"]: str(line.get("verdicts", "")) for line in lines}
-        kept = storage.read_json(run.stage_summary(num_stages))["best_epoch"]
-        start, end = ({str(place): digit == "1" for place, digit in enumerate(verdicts[e])} for e in (0, kept))
-        return stop_reason(Round(*_within_reach(before, after), paired_counts(start, end)), self._null(run))
+        validation = [fact.id for fact in self.request.prepared.validation]
+        made = Round(*_within_reach(before, after), validation_counts(run, num_stages, validation))
+        return stop_reason(made, self._null(run))
 
     def _null(self, run: RunDir) -> RetestNull:
         """The same between the base map and the retest with other exemplars."""
@@ -301,7 +300,7 @@ class _Comparison:
         # Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes.
         is_again = kind == "again"
         engine = TransformersEngine(loaded)
-        scale = unit_scale(engine, config.probe)
+        scale = scale_of_units(engine, config.probe)
         facts = _first_units(train, count, config.probe.num_exemplar_sets, scale) if is_again else spread(train, count)
         settings = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
         about = {"seed": str(seed), "facts": self.request.prepared.digest(), "count": str(count)}

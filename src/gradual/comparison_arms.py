@@ -25,11 +25,12 @@ from gradual.comparison_record import (
     StageShare,
     Transition,
 )
-from gradual.comparison_runs import EpochLine, Known, PlannedArm, RunEvidence, StageEvidence, is_base
+from gradual.comparison_runs import Known, PlannedArm, RunEvidence, StageEvidence, is_base
 from gradual.levels import BEST_FIRST, Level
 from gradual.measured import LevelCounts, Measure, Share
 from gradual.measures import averaged, counted, differences, mean_of, share, share_of, spread
 from gradual.report_text import plural
+from gradual.stage_records import EpochLine
 from gradual.statistics import level_counts, transition_counts
 
 GROUPS: tuple[GroupName, ...] = ("trained_stage_1", "trained_later_only", "never_trained")

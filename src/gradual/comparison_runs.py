@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from gradual import storage
 from gradual.comparison_record import CostPart
@@ -20,6 +20,7 @@ from gradual.knowledge_map import COST_FILE, MAP_FILE, read_cost, read_map
 from gradual.levels import Level
 from gradual.run_status import SeedStatus
 from gradual.rundir import RunDir
+from gradual.stage_records import EpochLine, FilePart, StageFile, checked, read_epochs, read_stage, read_verdicts
 from gradual.tables import Column, read_table
 
 PLAN_FILE = "comparison_plan.json"
@@ -29,11 +30,7 @@ _SELECTED = (Column("id", "text"), Column("now", "text"))
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class PlannedArm(_Part):
+class PlannedArm(FilePart):
     """One arm as the plan names it."""
 
     name: _Name
@@ -42,7 +39,7 @@ class PlannedArm(_Part):
     num_stages: int | None = None
 
 
-class Plan(_Part):
+class Plan(FilePart):
     """`comparison_plan.json`: the arms in order of display, and what is held against what."""
 
     arms: list[PlannedArm]
@@ -52,50 +49,17 @@ class Plan(_Part):
     model: str = ""
 
 
-class StageFile(_Part):
-    """`stage.json`: what a stage trained on and how it ended."""
-
-    strategy: str = ""
-    select: str = ""
-    num_new: int = 0
-    new_shortfall: int = 0
-    num_replay: int = 0
-    replay_shortfall: int = 0
-    promoted_trained: int = 0
-    best_epoch: int = 0
-    improved: bool = True
-    stopped_early: bool = False
-    optimism: float | None = None
-    steps: float = 0.0
-    tokens: float = 0.0
-
-
-class EpochLine(_Part):
-    """A line of `epochs.jsonl`."""
-
-    epoch: int
-    loss: float | None = None
-    eval_accuracy: float
-    """Of the facts that choose the epoch."""
-    validation_accuracy: float | None = None
-    """Of the validation facts; there only where test facts choose."""
-    verdicts: str = ""
-    """A digit for each validation fact, by id: 1 where it was right. Empty where none were kept."""
-    steps: float = 0.0
-    tokens: float = 0.0
-
-
-class _TimesLine(_Part):
+class _TimesLine(FilePart):
     seconds: float = 0.0
     eval_seconds: float = 0.0
 
 
-class _RunCost(_Part):
-    class Step(_Part):
+class _RunCost(FilePart):
+    class Step(FilePart):
         name: str
         seconds: float = 0.0
 
-    steps: list[Step] = []
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +138,7 @@ def read_plan(folder: Path) -> Plan:
     path = folder / PLAN_FILE
     if not path.is_file():
         raise RunDirError(f"{folder}: expected a comparison's folder, found none ({PLAN_FILE} is missing)")
-    plan = _checked(storage.read_json(path), Plan, where=str(path))
+    plan = checked(storage.read_json(path), Plan, where=str(path))
     for name, values in (("arms", [arm.name for arm in plan.arms]), ("seeds", plan.seeds)):
         twice = next((value for value in values if values.count(value) > 1), None)  # type: ignore[arg-type]
         if twice is not None:
@@ -281,7 +245,7 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
         start=read_known(run.test_levels),
         ood=_others(run, "ood", numbers),
         zero_shot=_others(run, "zero-shot", numbers),
-        validation=_read_validation(run, facts, stages),
+        validation=_read_validation(run, facts.get("validation", {}), stages),
         stages=stages,
         splits={name: len(of_split) for name, of_split in facts.items()},
         paid=tuple(_paid(run, len(probes))),
@@ -303,13 +267,7 @@ def _read_stage(run: RunDir, number: int) -> StageEvidence:
         trained = {fact: Level(now) for fact, now in zip(rows["id"], rows["now"], strict=True)}
     except ValueError as error:
         raise RunDirError(f"{run.selection(number)}: column 'now': {error}; make the run again") from None
-    path = run.epochs(number)
-    lines = enumerate(storage.read_json_lines(path), start=1)
-    return StageEvidence(
-        about=_checked(storage.read_json(run.stage_summary(number)), StageFile, where=str(run.stage_summary(number))),
-        epochs=tuple(_checked(line, EpochLine, where=f"{path}:{place}") for place, line in lines),
-        trained=trained,
-    )
+    return StageEvidence(about=read_stage(run, number), epochs=read_epochs(run, number), trained=trained)
 
 
 def _read_facts(run: RunDir) -> dict[str, dict[str, str]]:
@@ -323,32 +281,21 @@ def _read_facts(run: RunDir) -> dict[str, dict[str, str]]:
     return found
 
 
-def _read_validation(
-    run: RunDir, facts: Mapping[str, Mapping[str, str]], stages: Sequence[StageEvidence]
-) -> dict[int, Known]:
+def _read_validation(run: RunDir, relations: Mapping[str, str], stages: Sequence[StageEvidence]) -> dict[int, Known]:
     """The verdicts on the validation facts before training and at each stage's kept epoch, as far as they were kept."""
-    relations = facts.get("validation", {})
     found: dict[int, Known] = {}
     for number, stage in enumerate(stages, start=1):
-        digits = {epoch.epoch: epoch.verdicts for epoch in stage.epochs if epoch.verdicts}
+        verdicts = read_verdicts(run, number, relations)
         wanted = {number: stage.about.best_epoch} | ({0: 0} if number == 1 else {})
         for place, epoch in wanted.items():
-            if epoch in digits:
-                where = f"{run.epochs(number)}: epoch {epoch}"
-                found[place] = Known(levels={}, right=_verdicts(digits[epoch], relations, where), relations=relations)
+            if epoch in verdicts:
+                found[place] = Known(levels={}, right=verdicts[epoch], relations=relations)
     return found
-
-
-def _verdicts(digits: str, facts: Iterable[str], where: str) -> dict[str, bool]:
-    ids = sorted(facts)
-    if len(digits) != len(ids):
-        raise RunDirError(f"{where}: expected {len(ids)} verdicts, found {len(digits)}; make the run again")
-    return {fact: digit == "1" for fact, digit in zip(ids, digits, strict=True)}
 
 
 def _paid(run: RunDir, num_probes: int) -> Iterable[PaidStep]:
     """The steps of a run in the order they were taken."""
-    total = _checked(storage.read_json(run.cost), _RunCost, where=str(run.cost)) if run.cost.is_file() else _RunCost()
+    total = checked(storage.read_json(run.cost), _RunCost, where=str(run.cost)) if run.cost.is_file() else _RunCost()
     seconds = {step.name: step.seconds for step in total.steps}
     folders = [("levels of test facts", run.test_levels)]
     for number in range(num_probes):
@@ -371,9 +318,9 @@ def paid_map(name: str, folder: Path) -> PaidStep:
 def _paid_stage(run: RunDir, number: int, seconds: float) -> PaidStep:
     path = run.times(number)
     lines = enumerate(storage.read_json_lines(path), start=1)
-    times = [_checked(line, _TimesLine, where=f"{path}:{place}") for place, line in lines]
+    times = [checked(line, _TimesLine, where=f"{path}:{place}") for place, line in lines]
     taken = sum(each.seconds + each.eval_seconds for each in times) if times else seconds
-    about = _checked(storage.read_json(run.stage_summary(number)), StageFile, where=str(run.stage_summary(number)))
+    about = read_stage(run, number)
     files = [storage.read_bytes(file) for file in (run.stage_summary(number), run.epochs(number)) if file.is_file()]
     made = _digest(f"stage {number}".encode(), *files, repr(taken).encode())
     return PaidStep(made, CostPart(f"stage {number}", taken, round(about.tokens), round(about.steps), shared=False))
@@ -381,15 +328,3 @@ def _paid_stage(run: RunDir, number: int, seconds: float) -> PaidStep:
 
 def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def _checked(content: Mapping[str, storage.Json], model: type[_Model], *, where: str) -> _Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise RunDirError(f"{where}: field `{name}`: {first['msg']}, found {first['input']!r:.80}") from error

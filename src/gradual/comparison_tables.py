@@ -51,8 +51,7 @@ def _arms(comparison: Comparison) -> Table:
         cells = [accuracy_cell(arm.result), *contrast_cells(base), *contrast_cells(held)]
         rows.append([text(arm.name), number_cell(len(arm.seeds)), *cells, accuracy_cell(arm.validation_result)])
     columns = ["arm", "seeds", "test accuracy", "to the base, points", "p"]
-    columns += [f"to {comparison.reference}, points", f"p to {comparison.reference}"]
-    columns += ["validation accuracy"]
+    columns += [f"to {comparison.reference}, points", f"p to {comparison.reference}", "validation accuracy"]
     note = (
         f"Of {facts_told(comparison, 'test')}, mean over finished seeds; in brackets Holm's p over all arms. An arm is "
         f"chosen by {facts_told(comparison, 'validation')}, at the epoch kept of the last stage. How intervals and "

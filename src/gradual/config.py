@@ -190,7 +190,9 @@ class CompareConfig(Settings):
     reference: str = "same_steps"
     """Arm that the others are held against, besides the base model."""
     num_retested: Annotated[int, Field(ge=0)] = 160
-    """Training facts that are probed again under the base model, to know how much levels change by themselves."""
+    """Training facts that are probed again under the base model, to know how much levels change by themselves.
+
+    `again` takes the whole units of a probe that hold as many: on a GPU often all facts."""
 
 
 class RunConfig(Settings):

@@ -56,7 +56,7 @@ class EpochRecord(NamedTuple):
     validation_accuracy: float | None = None
     """See `Score`."""
 
-    def made(self) -> dict[str, float | None]:
+    def made(self) -> dict[str, float | str | None]:
         """What the epoch came to: the same however often the stage was interrupted."""
         left_out = {"seconds", "eval_seconds"} | (
             {"validation_accuracy"} if self.validation_accuracy is None else set()

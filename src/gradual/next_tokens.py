@@ -18,7 +18,12 @@ from gradual.errors import ProbeError
 
 _MAX_LOGITS_BYTES = {"cpu": 256 << 20, "cuda": 1 << 30}
 """Most memory for the logits of one forward pass by kind of device; longer reads are cut into several passes."""
-_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+_KERNELS = [
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+    SDPBackend.OVERRIDEABLE,
+]
 """torch's attention kernels, all but cuDNN's: that one plans anew for every shape, and here no two passes have one."""
 _TIE_ROOM = 24
 """Places beyond top_k that are looked at for ties; more ties than that take a slower path."""
@@ -27,7 +32,7 @@ _TIE_ROOM = 24
 def most_logits(model: Any) -> int:
     """Places whose logits one forward pass may give: as many as fit into the memory for them, at least one."""
     output = model.get_output_embeddings().weight
-    room = _MAX_LOGITS_BYTES.get(model.device.type, _MAX_LOGITS_BYTES["cpu"])
+    room = _MAX_LOGITS_BYTES.get(model.device.type, _MAX_LOGITS_BYTES["cuda"])
     return max(1, room // (int(output.shape[0]) * int(model.dtype.itemsize)))
 
 

@@ -22,7 +22,7 @@ from gradual.models import LoadedModel, load_model
 from gradual.packing import TokenTree
 from gradual.pipeline import evaluation_settings
 from gradual.preparing import Prepared, spread
-from gradual.probing import probe_facts, probe_units, unit_scale
+from gradual.probing import fact_blocks, probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir
 from gradual.selection import Replay, Selection, select_facts
@@ -324,11 +324,10 @@ class Reading:
     def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
         asking = _asking(settings, facts, self._prepared, self._engine, self._config.seed_of_exemplars)
         total = 0
-        for _, blocks in probe_units(facts, settings.num_exemplar_sets, unit_scale(self._engine, settings)):
-            for block in blocks:
-                trees = {number: TokenTree() for number in range(settings.num_exemplar_sets)}
-                plant_prompts(trees, asking, block, self._engine)
-                total += sum(len(tree) for tree in trees.values())
+        for block in fact_blocks(facts):
+            trees = {number: TokenTree() for number in range(settings.num_exemplar_sets)}
+            plant_prompts(trees, asking, block, self._engine)
+            total += sum(len(tree) for tree in trees.values())
         return total
 
 

@@ -84,7 +84,7 @@ def probe_facts(
         seed=seed,
     )
     known: list[FactKnowledge] = []
-    for key, blocks in probe_units(facts, settings.num_exemplar_sets, unit_scale(engine, settings)):
+    for key, blocks in probe_units(facts, settings.num_exemplar_sets, scale_of_units(engine, settings)):
         stored = units.get(key) if units else None
         if stored is None:
             drawn_with = seed if sampling_seed is None else sampling_seed
@@ -107,9 +107,17 @@ def probe_facts(
     return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
 
 
-def unit_scale(engine: Engine, settings: ProbeConfig) -> int:
+def scale_of_units(engine: Engine, settings: ProbeConfig) -> int:
     """How many times as large as on a CPU the units of a probe are; sampled answers take too much memory for more."""
     return engine.unit_scale if settings.method == "exact" else 1
+
+
+def fact_blocks(facts: Sequence[Fact]) -> Iterator[list[Fact]]:
+    """Blocks of at most `FACTS_PER_BLOCK` facts, each of one relation: what shares one copy of the shots."""
+    for group in by_relation(facts).values():
+        members = sorted(group, key=lambda fact: fact.id)
+        for start in range(0, len(members), FACTS_PER_BLOCK):
+            yield members[start : start + FACTS_PER_BLOCK]
 
 
 def probe_units(facts: Sequence[Fact], num_sets: int, scale: int) -> Iterator[tuple[str, list[list[Fact]]]]:
@@ -118,13 +126,8 @@ def probe_units(facts: Sequence[Fact], num_sets: int, scale: int) -> Iterator[tu
     A unit has blocks of at most `scale` times `PROMPTS_PER_UNIT` prompts in `ROWS_PER_UNIT` rows, one per block and
     exemplar set, but at least one block: small relations are read together.
     """
-    blocks = [
-        members[start : start + FACTS_PER_BLOCK]
-        for members in (sorted(group, key=lambda fact: fact.id) for group in by_relation(facts).values())
-        for start in range(0, len(members), FACTS_PER_BLOCK)
-    ]
     units: list[list[list[Fact]]] = []
-    for block in blocks:
+    for block in fact_blocks(facts):
         last = [*units[-1], block] if units else []
         prompts, rows = sum(map(len, last)) * num_sets, len(last) * num_sets
         fits = prompts <= scale * PROMPTS_PER_UNIT and rows <= scale * ROWS_PER_UNIT

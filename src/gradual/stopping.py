@@ -52,11 +52,11 @@ def paired_gain(counts: PairedCounts) -> Interval:
     From the Wilson intervals (l, u) of both, p1 before and p2 after, and the correlation r of the verdicts:
     p2 - p1 - sqrt((p2 - l2)^2 - 2 r (p2 - l2) (u1 - p1) + (u1 - p1)^2), and likewise above.
     Newcombe (1998), "Improved confidence intervals for the difference between binomial proportions based on paired
-    data", Statistics in Medicine 17, method 10. No facts: (0, 0).
+    data", Statistics in Medicine 17, method 10. No facts: (-1, 1), for nothing is known.
     """
     total = counts.total
     if not total:
-        return Interval(0.0, 0.0)
+        return Interval(-1.0, 1.0)
     before, after = counts.kept + counts.lost, counts.kept + counts.gained
     one, two = before / total, after / total
     low_1, high_1 = wilson(before, total)

@@ -154,6 +154,7 @@ def _relations(maps: Sequence[KnowledgeMap]) -> list[dict[str, Any]]:
 
 
 def _stage(run: RunDir, index: int) -> dict[str, Any]:
+    """Its counts and its epochs; verdicts fact by fact stay in `epochs.jsonl`."""
     epochs = [
         {name: value for name, value in line.items() if name != "verdicts"}
         for line in storage.read_json_lines(run.epochs(index))

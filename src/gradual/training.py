@@ -231,11 +231,19 @@ def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -
     try:
         batch = pack_tensors(rows.step(0, 0), loaded.tokenizer.pad_token_id)
         packed_loss(model, batch, masks).backward()  # once to warm up: first calls allocate
+        _wait_for(loaded.model.device)
         started = time.perf_counter()
         packed_loss(model, batch, masks).backward()
+        _wait_for(loaded.model.device)
         return time.perf_counter() - started, int(batch["num_tokens"])
     finally:
         unload_adapter(model)
+
+
+def _wait_for(device: torch.device) -> None:
+    """A GPU computes on while Python goes ahead."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class _StageTrainer(SFTTrainer):  # type: ignore[misc]

@@ -28,10 +28,12 @@ from gradual.vocabulary import read_vocabulary
 TOKENS_PER_PASS = {"cpu": 512, "cuda": 16384}
 """Most tokens of one forward pass by kind of device, padding included: on a CPU what its caches hold is fastest."""
 _UNIT_MEMORY_SHARE = 0.2
+"""Share of a GPU's memory that the keys and values of a unit may take. The last rounds of a unit read few tokens and
+leave a GPU idle: the larger units are, the rarer."""
 _TOKENS_OF_A_UNIT = 32_000
+"""Tokens of a unit that suits a CPU, with room for long prompts."""
 _LARGEST_SCALE = 16
-"""Units of a probe grow until their keys and values may take this share of a GPU's memory, up to 16 times the size that
-suits a CPU: the last rounds of a unit read few tokens, which leaves a GPU idle."""
+"""Units are at most so many times as large: an interrupted probe loses one."""
 _CHECK_TOLERANCE = {torch.float32: 1e-3}
 _CHECK_TOLERANCE_16_BIT = 0.03
 """Largest difference that rounding may make between two ways of reading, as a share of the logits' range."""
@@ -50,7 +52,7 @@ class TransformersEngine:
         self.unit_scale = 1
         if self.model.device.type == "cuda":
             memory = torch.cuda.get_device_properties(self.model.device).total_memory
-            self.unit_scale = unit_scale(self.model.config, memory, self.model.dtype.itemsize)
+            self.unit_scale = scale_that_fits(self.model.config, memory, self.model.dtype.itemsize)
         self._cost = ReadCost(0, 0, 0, 0.0)
         self._has_control_tokens = False  # only a chat template writes control tokens; in plain prompts all is text
 
@@ -103,22 +105,30 @@ class TransformersEngine:
         )
 
 
-def unit_scale(config: Any, memory: int, bytes_per_number: int) -> int:
-    """The `unit_scale` of an `Engine` on a GPU; 1 for architectures without attention heads.
+def scale_that_fits(config: Any, memory: int, bytes_per_number: int) -> int:
+    """The `unit_scale` of an `Engine` on a GPU; 1 where a config doesn't tell of attention heads that all layers share.
 
     Args:
         config: the model's.
         memory: bytes of the whole device, not those that are free: a probe that is gone on with has the same units.
         bytes_per_number: of a key or value.
     """
-    text_config = config.get_text_config()
-    heads = getattr(text_config, "num_attention_heads", None)
-    if not heads:
+    numbers = _numbers_per_token(config.get_text_config())
+    if not numbers:
         return 1
-    key_heads = getattr(text_config, "num_key_value_heads", None) or heads
-    width = getattr(text_config, "head_dim", None) or text_config.hidden_size // heads
-    bytes_per_token = 2 * text_config.num_hidden_layers * key_heads * width * bytes_per_number
-    return max(1, min(_LARGEST_SCALE, int(_UNIT_MEMORY_SHARE * memory / (bytes_per_token * _TOKENS_OF_A_UNIT))))
+    room = _UNIT_MEMORY_SHARE * memory / (numbers * bytes_per_number * _TOKENS_OF_A_UNIT)
+    return max(1, min(_LARGEST_SCALE, int(room)))
+
+
+def _numbers_per_token(config: Any) -> int | None:
+    """Numbers in the keys and values of one token."""
+    try:
+        heads = config.num_attention_heads
+        key_heads = getattr(config, "num_key_value_heads", None) or heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // heads
+        return int(2 * config.num_hidden_layers * key_heads * width)
+    except (AttributeError, RuntimeError, TypeError, ZeroDivisionError):  # heads of their own for some layers, or none
+        return None
 
 
 def control_tokens(tokenizer: Any, template: str) -> tuple[str, ...]:

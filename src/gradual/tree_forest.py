@@ -35,7 +35,7 @@ _SHARING_WIDTH = {"cpu": 48, "cuda": 1024}
 """About so many new nodes of a row in a pass, where it has them, share the keys and values of what lies before them.
 
 A CPU is faster with few at once, since the keys that only some of them attend to cost all of them time. On a GPU it is
-padding and copying that cost: there rows are not cut."""
+padding and copying that cost: there hardly any row is cut."""
 
 
 class _NodeCache(DynamicCache):  # type: ignore[misc]
@@ -88,7 +88,7 @@ class _NodeCache(DynamicCache):  # type: ignore[misc]
 def _of_like_length(
     longest: Sequence[int], waiting: Mapping[int, list[int]], width: int, most_padding: int
 ) -> Iterator[int]:
-    """The first rows, the longest first, that leave at most so many places of `width` each unused."""
+    """The first rows, the longest first, while at most `most_padding` places of a pass `width` wide stay unused."""
     padding = 0
     for row in longest:
         padding += width - min(width, len(waiting[row]))
@@ -104,7 +104,7 @@ class TreeForest:
         self._engine = engine
         self._top_k = top_k
         self._tokens_per_pass = engine.tokens_per_pass
-        self._most_padding = _MOST_PADDING.get(engine.model.device.type, _MOST_PADDING["cpu"])
+        self._most_padding = _MOST_PADDING.get(engine.model.device.type, _MOST_PADDING["cuda"])
         self.trees = [TokenTree() for _ in range(num_rows)]
         self._slots: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64) for _ in range(num_rows)]
         self._cache = _NodeCache()
@@ -158,7 +158,7 @@ class TreeForest:
         """
         longest = sorted(waiting, key=lambda row: -len(waiting[row]))
         most = len(waiting[longest[0]])
-        sharing = _SHARING_WIDTH.get(self._engine.model.device.type, _SHARING_WIDTH["cpu"])
+        sharing = _SHARING_WIDTH.get(self._engine.model.device.type, _SHARING_WIDTH["cuda"])
         width = min(self._tokens_per_pass, max(sharing, self._tokens_per_pass // len(waiting)))
         width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
         rows = list(_of_like_length(longest[: self._tokens_per_pass // width], waiting, width, self._most_padding))

@@ -24,7 +24,7 @@ LAYERS = {
         """,
     "files": """
         chat_templates checkpoints columns config_file knowledge_map loading model_files patterns refusals result_tables
-        rows rundir sources storage tables units
+        rows rundir sources stage_records storage tables units
         """,
     "models": """
         adapters asking engines epochs memory models next_tokens packed_loss path_forest training transformers_engine

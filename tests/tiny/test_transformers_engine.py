@@ -16,7 +16,7 @@ from gradual.next_tokens import top_tokens
 from gradual.packing import ROOT
 from gradual.probing import probe_facts
 from gradual.testing import toy_facts
-from gradual.transformers_engine import TransformersEngine, unit_scale
+from gradual.transformers_engine import TransformersEngine, scale_that_fits
 
 TEXTS = [
     "Q: one?\nA: red\nQ: What is the colour of thing 12?\nA:",
@@ -168,9 +168,10 @@ def test_chat_without_a_template_is_refused(tiny_engine: TransformersEngine) -> 
             id="135M, 23 kB a token",
         ),
         pytest.param(transformers.MambaConfig(), 141, 1, id="no attention"),
+        pytest.param(transformers.AutoConfig.for_model("gemma4_text"), 141, 1, id="layers with heads of their own"),
     ],
 )
 def test_units_of_a_gpu_grow_with_its_memory_and_shrink_with_the_keys_of_a_token(
     config: transformers.PretrainedConfig, gigabytes: int, expected: int
 ) -> None:
-    assert unit_scale(config, gigabytes * 10**9, bytes_per_number=2) == expected
+    assert scale_that_fits(config, gigabytes * 10**9, bytes_per_number=2) == expected
