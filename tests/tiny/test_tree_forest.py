@@ -73,8 +73,8 @@ def test_shorter_rows_wait_where_too_much_would_be_padding(
     tiny_engine: TransformersEngine, sharing_width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = read_all(TreeForest(tiny_engine, 4, 10))
-    monkeypatch.setattr(tree_forest, "_SHARING_WIDTH", {"cpu": sharing_width})
-    monkeypatch.setattr(tree_forest, "_MOST_PADDING", {"cpu": 5})
+    monkeypatch.setitem(tree_forest._SHARING_WIDTH, "cpu", sharing_width)
+    monkeypatch.setitem(tree_forest._MOST_PADDING, "cpu", 5)
     shapes = shapes_of_passes(tiny_engine, monkeypatch)
     before = tiny_engine.cost()
     assert_same(read_all(TreeForest(tiny_engine, 4, 10)), expected)
