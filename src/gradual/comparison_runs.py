@@ -20,7 +20,7 @@ from gradual.knowledge_map import COST_FILE, MAP_FILE, read_cost, read_map
 from gradual.levels import Level
 from gradual.run_status import SeedStatus
 from gradual.rundir import RunDir
-from gradual.stage_records import EpochLine, FilePart, StageFile, checked, read_epochs, read_stage, read_verdicts
+from gradual.stage_records import EpochLine, FilePart, StageFile, checked, read_epochs, read_stage, verdicts_by_epoch
 from gradual.tables import Column, read_table
 
 PLAN_FILE = "comparison_plan.json"
@@ -285,7 +285,7 @@ def _read_validation(run: RunDir, relations: Mapping[str, str], stages: Sequence
     """The verdicts on the validation facts before training and at each stage's kept epoch, as far as they were kept."""
     found: dict[int, Known] = {}
     for number, stage in enumerate(stages, start=1):
-        verdicts = read_verdicts(run, number, relations)
+        verdicts = verdicts_by_epoch(stage.epochs, relations, run.epochs(number))
         wanted = {number: stage.about.best_epoch} | ({0: 0} if number == 1 else {})
         for place, epoch in wanted.items():
             if epoch in verdicts:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from gradual import storage
 from gradual.errors import ConfigError, RunDirError
 from gradual.levels import Level
 from gradual.report_text import stage_name
+from gradual.stage_records import checked
 from gradual.strict_yaml import read_yaml
 
 Counts = Mapping[Level, int]
@@ -286,16 +287,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 def _read(path: Path, model: type[_Model]) -> _Model | None:
     """The file as a model, or None where there is no such file."""
-    return _checked(storage.read_json(path), model, where=str(path)) if path.is_file() else None
-
-
-def _checked(content: Mapping[str, storage.Json], model: type[_Model], *, where: str) -> _Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise RunDirError(f"{where}: field `{field}`: {first['msg']}, found {first['input']!r:.80}") from error
+    return checked(storage.read_json(path), model, where=str(path)) if path.is_file() else None
 
 
 def _levels_of_probes(folder: Path) -> list[dict[Level, int]]:
@@ -321,7 +313,7 @@ def _stages(folder: Path) -> list[Stage]:
 def _lines(path: Path, model: type[_Model]) -> list[_Model]:
     """The lines of a file as models; none where there is no such file."""
     lines = enumerate(storage.read_json_lines(path), start=1)
-    return [_checked(line, model, where=f"{path}:{number}") for number, line in lines]
+    return [checked(line, model, where=f"{path}:{number}") for number, line in lines]
 
 
 def _settings(path: Path) -> dict[str, JsonValue]:

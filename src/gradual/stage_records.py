@@ -6,6 +6,7 @@ Reads `stage.json` and `epochs.jsonl` of a run; counts nothing but what became o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -76,23 +77,23 @@ def read_epochs(run: RunDir, number: int) -> tuple[EpochLine, ...]:
     return tuple(checked(line, EpochLine, where=f"{path}:{place}") for place, line in lines)
 
 
-def read_verdicts(run: RunDir, number: int, facts: Iterable[str]) -> dict[int, dict[str, bool]]:
+def verdicts_by_epoch(epochs: Iterable[EpochLine], facts: Iterable[str], where: Path) -> dict[int, dict[str, bool]]:
     """Whether each validation fact was right, by epoch and id; of the epochs whose verdicts were kept.
 
     Args:
-        run: of which a stage is read.
-        number: of the stage.
+        epochs: those of a stage.
         facts: ids of the validation facts.
+        where: file that the epochs are from, for errors.
 
     Raises:
         RunDirError: there are more or fewer verdicts than facts.
     """
     ids = sorted(facts)
     found = {}
-    for line in read_epochs(run, number):
+    for line in epochs:
         if line.verdicts and len(line.verdicts) != len(ids):
-            where = f"{run.epochs(number)}: epoch {line.epoch}"
-            raise RunDirError(f"{where}: expected {len(ids)} verdicts, found {len(line.verdicts)}; make the run again")
+            told = f"expected {len(ids)} verdicts, found {len(line.verdicts)}"
+            raise RunDirError(f"{where}: epoch {line.epoch}: {told}; make the run again")
         if line.verdicts:
             found[line.epoch] = {fact: digit == "1" for fact, digit in zip(ids, line.verdicts, strict=True)}
     return found
@@ -104,7 +105,7 @@ def validation_counts(run: RunDir, number: int, facts: Iterable[str]) -> PairedC
     Raises:
         RunDirError: the verdicts were not kept, or are damaged.
     """
-    verdicts = read_verdicts(run, number, facts)
+    verdicts = verdicts_by_epoch(read_epochs(run, number), facts, run.epochs(number))
     kept = read_stage(run, number).best_epoch
     for epoch in (0, kept):
         if epoch not in verdicts:

@@ -104,6 +104,7 @@ class TreeForest:
         self._engine = engine
         self._top_k = top_k
         self._tokens_per_pass = engine.tokens_per_pass
+        self._sharing_width = _SHARING_WIDTH.get(engine.model.device.type, _SHARING_WIDTH["cuda"])
         self._most_padding = _MOST_PADDING.get(engine.model.device.type, _MOST_PADDING["cuda"])
         self.trees = [TokenTree() for _ in range(num_rows)]
         self._slots: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64) for _ in range(num_rows)]
@@ -158,8 +159,7 @@ class TreeForest:
         """
         longest = sorted(waiting, key=lambda row: -len(waiting[row]))
         most = len(waiting[longest[0]])
-        sharing = _SHARING_WIDTH.get(self._engine.model.device.type, _SHARING_WIDTH["cuda"])
-        width = min(self._tokens_per_pass, max(sharing, self._tokens_per_pass // len(waiting)))
+        width = min(self._tokens_per_pass, max(self._sharing_width, self._tokens_per_pass // len(waiting)))
         width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
         rows = list(_of_like_length(longest[: self._tokens_per_pass // width], waiting, width, self._most_padding))
         limit = most_logits(self._engine.model)

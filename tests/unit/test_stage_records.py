@@ -9,7 +9,7 @@ import pytest
 
 from gradual.errors import RunDirError
 from gradual.rundir import RunDir
-from gradual.stage_records import read_verdicts, validation_counts
+from gradual.stage_records import read_epochs, validation_counts, verdicts_by_epoch
 from gradual.statistics import PairedCounts
 from gradual.storage import append_json_line, make_folder, write_json
 
@@ -31,7 +31,13 @@ def test_facts_are_counted_from_before_the_stage_to_the_epoch_kept(tmp_path: Pat
     run = write_stage(tmp_path, {0: "11000", 1: "10111", 2: "01000"}, kept=1)
     # a right both times, b lost, c, d and e gained.
     assert validation_counts(run, 2, FACTS) == PairedCounts(gained=3, lost=1, kept=1, missed=0)
-    assert read_verdicts(run, 2, FACTS)[1] == {"a": True, "b": False, "c": True, "d": True, "e": True}
+    assert verdicts_by_epoch(read_epochs(run, 2), FACTS, run.epochs(2))[1] == {
+        "a": True,
+        "b": False,
+        "c": True,
+        "d": True,
+        "e": True,
+    }
 
 
 @pytest.mark.parametrize(
