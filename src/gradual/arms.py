@@ -112,14 +112,17 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     own = {arm.name: arm for arm in compare.own_arms}
     wanted = list(names) if names is not None else [*compare.arms, *(arm.name for arm in compare.own_arms)]
     known = ARMS | own
-    problems = [f'compare.arms: "{name}" occurs twice; give each arm a name of its own' for name in _repeated(wanted)]
+    declared = [arm.name for arm in compare.own_arms]
+    problems = _taken(declared)
+    repeated = [name for name in _repeated(wanted) if name not in declared or names is not None]
+    problems += [f'compare.arms: "{name}" occurs twice; give each arm a name of its own' for name in repeated]
+    if not wanted:
+        problems.append("compare.arms: expected at least one arm, found none")
     problems += [_unknown("arms", name, known) for name in wanted if name not in known]
     chosen = [known[name] for name in dict.fromkeys(wanted) if name in known]
     problems += [problem for arm in chosen for problem in _problems_of(arm, wanted, config)]
     named = (("main", compare.main), ("reference", compare.reference))
     problems += [_unknown(setting, name, known) for setting, name in named if name not in known]
-    if BASE in own:
-        problems.append(f'compare.own_arms: "{BASE}" is the model as it came; give the arm another name')
     if problems:
         raise ConfigError("\n".join(problems))
     return [Arm(arm.name, arm.doc, _stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
@@ -140,6 +143,14 @@ def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
 
 def _repeated(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
+
+
+def _taken(declared: Sequence[str]) -> list[str]:
+    twice = [
+        f'compare.own_arms: "{name}" occurs twice; give each arm a name of its own' for name in _repeated(declared)
+    ]
+    built_in = [name for name in dict.fromkeys(declared) if name in ARMS]
+    return [*twice, *(f'compare.own_arms: "{name}" is a built-in arm; give yours another name' for name in built_in)]
 
 
 def _unknown(setting: str, name: str, known: Mapping[str, ArmConfig]) -> str:

@@ -86,7 +86,7 @@ def test_names_may_be_given_beside_the_config() -> None:
         ),
         (
             [{"name": "base", "stages": [{}]}],
-            'compare.own_arms: "base" is the model as it came; give the arm another name',
+            'compare.own_arms: "base" is a built-in arm; give yours another name',
         ),
         (
             [{"name": "late", "stages": [{"select": "trained"}]}],
@@ -111,8 +111,19 @@ def test_an_arm_that_goes_by_what_is_not_measured_is_refused() -> None:
 
 def test_two_arms_of_ones_own_with_one_name_are_refused() -> None:
     mine = {"name": "mine", "stages": [{}]}
-    with pytest.raises(ConfigError, match='"mine" occurs twice'):
-        resolve_arms(config(mine, mine))
+    for names in (None, ["mine"]):
+        with pytest.raises(ConfigError, match=r'^compare\.own_arms: "mine" occurs twice'):
+            resolve_arms(config(mine, mine), names)
+
+
+def test_an_arm_of_ones_own_takes_no_built_in_arms_place() -> None:
+    with pytest.raises(ConfigError, match=r'^compare\.own_arms: "S5" is a built-in arm'):
+        resolve_arms(config({"name": "S5", "stages": [{}]}), ["base", "S5"])
+
+
+def test_a_comparison_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^compare\.arms: expected at least one arm, found none"):
+        resolve_arms(config(), [])
 
 
 def test_an_arm_that_is_asked_about_must_exist() -> None:
