@@ -18,6 +18,7 @@ BASE = "base"
 """The arm that trains nothing."""
 
 _CHOICE_OF_FACTS = ("strategy", "select", "replay", "as_many_as", "stand_ins", "max_unknown_share", "weighting")
+_TWICE = "occurs twice; give each arm a name of its own"
 _GUARD = 0.5
 """Share of Unknown facts that the arm `guarded` allows a relation."""
 
@@ -112,10 +113,10 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     own = {arm.name: arm for arm in compare.own_arms}
     wanted = list(names) if names is not None else [*compare.arms, *(arm.name for arm in compare.own_arms)]
     known = ARMS | own
-    declared = [arm.name for arm in compare.own_arms]
-    problems = _taken(declared)
-    repeated = [name for name in _repeated(wanted) if name not in declared or names is not None]
-    problems += [f'compare.arms: "{name}" occurs twice; give each arm a name of its own' for name in repeated]
+    taken = _taken([arm.name for arm in compare.own_arms])
+    repeated = [name for name in _repeated(wanted) if name not in taken]
+    problems = [f'compare.own_arms: "{name}" {what}' for name, what in taken.items()]
+    problems += [f'compare.arms: "{name}" {_TWICE}' for name in repeated]
     if not wanted:
         problems.append("compare.arms: expected at least one arm, found none")
     problems += [_unknown("arms", name, known) for name in wanted if name not in known]
@@ -145,12 +146,10 @@ def _repeated(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 
-def _taken(declared: Sequence[str]) -> list[str]:
-    twice = [
-        f'compare.own_arms: "{name}" occurs twice; give each arm a name of its own' for name in _repeated(declared)
-    ]
-    built_in = [name for name in dict.fromkeys(declared) if name in ARMS]
-    return [*twice, *(f'compare.own_arms: "{name}" is a built-in arm; give yours another name' for name in built_in)]
+def _taken(own: Sequence[str]) -> dict[str, str]:
+    """What is wrong with a name that another arm has as well, by name."""
+    built_in = {name: "is a built-in arm; give yours another name" for name in own if name in ARMS}
+    return dict.fromkeys(_repeated(own), _TWICE) | built_in
 
 
 def _unknown(setting: str, name: str, known: Mapping[str, ArmConfig]) -> str:

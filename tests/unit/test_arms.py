@@ -121,6 +121,11 @@ def test_an_arm_of_ones_own_takes_no_built_in_arms_place() -> None:
         resolve_arms(config({"name": "S5", "stages": [{}]}), ["base", "S5"])
 
 
+def test_an_arm_of_ones_own_that_is_listed_as_well_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'^compare\.arms: "mine" occurs twice'):
+        resolve_arms(config("mine", {"name": "mine", "stages": [{}]}))
+
+
 def test_a_comparison_of_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^compare\.arms: expected at least one arm, found none"):
         resolve_arms(config(), [])
