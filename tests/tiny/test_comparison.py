@@ -168,17 +168,17 @@ def test_rounds_end_where_nothing_is_gained(tiny_folder: Path, facts_file: Path,
         stages=[{"strategy": "all", **stage}, {"select": "trained", **stage}],
         compare={
             "arms": [],
-            "own_arms": [{"name": "rounds", "stages": [{}, {}], "max_stages": 4}],
+            "own_arms": [{"name": "again", "stages": [{}, {}], "max_stages": 4}],
             "num_seeds": 1,
             "num_retested": 8,
-            "main": "rounds",
-            "reference": "rounds",
+            "main": "again",
+            "reference": "again",
         },
     )
     made = run_comparison(config, tmp_path / "rounds")
-    run = made.run("rounds", 42)
+    run = made.run("again", 42)
     assert RunDir(run.path).status == "complete"
     # A rate of 1e-6 promotes nothing: one look after the second stage, and no third.
     assert run.is_done("stage-2")
     assert not run.is_done("stage-3")
-    assert is_same_file(run.probe(2) / "facts.parquet", made.round("rounds", 2, 42).probe(2) / "facts.parquet")
+    assert is_same_file(run.probe(2) / "facts.parquet", made.round("again", 2, 42).probe(2) / "facts.parquet")
