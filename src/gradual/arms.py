@@ -119,10 +119,12 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     problems += [f'compare.arms: "{name}" {_TWICE}' for name in repeated]
     if not wanted:
         problems.append("compare.arms: expected at least one arm, found none")
-    problems += [_unknown("arms", name, known) for name in wanted if name not in known]
+    if set(wanted) == {BASE} and BASE not in own:
+        problems.append(f'compare.arms: "{BASE}" alone trains nothing; add an arm, such as one_stage')
+    problems += [_unknown("compare.arms", name, known) for name in wanted if name not in known]
     chosen = [known[name] for name in dict.fromkeys(wanted) if name in known]
     problems += [problem for arm in chosen for problem in _problems_of(arm, wanted, config)]
-    named = (("main", compare.main), ("reference", compare.reference))
+    named = (("compare.main", compare.main), ("compare.reference", compare.reference))
     problems += [_unknown(setting, name, known) for setting, name in named if name not in known]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -132,11 +134,19 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
 def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
     """What a reader should know before hours of training: tests that cannot be made with these arms and seeds."""
     names = [arm.name for arm in arms]
+    roles = (("compare.reference", compare.reference), ("compare.main", compare.main))
     found = [
         f'"{name}" ({role}) is not among the arms; nothing is held against it'
-        for role, name in (("compare.reference", compare.reference), ("compare.main", compare.main))
+        for role, name in roles
         if name not in names
     ]
+    found += [
+        f'"{BASE}" ({role}) trains nothing, and every arm is held against it anyway'
+        for role, name in roles
+        if name == BASE
+    ]
+    if compare.main == compare.reference:
+        found.append(f'"{compare.main}" is both compare.main and compare.reference; it is not held against itself')
     if compare.num_seeds < 2:
         found.append("one seed: differences that training alone makes cannot be told from those of the arms")
     return found
@@ -149,23 +159,41 @@ def _repeated(names: Sequence[str]) -> list[str]:
 def _taken(own: Sequence[str]) -> dict[str, str]:
     """What is wrong with a name that another arm has as well, by name."""
     built_in = {name: "is a built-in arm; give yours another name" for name in own if name in ARMS}
-    return dict.fromkeys(_repeated(own), _TWICE) | built_in
+    return _alike(own) | dict.fromkeys(_repeated(own), _TWICE) | built_in
+
+
+def _alike(own: Sequence[str]) -> dict[str, str]:
+    """Names that differ from an earlier one in case alone: on some disks their folders would be one."""
+    earlier, found = {name.casefold(): name for name in ARMS}, {}
+    for name in own:
+        other = earlier.setdefault(name.casefold(), name)
+        if other != name:
+            found[name] = f'differs from "{other}" in case alone; give it another name'
+    return found
 
 
 def _unknown(setting: str, name: str, known: Mapping[str, ArmConfig]) -> str:
     hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
-    return f'compare.{setting}: unknown arm "{name}"{hint}'
+    return f'{setting}: unknown arm "{name}"{hint}'
 
 
 def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> list[str]:
     measure, problems = arm.same_steps_as, []
     own = {each.name: each for each in config.compare.own_arms}
-    if measure is not None and (measure not in wanted or measure == arm.name):
+    if measure is not None and measure not in ARMS | own:
+        problems.append(
+            _unknown("same_steps_as", measure, {name: each for name, each in (ARMS | own).items() if each != arm})
+        )
+    elif measure is not None and (measure not in wanted or measure == arm.name):
         problems.append(f'takes as many steps as "{measure}", which is not among the arms; add it')
     elif measure is not None and (measure == BASE or (ARMS | own)[measure].same_steps_as is not None):
         problems.append(f'takes as many steps as "{measure}", which has no number of its own; name another arm')
     if not arm.stages and arm.name != BASE:
         problems.append("has no stages; give at least one")
+    if arm.max_stages is not None and measure is not None:
+        problems.append("has both max_stages and same_steps_as; leave one of the two out")
+    if arm.max_stages is not None and arm.max_stages < len(arm.stages):
+        problems.append(f"has {len(arm.stages)} stages, and max_stages is {arm.max_stages}; raise it")
     if arm.max_stages is not None and not config.compare.num_retested:
         problems.append("goes on until a round gains no more than a retest; set compare.num_retested to more than 0")
     try:

@@ -17,15 +17,14 @@ from gradual.arms import Arm, check_comparison, resolve_arms
 from gradual.comparison_runs import PLAN_FILE
 from gradual.config import RunConfig
 from gradual.errors import TrainingError
-from gradual.facts import Fact
-from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map, write_map
+from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map
 from gradual.models import LoadedModel, load_model
 from gradual.noise_record import RETESTS
-from gradual.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
-from gradual.preparing import Prepared, spread
-from gradual.probing import probe_facts, probe_units, scale_of_units
+from gradual.pipeline import PAPER_WARNING, fit_loaded, flat_settings, run_fingerprint
+from gradual.preparing import Prepared
 from gradual.progress import Progress, Silent
 from gradual.refusals import refuse_foreign_folder, refuse_other_fingerprint
+from gradual.retesting import probe_again
 from gradual.rundir import RunDir, single_writer
 from gradual.sharing import step_fingerprint
 from gradual.stage_config import StageConfig
@@ -33,13 +32,7 @@ from gradual.stage_records import validation_counts
 from gradual.statistics import came_within_reach
 from gradual.stopping import RetestNull, Round, stop_reason
 from gradual.training import check_training
-from gradual.transformers_engine import TransformersEngine, reading_warnings
-from gradual.units import UnitStore
-
-_OTHER_EXEMPLARS = 1_000_003
-"""Added to the seed of the exemplars for a retest with others."""
-_OTHER_SAMPLES = 2_000_003
-"""Added to the seed of sampled answers, which the exact probe does not draw, for every retest."""
+from gradual.transformers_engine import reading_warnings
 
 
 class ComparisonFolder:
@@ -54,6 +47,10 @@ class ComparisonFolder:
         """The run of an arm with a training seed."""
         return RunDir(self.path / "runs" / arm / str(seed))
 
+    def has_begun(self, arm: str) -> bool:
+        """Whether a run of the arm has begun, with any seed."""
+        return any((self.path / kind / arm).is_dir() for kind in ("runs", "rounds"))
+
     def round(self, arm: str, num_stages: int, seed: int) -> RunDir:
         """A run of an arm that goes on until nothing is gained, after its first `num_stages` stages."""
         return RunDir(self.path / "rounds" / arm / str(num_stages) / str(seed))
@@ -62,9 +59,9 @@ class ComparisonFolder:
         """Knowledge map of some training facts, probed once more under the base model."""
         return self.path / "noise" / kind
 
-    def units(self, kind: str, fingerprint: Mapping[str, str]) -> UnitStore:
-        """Store of the finished units of a retest."""
-        return UnitStore(self.path / "units" / kind, fingerprint)
+    def units(self, kind: str) -> Path:
+        """The finished units of a retest that has not ended."""
+        return self.path / "units" / kind
 
     def runs(self) -> list[RunDir]:
         """All runs that have begun, those of rounds included."""
@@ -152,13 +149,18 @@ def _plan(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> di
         "seeds": list(request.seeds),
         "reference": compare.reference,
         "main": compare.main,
+        "num_retested": compare.num_retested,
         "fingerprint": run_fingerprint(request.config, request.prepared, loaded)
         | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)},
     }
     if folder.plan.is_file():
         before: Any = storage.read_json(folder.plan)
         refuse_other_fingerprint(folder.path, before["fingerprint"], plan["fingerprint"])
-        now = {arm["name"] for arm in plan["arms"]}
+        now = {arm["name"]: arm["settings"] for arm in plan["arms"]}
+        for arm in before["arms"]:
+            if arm["name"] in now and folder.has_begun(arm["name"]):
+                _refuse_other_arm(folder, arm, now[arm["name"]])
+        plan["num_retested"] = before.get("num_retested") or plan["num_retested"]
         plan["arms"] = [*(arm for arm in before["arms"] if arm["name"] not in now), *plan["arms"]]
         plan["seeds"] = sorted({*before["seeds"], *plan["seeds"]})
     return plan
@@ -170,7 +172,20 @@ def _planned(arm: Arm) -> dict[str, Any]:
         "doc": arm.doc,
         "same_steps_as": arm.same_steps_as,
         "num_stages": None if arm.max_stages else len(arm.stages),
+        "settings": {
+            f"stages.{index}.{name}": json.dumps(value)
+            for index, stage in enumerate(arm.stages)
+            for name, value in flat_settings(stage).items()
+        }
+        | {"same_steps_as": json.dumps(arm.same_steps_as), "max_stages": json.dumps(arm.max_stages)},
     }
+
+
+def _refuse_other_arm(folder: ComparisonFolder, before: Mapping[str, Any], now: Mapping[str, str]) -> None:
+    """Refuses an arm that has changed since runs of it were begun; plans of earlier versions don't say how it was."""
+    name = before["name"]
+    remedy = f'give the arm another name, or "{name}" its original settings'
+    refuse_other_fingerprint(folder.path / "runs" / name, before.get("settings", now), now, remedy)
 
 
 class _Comparison:
@@ -284,49 +299,26 @@ class _Comparison:
     def _retests(self) -> None:
         """Probes some training facts once more under the base model."""
         count = self.request.config.compare.num_retested
-        for kind in RETESTS if count else ():
-            if not (self.folder.retest(kind) / MAP_FILE).is_file():
-                self._retest(kind, count)
-
-    def _retest(self, kind: str, count: int) -> None:
-        config = self.request.config
-        seed, loaded = config.seed_of_exemplars, self.loaded
-        if kind == "exemplars":
-            seed += _OTHER_EXEMPLARS
-        if kind == "numerics":
-            dtype = "bfloat16" if self.loaded.fingerprint["dtype"] == "float32" else "float32"
-            loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
-        train = self.request.prepared.train
-        # Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes.
-        is_again = kind == "again"
-        engine = TransformersEngine(loaded)
-        scale = scale_of_units(engine, config.probe)
-        facts = _first_units(train, count, config.probe.num_exemplar_sets, scale) if is_again else spread(train, count)
-        settings = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
-        about = {"seed": str(seed), "facts": self.request.prepared.digest(), "count": str(count)}
-        units = self.folder.units(kind, loaded.fingerprint | settings | about)
-        with self.progress.bar(f"retest {kind}", len(facts), "facts") as advance:
-            known = probe_facts(
-                facts,
-                self.request.prepared.exemplars,
-                engine,
-                config.probe,
-                seed=seed,
-                sampling_seed=seed + _OTHER_SAMPLES,
-                units=units,
-                progress=advance,
+        if not count:
+            return
+        done = [kind for kind in RETESTS if (self.folder.retest(kind) / MAP_FILE).is_file()]
+        made_with = storage.read_json(self.folder.plan)["num_retested"]
+        if done and made_with != count:
+            noise = self.folder.retest(done[0]).parent
+            self.progress.say(
+                f"warning: {noise} was made with num_retested {made_with} and is kept; move it away for {count}"
             )
-        write_map(known, self.folder.retest(kind))
-        units.clear()
-
-
-def _first_units(facts: Sequence[Fact], count: int, num_sets: int, scale: int) -> list[Fact]:
-    """The facts of the first units of a probe, as many as hold at least `count` facts."""
-    chosen: list[Fact] = []
-    for _, blocks in probe_units(facts, num_sets, scale):
-        if len(chosen) < count:
-            chosen += (fact for block in blocks for fact in block)
-    return chosen
+        for kind in RETESTS:
+            if kind not in done:
+                probe_again(
+                    kind,
+                    self.request.config,
+                    self.request.prepared,
+                    self.loaded,
+                    out=self.folder.retest(kind),
+                    units=self.folder.units(kind),
+                    progress=self.progress,
+                )
 
 
 def _beside(step: str, run: RunDir) -> Iterator[str]:

@@ -56,7 +56,7 @@ class ComparisonEstimate:
         return [
             f"once for all{'':{max(0, width - 8)}}  {minutes(self.once_seconds)}",
             *(f"{arm.name:<{width}}  {arm.num_steps:>5} steps  {minutes(arm.seconds)} a seed" for arm in self.arms),
-            f"in all     at most about {minutes(self.total_seconds)} for {self.num_seeds} seeds",
+            f"in all     about {minutes(self.total_seconds)} for {self.num_seeds} seeds",
         ]
 
 

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from gradual.measured import LevelCounts, Measure, Share
 
 RETESTS = ("again", "exemplars", "numerics")
-"""What is changed when the base model is probed once more: nothing, the exemplars, the number format."""
+"""What is changed when the base model is probed once more.
+
+again: nothing but the seed of sampled answers; the facts beside a fact are the same. exemplars: these. numerics: the
+number format. The last two ask other facts beside a fact, and draw sampled answers with the same seed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class Retest:
     """The untrained model probed twice: what changes with nothing learned."""
 
     kind: str
-    """again: same exemplars; exemplars: others; numerics: other arithmetic."""
+    """One of `RETESTS`."""
     method: str
     """How both were probed: `exact` or `sampled`; empty where unknown."""
     dtype: str

@@ -25,6 +25,7 @@ from gradual.probing import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.rundir import RunDir, RunStatus, open_run
 from gradual.selection import Selection
+from gradual.settings import Settings
 from gradual.stage_config import StageConfig
 from gradual.stages import (
     fact_states,
@@ -101,7 +102,7 @@ def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) 
     return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
 
 
-def flat_settings(config: RunConfig, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+def flat_settings(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
     """Every setting by its dotted path; list positions are part of the path."""
     flat: dict[str, Any] = {}
 
@@ -115,7 +116,7 @@ def flat_settings(config: RunConfig, *, leave_out: Sequence[str] = ()) -> dict[s
         else:
             flat[path] = value
 
-    walk(config.model_dump(mode="json", exclude=set(leave_out)), "")
+    walk(settings.model_dump(mode="json", exclude=set(leave_out)), "")
     return flat
 
 

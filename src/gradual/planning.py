@@ -119,7 +119,7 @@ class Plan:
         return [
             *lines,
             f"probes     {self.probe_tokens:,} tokens, {minutes(self.probe_seconds)}",
-            f"in all     at most about {minutes(total)}, {self.disk_bytes / 1e6:.0f} MB of disk",
+            f"in all     about {minutes(total)}, {self.disk_bytes / 1e6:.0f} MB of disk",
         ]
 
     def _shown_tokens(self) -> Sequence[TokenLine]:

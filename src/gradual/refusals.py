@@ -31,7 +31,12 @@ def refuse_foreign_folder(path: Path, file: str, kind: str) -> None:
         raise RunDirError(f"{path} is no {kind} folder and not empty (it holds {foreign[0]!r}); use another --out")
 
 
-def refuse_other_fingerprint(folder: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+_REMEDY = "use another --out for a new run, or the original settings to go on with this one"
+
+
+def refuse_other_fingerprint(
+    folder: Path, old: Mapping[str, str], new: Mapping[str, str], remedy: str = _REMEDY
+) -> None:
     """Refuse to go on in a folder that was made otherwise.
 
     Raises:
@@ -43,7 +48,7 @@ def refuse_other_fingerprint(folder: Path, old: Mapping[str, str], new: Mapping[
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             lines.append(f"  {name}: {_shown(old.get(name))} in the folder, {_shown(new.get(name))} now")
-    lines.append("use another --out for a new run, or the original settings to go on with this one")
+    lines.append(remedy)
     raise RunDirError("\n".join(lines))
 
 

@@ -33,7 +33,7 @@ LAYERS = {
     "work": """
         checking comparing_maps comparison comparison_arms comparison_contrasts comparison_data comparison_entities
         comparison_estimate comparison_noise comparison_runs exact pipeline planning preparing probe_folder
-        probing sampled showing stages summary
+        probing retesting sampled showing stages summary
         """,
     "surface": """
         __init__ __main__ api charts cli commands comparison_charts comparison_figures comparison_page

@@ -14,8 +14,10 @@ from gradual.comparison_estimate import estimate_comparison
 from gradual.config import RunConfig
 from gradual.config_file import parse_config
 from gradual.errors import RunDirError
-from gradual.knowledge_map import read_map
+from gradual.knowledge_map import KnowledgeMap, read_map
 from gradual.preparing import prepare
+from gradual.probing import probe_facts
+from gradual.progress import Silent
 from gradual.rundir import RunDir
 
 pytestmark = pytest.mark.tiny
@@ -64,6 +66,16 @@ def run_comparison(config: RunConfig, out: Path, **options: Any) -> ComparisonFo
 @pytest.fixture(scope="module")
 def made(tiny_folder: Path, facts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> ComparisonFolder:
     return run_comparison(make_config(tiny_folder, facts_file), tmp_path_factory.mktemp("compare") / "all")
+
+
+class Said(Silent):
+    """Keeps what is said."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
 
 
 def is_same_file(one: Path, other: Path) -> bool:
@@ -132,6 +144,57 @@ def test_going_on_does_nothing_twice_and_takes_further_arms(
 def test_other_settings_are_refused(made: ComparisonFolder, tiny_folder: Path, facts_file: Path) -> None:
     with pytest.raises(RunDirError, match=r"config\.lora\.r: '4' in the folder, '2' now"):
         run_comparison(make_config(tiny_folder, facts_file, lora={"r": 2}), made.path)
+
+
+def test_an_arm_that_has_changed_is_refused_before_anything_is_written(
+    made: ComparisonFolder, tiny_folder: Path, facts_file: Path
+) -> None:
+    plan = made.plan.read_bytes()
+    changed = TWO_STAGES | {"stages": [{}, {"learning_rate": 0.5}]}
+    compare_settings = {"arms": ["one_stage"], "own_arms": [AS_LONG, changed], "main": "two_stages"}
+    config = make_config(tiny_folder, facts_file, compare=compare_settings)
+    with pytest.raises(RunDirError) as caught:
+        run_comparison(config, made.path)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith(str(made.path / "runs" / "two_stages"))
+    assert lines[1:] == [
+        "  stages.1.learning_rate: '0.01' in the folder, '0.5' now",
+        'give the arm another name, or "two_stages" its original settings',
+    ]
+    assert made.plan.read_bytes() == plan
+
+
+def test_one_thing_changes_in_each_retest(
+    tiny_folder: Path, facts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[tuple[int, int]] = []
+
+    def recorded(*args: Any, seed: int, sampling_seed: int, **options: Any) -> KnowledgeMap:
+        seeds.append((seed, sampling_seed))
+        return probe_facts(*args, seed=seed, sampling_seed=sampling_seed, **options)
+
+    monkeypatch.setattr("gradual.retesting.probe_facts", recorded)
+    probe = {"method": "sampled", "num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 4, "num_samples": 2}
+    config = make_config(tiny_folder, facts_file, probe=probe)
+    made = run_comparison(config, tmp_path / "sampled", arms=["one_stage"], num_seeds=1)
+    again, exemplars, numerics = seeds
+    assert (again[0], numerics) == (42, (42, 42))
+    assert exemplars[0] != 42 == exemplars[1]
+    assert again[1] != 42
+    assert read_map(made.retest("numerics")).info.model["dtype"] == "bfloat16"
+
+
+def test_retests_of_another_number_of_facts_are_kept_and_told(
+    made: ComparisonFolder, tiny_folder: Path, facts_file: Path
+) -> None:
+    more = make_config(tiny_folder, facts_file).compare.model_copy(update={"num_retested": 9})
+    config = make_config(tiny_folder, facts_file).model_copy(update={"compare": more})
+    before = (made.retest("again") / "facts.parquet").read_bytes()
+    said: list[str] = []
+    compare(plan_comparison(config, prepare(config)), made.path, progress=Said(said))
+    kept = f"warning: {made.path / 'noise'} was made with num_retested 8 and is kept; move it away for 9"
+    assert kept in said
+    assert (made.retest("again") / "facts.parquet").read_bytes() == before
 
 
 def test_fewer_facts_are_taken_of_each_part(tiny_folder: Path, facts_file: Path) -> None:

@@ -23,14 +23,15 @@ def config(*arms: Any, **compare: Any) -> RunConfig:
 
 def test_every_arm_can_be_run_alone_beside_what_it_is_measured_by() -> None:
     for name, arm in ARMS.items():
-        names = [name] if arm.same_steps_as is None else [name, arm.same_steps_as]
+        beside = "one_stage" if name == BASE else arm.same_steps_as
+        names = [name] if beside is None else [name, beside]
         assert [each.name for each in resolve_arms(config(*names))] == names
         assert arm.doc.endswith(".")
 
 
 def test_core_arms_are_built_in() -> None:
     assert set(CORE_ARMS) <= set(ARMS)
-    assert resolve_arms(config(BASE))[0].stages == ()
+    assert resolve_arms(config(BASE, "S5"))[0].stages == ()
 
 
 def test_an_arm_keeps_the_configs_stages_but_for_what_it_says() -> None:
@@ -74,6 +75,23 @@ def test_names_may_be_given_beside_the_config() -> None:
         (
             ["same_steps"],
             'compare.arms: "same_steps": takes as many steps as "S5", which is not among the arms; add it',
+        ),
+        (["base"], 'compare.arms: "base" alone trains nothing; add an arm, such as one_stage'),
+        (
+            [{"name": "as_zz", "stages": [{}], "same_steps_as": "zz"}],
+            'compare.arms: "as_zz": same_steps_as: unknown arm "zz"; expected one of base, one_stage, ',
+        ),
+        (
+            ["S5", {"name": "both", "stages": [{}], "same_steps_as": "S5", "max_stages": 3}],
+            'compare.arms: "both": has both max_stages and same_steps_as; leave one of the two out',
+        ),
+        (
+            [{"name": "capped", "stages": [{}, {}], "max_stages": 1}],
+            'compare.arms: "capped": has 2 stages, and max_stages is 1; raise it',
+        ),
+        (
+            [{"name": "s5", "stages": [{}]}],
+            'compare.own_arms: "s5" differs from "S5" in case alone; give it another name',
         ),
         ([{"name": "empty"}], 'compare.arms: "empty": has no stages; give at least one'),
         (
@@ -176,3 +194,14 @@ def test_tests_that_cannot_be_made_are_told() -> None:
     ]
     enough = config("same_steps", "S5")
     assert check_comparison(resolve_arms(enough), enough.compare) == []
+
+
+def test_an_arm_held_against_itself_or_against_nothing_is_told() -> None:
+    same = config("same_steps", "S5", main="S5", reference="S5")
+    assert check_comparison(resolve_arms(same), same.compare) == [
+        '"S5" is both compare.main and compare.reference; it is not held against itself'
+    ]
+    base = config("base", "S5", main="base", reference="S5")
+    assert check_comparison(resolve_arms(base), base.compare) == [
+        '"base" (compare.main) trains nothing, and every arm is held against it anyway'
+    ]
