@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from gradual.comparison_record import Contrast, PairedTest
+from gradual.comparison_record import Contrast, PairedTest, RelationDifference
 from gradual.comparison_runs import Known, Plan, RunEvidence, is_base
 from gradual.levels import Level
 from gradual.measured import Measure
@@ -48,6 +48,14 @@ class _Pair(NamedTuple):
     other_stage: int
 
 
+class _Verdicts(NamedTuple):
+    """What two results say of the same facts, for each seed that has both."""
+
+    after: Sequence[Mapping[str, bool]]
+    before: Sequence[Mapping[str, bool]]
+    relations: Mapping[str, str]
+
+
 def contrasts(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Contrast, ...]:
     """All that is held against each other, by kind and in the arms' order; p-values adjusted within each kind."""
     arms = [arm.name for arm in plan.arms if not is_base(arm)]
@@ -59,6 +67,44 @@ def contrasts(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Co
     for name in arms:
         found += _stage_by_stage(name, runs[name])
     return tuple(_adjusted(found))
+
+
+def relation_by_relation(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[RelationDifference, ...]:
+    """Where the main arm's lead over the reference comes from; the largest on test facts first."""
+    if not {plan.main, plan.reference} <= runs.keys() or plan.main == plan.reference:
+        return ()
+    pairs = _pairs_of_ends(runs[plan.main], runs[plan.reference])
+    if not pairs:
+        return ()
+    test = _verdicts([(pair.run.tests[pair.stage], pair.other.tests[pair.other_stage]) for pair in pairs])
+    validation = _verdicts(_sides(pairs, lambda run: run.validation))
+    training = _Verdicts(
+        [_is_highly_known(pair.run.probes[pair.stage]) for pair in pairs],
+        [_is_highly_known(pair.other.probes[pair.other_stage]) for pair in pairs],
+        pairs[0].run.probes[0].relations,
+    )
+    names = {*test.relations.values(), *validation.relations.values(), *training.relations.values()}
+    found = [
+        RelationDifference(name, *_more_right(test, name), *_more_right(validation, name), *_more_right(training, name))
+        for name in sorted(names)
+    ]
+    return tuple(sorted(found, key=lambda each: -(each.test.value or 0.0)))
+
+
+def _more_right(verdicts: _Verdicts, relation: str) -> tuple[int, Measure]:
+    """How many facts of a relation there are, and how many more of them are right on one side than on the other."""
+    facts = {fact for fact, its in verdicts.relations.items() if its == relation}
+    after, before = (
+        [{fact: right for fact, right in one.items() if fact in facts} for one in side]
+        for side in (verdicts.after, verdicts.before)
+    )
+    more, _ = mean_of(differences(after, before), verdicts.relations, times=float(len(facts)))
+    return len(facts), more
+
+
+def _verdicts(sides: Sequence[tuple[Known, Known]]) -> _Verdicts:
+    relations = sides[0][0].relations if sides else {}
+    return _Verdicts([now.right for now, _ in sides], [was.right for _, was in sides], relations)
 
 
 def power_sentences(plan: Plan, found: Sequence[Contrast]) -> tuple[str, ...]:
@@ -75,10 +121,13 @@ def _against_base(name: str, runs: Sequence[RunEvidence]) -> Contrast:
 def _ends(
     kind: Literal["reference", "main"], name: str, against: str, runs: Mapping[str, Sequence[RunEvidence]]
 ) -> Contrast:
-    both = zip(runs[name], runs[against], strict=True)
+    return _contrast(kind, name, None, against, None, _pairs_of_ends(runs[name], runs[against]))
+
+
+def _pairs_of_ends(runs: Sequence[RunEvidence], others: Sequence[RunEvidence]) -> list[_Pair]:
+    both = zip(runs, others, strict=True)
     done = [(run, other) for run, other in both if run.is_finished and other.is_finished]
-    pairs = [_Pair(run.seed, run, run.last, other, other.last) for run, other in done]
-    return _contrast(kind, name, None, against, None, pairs)
+    return [_Pair(run.seed, run, run.last, other, other.last) for run, other in done]
 
 
 def _stage_by_stage(name: str, runs: Sequence[RunEvidence]) -> Iterator[Contrast]:
@@ -174,10 +223,14 @@ def _is_highly_known(probe: Known) -> dict[str, bool]:
 
 def _other_difference(pairs: Sequence[_Pair], known: Callable[[RunEvidence], Mapping[int, Known]]) -> Measure | None:
     """Difference on another set of facts, over the pairs that have it on both sides; None where none has."""
+    sides = _sides(pairs, known)
+    return _difference([now for now, _ in sides], [was for _, was in sides])[0] if sides else None
+
+
+def _sides(pairs: Sequence[_Pair], known: Callable[[RunEvidence], Mapping[int, Known]]) -> list[tuple[Known, Known]]:
     after = [known(pair.run).get(pair.stage) for pair in pairs]
     before = [known(pair.other).get(pair.other_stage) for pair in pairs]
-    sides = [(now, was) for now, was in zip(after, before, strict=True) if now and was]
-    return _difference([now for now, _ in sides], [was for _, was in sides])[0] if sides else None
+    return [(now, was) for now, was in zip(after, before, strict=True) if now and was]
 
 
 def _adjusted(found: Sequence[Contrast]) -> list[Contrast]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gradual import storage
 from gradual.comparison_arms import arm_numbers
-from gradual.comparison_contrasts import METHODS, contrasts, power_sentences
+from gradual.comparison_contrasts import METHODS, contrasts, power_sentences, relation_by_relation
 from gradual.comparison_noise import net_promotion, paid_for_noise, read_noise, retest
 from gradual.comparison_record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart
 from gradual.comparison_runs import PaidStep, Plan, RunEvidence, is_base, read_plan, read_runs
@@ -53,6 +53,7 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
         num_facts=_num_facts(trained),
         arms=arms,
         contrasts=held,
+        by_relation=relation_by_relation(plan, runs),
         retests=retests,
         promotions=promotions,
         entities=entities,

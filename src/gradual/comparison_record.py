@@ -301,6 +301,24 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True)
+class RelationDifference:
+    """Facts of one relation that the main arm has right beyond those of the reference: a number, mean over seeds.
+
+    The sums over relations are the differences of the contrast of both arms.
+    """
+
+    name: str
+    num_test_facts: int
+    test: Measure
+    num_validation_facts: int
+    validation: Measure
+    """At the epochs kept; empty where a side has kept no verdicts."""
+    num_training_facts: int
+    highly_known: Measure
+    """HighlyKnown training facts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """`comparison.json`."""
 
@@ -318,6 +336,8 @@ class Comparison:
     arms: tuple[Arm, ...]
     """In order of display."""
     contrasts: tuple[Contrast, ...]
+    by_relation: tuple[RelationDifference, ...]
+    """`main` against `reference`, relation by relation; empty where no seed of both is finished."""
     retests: tuple[Retest, ...]
     promotions: tuple[NetPromotion, ...]
     entities: Entities | None

@@ -343,6 +343,7 @@ def make_comparison(hostile: str = "") -> Comparison:
         num_facts={"train": TRAIN, "test": TEST, "validation": 375},
         arms=arms,
         contrasts=tuple(contrasts),
+        by_relation=(),
         retests=(make_retest("again", 0), make_retest("exemplars" + hostile, 8)),
         promotions=(make_promotion("again", hostile), make_promotion("exemplars" + hostile, hostile)),
         entities=Entities(SEEDS, (near,), (odds,), (linked,), ("paths" + hostile,)),

@@ -115,6 +115,27 @@ def test_a_level_that_falls_is_flagged(found: Comparison) -> None:
     assert (r1.name, r1.total, r1.base.value, r1.result.value, r1.change.value) == ("r1", 2.0, 0.5, 0.75, 0.25)
 
 
+def test_the_main_arms_lead_is_split_by_relation(found: Comparison) -> None:
+    first, second = found.by_relation
+    # Of t3 and t4 S5 has one more with either seed, of t1 and t2 as many.
+    assert (first.name, first.num_test_facts, first.test.values) == ("r2", 2, (1.0, 1.0))
+    assert (second.name, second.num_test_facts, second.test.values) == ("r1", 2, (0.0, 0.0))
+    assert (first.highly_known.values, second.highly_known.values) == ((0.0, 1.0), (2.0, 1.0))
+    (held,) = [each for each in found.contrasts if (each.kind, each.against) == ("main", "same_steps")]
+    assert held.test.value == pytest.approx(sum(each.test.value or 0.0 for each in found.by_relation) / 4)
+    assert held.validation is not None
+    in_all = sum(each.validation.value or 0.0 for each in found.by_relation)
+    assert held.validation.value == pytest.approx(in_all / sum(each.num_validation_facts for each in found.by_relation))
+    assert held.highly_known.value == sum(each.highly_known.value or 0.0 for each in found.by_relation) == 2.0
+
+
+def test_an_arm_held_against_itself_is_not_split(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "out")
+    plan = tmp_path / "out" / "comparison_plan.json"
+    write_json(plan, {**read_json(plan), "reference": "S5"})  # type: ignore[dict-item]
+    assert read_comparison(tmp_path / "out").by_relation == ()
+
+
 def test_other_relations_over_the_seeds_that_have_them(found: Comparison) -> None:
     ood = arm(found, "S5").ood
     assert ood is not None
