@@ -5,6 +5,7 @@ Says a difference only as firmly as its interval and its adjusted p-value allow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -51,7 +52,8 @@ class Verdict:
 
     headline: str
     sentences: tuple[str, ...]
-    """In order: against the reference, against the base model, HighlyKnown facts, the bar, lost facts, other arms."""
+    """In order: against the reference, the relation that makes most of that, against the base model, HighlyKnown facts,
+    the bar, lost facts, other arms."""
     limits: tuple[str, ...]
     """What cannot be said, and why."""
 
@@ -66,6 +68,7 @@ def tell_comparison(comparison: Comparison) -> Verdict:
     reference = comparison.contrast("reference", main.name)
     sentences = (
         _test(reference),
+        _one_relation(comparison),
         _test(base),
         _highly_known(comparison, main, reference, base),
         told_bar(reference),
@@ -184,6 +187,27 @@ def _test(contrast: Contrast | None) -> str:
         f"On {plural(contrast.num_test_facts, 'test fact')} {contrast.arm} is right {course} {against} "
         f"({tests}; {_seeds(contrast)}): {claim(contrast)}."
     )
+
+
+def _one_relation(comparison: Comparison) -> str:
+    """Names a relation that makes more than half of the difference to the reference, beyond its own interval."""
+    whole = math.fsum(each.test.value or 0.0 for each in comparison.by_relation)
+    if not whole:
+        return ""
+    side: Stance = "above" if whole > 0 else "below"
+    sure = [each for each in comparison.by_relation if stance(each.test) == side]
+    largest = max(sure, key=lambda each: abs(each.test.value or 0.0), default=None)
+    if largest is None or largest.test.value is None or 2 * abs(largest.test.value) <= abs(whole):
+        return ""
+    part, total = _signed_count(largest.test.value), _signed_count(whole)
+    return (
+        f"More than half of that comes from one relation: {largest.name} {part} test facts, "
+        f"where the sum over all relations is {total}."
+    )
+
+
+def _signed_count(number: float) -> str:
+    return f"{'+' if number > 0 else ''}{mean_count(number)}"
 
 
 def _seeds(contrast: Contrast) -> str:

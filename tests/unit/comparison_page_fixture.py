@@ -23,6 +23,7 @@ from gradual.comparison_record import (
     HighlyKnown,
     OtherTest,
     PairedTest,
+    RelationDifference,
     Run,
     Stage,
     Transition,
@@ -104,7 +105,7 @@ def make_arm(
         lost=over(lost, 4.0, 1.0),
         split=_split(counts) if number else {},
         by_level=_by_level(gain, fall, over) if number and stages else (),
-        by_relation=(),
+        by_relation=(make_relation("neighbour" + hostile, 8.0, 3.0), make_relation("region" + hostile, 3.4, 5.0)),
         ood=OtherTest(tuple(seeds), 240, over(0.21, 0.05), over(0.21 + gain / 3, 0.05), over(gain / 3, 0.03, 0.01))
         if number and others and stages
         else None,
@@ -201,7 +202,7 @@ def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str)
         transitions=tuple(Transition(a, b, _moves(levels[a], levels[b])) for a, b in spans),
         test=tuple(share(222 + 20 * k, TEST) for k in range(stages + 1)),
         by_level=(),
-        by_relation=(),
+        by_relation=(make_relation("neighbour" + hostile, 8.0, 3.0), make_relation("region" + hostile, 3.4, 5.0)),
         highly_known=HighlyKnown(
             tuple(counts),
             tuple(count - 169 + (lost if k else 0) for k, count in enumerate(counts)),
@@ -290,6 +291,11 @@ def make_promotion(kind: str, hostile: str = "") -> NetPromotion:
     )
 
 
+def make_relation(name: str, more: float, half: float) -> RelationDifference:
+    """So many more test facts right in a relation, plus or minus `half`."""
+    return RelationDifference(name, 32, measure(more, half), 24, measure(1.0, 2.0), 32, measure(2.0, 3.0))
+
+
 def make_comparison(hostile: str = "") -> Comparison:
     """Six arms with three seeds; S5 is 7.8 points above the base and 1.9 [-0.2, +4.0] above same_steps.
 
@@ -343,7 +349,7 @@ def make_comparison(hostile: str = "") -> Comparison:
         num_facts={"train": TRAIN, "test": TEST, "validation": 375},
         arms=arms,
         contrasts=tuple(contrasts),
-        by_relation=(),
+        by_relation=(make_relation("neighbour" + hostile, 8.0, 3.0), make_relation("region" + hostile, 3.4, 5.0)),
         retests=(make_retest("again", 0), make_retest("exemplars" + hostile, 8)),
         promotions=(make_promotion("again", hostile), make_promotion("exemplars" + hostile, hostile)),
         entities=Entities(SEEDS, (near,), (odds,), (linked,), ("paths" + hostile,)),

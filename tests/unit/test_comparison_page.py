@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from comparison_fixture import write_folder
-from comparison_page_fixture import EMPTY, SEEDS, make_arm, make_comparison, make_contrast, make_tables, measure
+from comparison_page_fixture import (
+    EMPTY,
+    SEEDS,
+    make_arm,
+    make_comparison,
+    make_contrast,
+    make_relation,
+    make_tables,
+    measure,
+)
 from test_report import CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
 
 from gradual.comparison_page import render_comparison, write_comparison_page
@@ -87,6 +96,29 @@ def test_verdict_says_the_numbers_with_their_intervals() -> None:
         in words
     )
     assert "a difference under 3.2 points can't be counted on to be seen" in words
+
+
+@pytest.mark.parametrize(
+    ("relations", "said"),
+    [
+        (
+            (("a", 8.0, 3.0), ("b", 3.4, 5.0)),
+            "one relation: a +8 test facts, where the sum over all relations is +11.4.",
+        ),
+        ((("a", 3.0, 1.0), ("b", -8.0, 1.0)), "one relation: b -8 test facts, where the sum over all relations is -5."),
+        ((("a", 8.0, 9.0), ("b", 3.4, 5.0)), ""),  # within its own interval
+        ((("a", 4.0, 1.0), ("b", 4.0, 1.0)), ""),
+        ((("a", 4.0, 1.0), ("b", -4.0, 1.0)), ""),
+        ((), ""),
+    ],
+)
+def test_a_relation_that_makes_most_of_the_difference_is_named(
+    relations: tuple[tuple[str, float, float], ...], said: str
+) -> None:
+    found = replace(make_comparison(), by_relation=tuple(make_relation(*each) for each in relations))
+    words = told(found)
+    assert said in words
+    assert ("More than half" in words) == bool(said)
 
 
 @pytest.mark.parametrize(
