@@ -126,6 +126,8 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     problems += [problem for arm in chosen for problem in _problems_of(arm, wanted, config)]
     named = (("compare.main", compare.main), ("compare.reference", compare.reference))
     problems += [_unknown(setting, name, known) for setting, name in named if name not in known]
+    untrained = [setting for setting, name in named if name == BASE]
+    problems += [f'{setting}: "{BASE}" trains nothing, and is held against every arm as it is' for setting in untrained]
     if problems:
         raise ConfigError("\n".join(problems))
     return [Arm(arm.name, arm.doc, _stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
@@ -134,19 +136,14 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
 def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
     """What a reader should know before hours of training: tests that cannot be made with these arms and seeds."""
     names = [arm.name for arm in arms]
-    roles = (("compare.reference", compare.reference), ("compare.main", compare.main))
-    found = [
-        f'"{name}" ({role}) is not among the arms; nothing is held against it'
-        for role, name in roles
-        if name not in names
-    ]
-    found += [
-        f'"{BASE}" ({role}) trains nothing, and every arm is held against it anyway'
-        for role, name in roles
-        if name == BASE
-    ]
+    found = []
     if compare.main == compare.reference:
         found.append(f'"{compare.main}" is both compare.main and compare.reference; it is not held against itself')
+    found += [
+        f'"{name}" ({role}) is not among the arms; nothing is held against it'
+        for role, name in (("compare.reference", compare.reference), ("compare.main", compare.main))
+        if name not in names
+    ]
     if compare.num_seeds < 2:
         found.append("one seed: differences that training alone makes cannot be told from those of the arms")
     return found
@@ -179,15 +176,16 @@ def _unknown(setting: str, name: str, known: Mapping[str, ArmConfig]) -> str:
 
 def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> list[str]:
     measure, problems = arm.same_steps_as, []
-    own = {each.name: each for each in config.compare.own_arms}
-    if measure is not None and measure not in ARMS | own:
-        problems.append(
-            _unknown("same_steps_as", measure, {name: each for name, each in (ARMS | own).items() if each != arm})
-        )
-    elif measure is not None and (measure not in wanted or measure == arm.name):
-        problems.append(f'takes as many steps as "{measure}", which is not among the arms; add it')
-    elif measure is not None and (measure == BASE or (ARMS | own)[measure].same_steps_as is not None):
+    known = ARMS | {each.name: each for each in config.compare.own_arms}
+    measures = {name: each for name, each in known.items() if name != BASE and each.same_steps_as is None}
+    if measure == arm.name:
+        problems.append("takes as many steps as itself; name another arm")
+    elif measure is not None and measure not in known:
+        problems.append(_unknown("same_steps_as", measure, measures))
+    elif measure is not None and measure not in measures:
         problems.append(f'takes as many steps as "{measure}", which has no number of its own; name another arm')
+    elif measure is not None and measure not in wanted:
+        problems.append(f'takes as many steps as "{measure}", which is not among the arms; add it')
     if not arm.stages and arm.name != BASE:
         problems.append("has no stages; give at least one")
     if arm.max_stages is not None and measure is not None:

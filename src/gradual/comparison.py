@@ -7,7 +7,7 @@ business of `pipeline`; what the runs say is read by others from the folder alon
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from gradual import storage
 from gradual.arms import Arm, check_comparison, resolve_arms
 from gradual.comparison_runs import PLAN_FILE
 from gradual.config import RunConfig
-from gradual.errors import TrainingError
+from gradual.errors import RunDirError, TrainingError
 from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map
 from gradual.models import LoadedModel, load_model
 from gradual.noise_record import RETESTS
 from gradual.pipeline import PAPER_WARNING, fit_loaded, flat_settings, run_fingerprint
 from gradual.preparing import Prepared
 from gradual.progress import Progress, Silent
-from gradual.refusals import refuse_foreign_folder, refuse_other_fingerprint
-from gradual.retesting import probe_again
+from gradual.refusals import differing, refuse_foreign_folder, refuse_other_fingerprint
+from gradual.report_text import listed
+from gradual.retesting import probe_again, retested
 from gradual.rundir import RunDir, single_writer
 from gradual.sharing import step_fingerprint
 from gradual.stage_config import StageConfig
@@ -47,9 +48,9 @@ class ComparisonFolder:
         """The run of an arm with a training seed."""
         return RunDir(self.path / "runs" / arm / str(seed))
 
-    def has_begun(self, arm: str) -> bool:
-        """Whether a run of the arm has begun, with any seed."""
-        return any((self.path / kind / arm).is_dir() for kind in ("runs", "rounds"))
+    def begun(self, arm: str) -> list[str]:
+        """The folders that hold runs of the arm, with any seed."""
+        return [str(path) for kind in ("runs", "rounds") if (path := self.path / kind / arm).is_dir()]
 
     def round(self, arm: str, num_stages: int, seed: int) -> RunDir:
         """A run of an arm that goes on until nothing is gained, after its first `num_stages` stages."""
@@ -140,7 +141,7 @@ def _plan(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> di
     """What the folder will hold: arms and seeds that it holds already stay in it.
 
     Raises:
-        RunDirError: the folder was made with other settings, facts or another model.
+        RunDirError: the folder was made with other settings, facts or another model, or an arm of it has changed.
     """
     compare = request.config.compare
     plan: dict[str, Any] = {
@@ -149,18 +150,14 @@ def _plan(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> di
         "seeds": list(request.seeds),
         "reference": compare.reference,
         "main": compare.main,
-        "num_retested": compare.num_retested,
         "fingerprint": run_fingerprint(request.config, request.prepared, loaded)
         | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)},
     }
     if folder.plan.is_file():
         before: Any = storage.read_json(folder.plan)
         refuse_other_fingerprint(folder.path, before["fingerprint"], plan["fingerprint"])
-        now = {arm["name"]: arm["settings"] for arm in plan["arms"]}
-        for arm in before["arms"]:
-            if arm["name"] in now and folder.has_begun(arm["name"]):
-                _refuse_other_arm(folder, arm, now[arm["name"]])
-        plan["num_retested"] = before.get("num_retested") or plan["num_retested"]
+        _refuse_other_arms(folder, before["arms"], plan["arms"])
+        now = {arm["name"] for arm in plan["arms"]}
         plan["arms"] = [*(arm for arm in before["arms"] if arm["name"] not in now), *plan["arms"]]
         plan["seeds"] = sorted({*before["seeds"], *plan["seeds"]})
     return plan
@@ -181,11 +178,34 @@ def _planned(arm: Arm) -> dict[str, Any]:
     }
 
 
-def _refuse_other_arm(folder: ComparisonFolder, before: Mapping[str, Any], now: Mapping[str, str]) -> None:
-    """Refuses an arm that has changed since runs of it were begun; plans of earlier versions don't say how it was."""
-    name = before["name"]
-    remedy = f'give the arm another name, or "{name}" its original settings'
-    refuse_other_fingerprint(folder.path / "runs" / name, before.get("settings", now), now, remedy)
+def _refuse_other_arms(
+    folder: ComparisonFolder, before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]
+) -> None:
+    """Refuses arms that have changed since they were begun, and names that only their case tells from those there.
+
+    Plans of earlier versions don't say what an arm was. There its runs refuse, and this plan doesn't say it either.
+    """
+    earlier = {arm["name"].casefold(): arm for arm in before}
+    for arm in now:
+        was = earlier.get(arm["name"].casefold(), arm)
+        if was["name"] != arm["name"]:
+            raise RunDirError(
+                f'{folder.path}: arm "{arm["name"]}" differs from "{was["name"]}", which it holds, in case alone; give '
+                "it another name"
+            )
+        begun = folder.begun(arm["name"])
+        if begun and "settings" not in was:
+            del arm["settings"]
+        elif begun and was["settings"] != arm["settings"]:
+            raise RunDirError(
+                "\n".join(
+                    [
+                        f'{folder.path}: arm "{arm["name"]}" was begun with other settings:',
+                        *differing(was["settings"], arm["settings"]),
+                        f"give it another name, or its earlier settings; or delete {listed(begun)} to begin it anew",
+                    ]
+                )
+            )
 
 
 class _Comparison:
@@ -298,26 +318,18 @@ class _Comparison:
 
     def _retests(self) -> None:
         """Probes some training facts once more under the base model."""
-        count = self.request.config.compare.num_retested
-        if not count:
-            return
-        done = [kind for kind in RETESTS if (self.folder.retest(kind) / MAP_FILE).is_file()]
-        made_with = storage.read_json(self.folder.plan)["num_retested"]
-        if done and made_with != count:
-            noise = self.folder.retest(done[0]).parent
-            self.progress.say(
-                f"warning: {noise} was made with num_retested {made_with} and is kept; move it away for {count}"
-            )
-        for kind in RETESTS:
-            if kind not in done:
-                probe_again(
-                    kind,
-                    self.request.config,
-                    self.request.prepared,
-                    self.loaded,
-                    out=self.folder.retest(kind),
-                    units=self.folder.units(kind),
-                    progress=self.progress,
+        config, prepared = self.request.config, self.request.prepared
+        if config.compare.redraw_exemplars:  # the base map that a retest is held against has those of the first seed
+            config = config.model_copy(update={"exemplar_seed": self.request.seeds[0]})
+        for kind in RETESTS if config.compare.num_retested else ():
+            out, asked = self.folder.retest(kind), retested(kind, config, prepared, self.loaded)
+            if not (out / MAP_FILE).is_file():
+                units = self.folder.units(kind)
+                probe_again(kind, asked, config, prepared, self.loaded, out=out, units=units, progress=self.progress)
+            elif (held := len(read_map(out, with_answers=False))) != len(asked):
+                self.progress.say(
+                    f"warning: {out} holds {held} facts, where num_retested {config.compare.num_retested} asks "
+                    f"{len(asked)}; it is kept - delete it to ask anew"
                 )
 
 

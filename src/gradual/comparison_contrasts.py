@@ -71,13 +71,15 @@ def contrasts(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Co
 
 def relation_by_relation(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[RelationDifference, ...]:
     """Where the main arm's lead over the reference comes from; the largest on test facts first."""
-    if not {plan.main, plan.reference} <= runs.keys() or plan.main == plan.reference:
+    trained = {arm.name for arm in plan.arms if not is_base(arm)}
+    if not {plan.main, plan.reference} <= trained or plan.main == plan.reference:
         return ()
     pairs = _pairs_of_ends(runs[plan.main], runs[plan.reference])
     if not pairs:
         return ()
     test = _verdicts([(pair.run.tests[pair.stage], pair.other.tests[pair.other_stage]) for pair in pairs])
-    validation = _verdicts(_sides(pairs, lambda run: run.validation))
+    on_validation = _sides(pairs, lambda run: run.validation)
+    validation = _verdicts(on_validation if len(on_validation) == len(pairs) else [])
     training = _Verdicts(
         [_is_highly_known(pair.run.probes[pair.stage]) for pair in pairs],
         [_is_highly_known(pair.other.probes[pair.other_stage]) for pair in pairs],

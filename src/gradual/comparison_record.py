@@ -304,7 +304,7 @@ class Contrast:
 class RelationDifference:
     """Facts of one relation that the main arm has right beyond those of the reference: a number, mean over seeds.
 
-    The sums over relations are the differences of the contrast of both arms.
+    Intervals are of this relation's facts, drawn with replacement, and of seeds where there are several.
     """
 
     name: str
@@ -312,7 +312,7 @@ class RelationDifference:
     test: Measure
     num_validation_facts: int
     validation: Measure
-    """At the epochs kept; empty where a side has kept no verdicts."""
+    """At the epochs kept. Empty, and of 0 facts, unless both sides have kept verdicts with every seed."""
     num_training_facts: int
     highly_known: Measure
     """HighlyKnown training facts."""

@@ -30,6 +30,9 @@ SIGNIFICANCE = 0.05
 PAPER_GAIN = 0.24
 """What a second stage adds to the gain in HighlyKnown facts by the paper's headline (arXiv 2410.05802)."""
 
+_ROUNDING = 1e-9
+"""Means over seeds that add up to less are 0."""
+
 Stance = Literal["above", "below", "open", "unknown"]
 
 _ACCURACY_CLAIMS: dict[Stance, str] = {
@@ -191,23 +194,21 @@ def _test(contrast: Contrast | None) -> str:
 
 def _one_relation(comparison: Comparison) -> str:
     """Names a relation that makes more than half of the difference to the reference, beyond its own interval."""
-    whole = math.fsum(each.test.value or 0.0 for each in comparison.by_relation)
-    if not whole:
-        return ""
+    found = [(each.test.value or 0.0, each) for each in comparison.by_relation]
+    whole = math.fsum(value for value, _ in found)
     side: Stance = "above" if whole > 0 else "below"
-    sure = [each for each in comparison.by_relation if stance(each.test) == side]
-    largest = max(sure, key=lambda each: abs(each.test.value or 0.0), default=None)
-    if largest is None or largest.test.value is None or 2 * abs(largest.test.value) <= abs(whole):
+    sure = [(value, each.name) for value, each in found if stance(each.test) == side]
+    most, name = max(sure, key=lambda one: abs(one[0]), default=(0.0, ""))
+    is_much = 2 * abs(most) > abs(whole) + _ROUNDING
+    if abs(whole) < _ROUNDING or len(found) < 2 or not is_much:
         return ""
-    part, total = _signed_count(largest.test.value), _signed_count(whole)
-    return (
-        f"More than half of that comes from one relation: {largest.name} {part} test facts, "
-        f"where the sum over all relations is {total}."
-    )
+    others = "the other relation" if len(found) == 2 else f"the {number_word(len(found) - 1)} other relations"
+    own, rest = _signed_count(most), _signed_count(whole - most)
+    return f"Of that, the relation {name} alone makes {own} test facts, {others} {rest}."
 
 
 def _signed_count(number: float) -> str:
-    return f"{'+' if number > 0 else ''}{mean_count(number)}"
+    return f"{'+' if number >= 0.05 else ''}{mean_count(number)}"
 
 
 def _seeds(contrast: Contrast) -> str:

@@ -121,25 +121,25 @@ def _relations(comparison: Comparison) -> Table:
 
 def _relations_apart(comparison: Comparison) -> Table:
     main, reference = comparison.main, comparison.reference
+    held = next((c for c in comparison.contrasts if (c.kind, c.against) == ("main", reference)), None)
     rows = [
         [
             text(group.name),
             *(number_cell(group.num_test_facts), count_cell(group.test, signed=True)),
-            *(number_cell(group.num_validation_facts), count_cell(group.validation, signed=True)),
+            *(number_cell(group.num_validation_facts or None), count_cell(group.validation, signed=True)),
             *(number_cell(group.num_training_facts), count_cell(group.highly_known, signed=True)),
         ]
         for group in comparison.by_relation
     ]
-    seeds = next((held.seeds for held in comparison.contrasts if (held.kind, held.against) == ("main", reference)), ())
+    several = " and seeds" if held and len(held.seeds) > 1 else ""
     note = (
-        f"Facts that {main} has right and {reference} has not, less those the other way round ({seeds_told(seeds)}): "
-        "test facts, validation facts at the epochs kept, and HighlyKnown training facts. The sums are the differences "
-        "between both arms. A lead that one relation makes may say little of others; intervals are of one relation's "
-        "facts and of seeds."
+        f"What {main} has more than {reference} on the same facts ({seeds_told(held.seeds if held else ())}): right "
+        "test facts, right validation facts at the epochs kept, and HighlyKnown training facts. A lead that one "
+        f"relation makes says little of others. Intervals: this relation's facts{several}, drawn with replacement."
     )
-    columns = ["relation", "test facts", "more right", "validation facts", "more of these right"]
+    columns = ["relation", "test facts", "more test facts right", "validation facts", "more validation facts right"]
     columns += ["training facts", "more HighlyKnown"]
-    return make_table("relations-apart", f"{main} against {reference} by relation", columns, rows, note)
+    return make_table("relations-apart", f"{main} against {reference}, relation by relation", columns, rows, note)
 
 
 def _other_tests(comparison: Comparison) -> Table:

@@ -12,8 +12,8 @@ from gradual.measured import LevelCounts, Measure, Share
 RETESTS = ("again", "exemplars", "numerics")
 """What is changed when the base model is probed once more.
 
-again: nothing but the seed of sampled answers; the facts beside a fact are the same. exemplars: these. numerics: the
-number format. The last two ask other facts beside a fact, and draw sampled answers with the same seed.
+again: nothing but the seed of sampled answers. exemplars: other exemplars. numerics: another number format. The last
+two also ask other facts beside a fact; they draw sampled answers with the same seed.
 """
 
 

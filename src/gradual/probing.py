@@ -103,7 +103,8 @@ def probe_facts(
         forward_passes=after.forward_passes - before.forward_passes,
         host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
     )
-    info = MapInfo(probe={**settings.model_dump(mode="json"), "seed": seed}, model=dict(engine.fingerprint), cost=cost)
+    seeds = {"seed": seed} if sampling_seed is None else {"seed": seed, "sampling_seed": sampling_seed}
+    info = MapInfo(probe=settings.model_dump(mode="json") | seeds, model=dict(engine.fingerprint), cost=cost)
     return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
 
 

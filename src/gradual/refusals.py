@@ -31,12 +31,7 @@ def refuse_foreign_folder(path: Path, file: str, kind: str) -> None:
         raise RunDirError(f"{path} is no {kind} folder and not empty (it holds {foreign[0]!r}); use another --out")
 
 
-_REMEDY = "use another --out for a new run, or the original settings to go on with this one"
-
-
-def refuse_other_fingerprint(
-    folder: Path, old: Mapping[str, str], new: Mapping[str, str], remedy: str = _REMEDY
-) -> None:
+def refuse_other_fingerprint(folder: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None:
     """Refuse to go on in a folder that was made otherwise.
 
     Raises:
@@ -44,12 +39,18 @@ def refuse_other_fingerprint(
     """
     if old == new:
         return
-    lines = [f"{folder} was made with other settings or files; going on would mix two runs:"]
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            lines.append(f"  {name}: {_shown(old.get(name))} in the folder, {_shown(new.get(name))} now")
-    lines.append(remedy)
+    lines = [f"{folder} was made with other settings or files; going on would mix two runs:", *differing(old, new)]
+    lines.append("use another --out for a new run, or the original settings to go on with this one")
     raise RunDirError("\n".join(lines))
+
+
+def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """A line for every field that differs between a folder and what is asked for now."""
+    return [
+        f"  {name}: {_shown(old.get(name))} in the folder, {_shown(new.get(name))} now"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
 
 
 def _shown(value: str | None) -> str:

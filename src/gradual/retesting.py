@@ -25,8 +25,26 @@ _OTHER_SAMPLES = 2_000_003
 """Added to the seed of sampled answers, which the exact probe does not draw, for the retest `again`."""
 
 
+def retested(kind: str, config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> list[Fact]:
+    """The training facts that a retest asks: at least `compare.num_retested`, or all where there are fewer.
+
+    Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes. So
+    `again` asks the first units of a probe whole; the other kinds ask facts of all relations evenly.
+    """
+    count = config.compare.num_retested
+    if kind != "again":
+        return spread(prepared.train, count)
+    scale = scale_of_units(TransformersEngine(loaded), config.probe)
+    chosen: list[Fact] = []
+    for _, blocks in probe_units(prepared.train, config.probe.num_exemplar_sets, scale):
+        if len(chosen) < count:
+            chosen += (fact for block in blocks for fact in block)
+    return chosen
+
+
 def probe_again(
     kind: str,
+    facts: Sequence[Fact],
     config: RunConfig,
     prepared: Prepared,
     loaded: LoadedModel,
@@ -39,8 +57,9 @@ def probe_again(
 
     Args:
         kind: one of `noise_record.RETESTS`.
-        config: settings of the probe that is repeated; `compare.num_retested` says how many facts.
-        prepared: their training facts are asked.
+        facts: what it asks (`retested`).
+        config: settings of the probe that is repeated.
+        prepared: the exemplars.
         loaded: the untrained model.
         out: folder of the map.
         units: folder that keeps finished units until the map is written; a probe that was stopped goes on from there.
@@ -49,23 +68,21 @@ def probe_again(
     Raises:
         DataError, ModelError, ProbeError, RunDirError: as for any probe.
     """
-    count, is_again = config.compare.num_retested, kind == "again"
     seed = config.seed_of_exemplars + (_OTHER_EXEMPLARS if kind == "exemplars" else 0)
     # Answers drawn with the same seed differ only where the model's chances do.
-    sampling_seed = config.seed_of_exemplars + (_OTHER_SAMPLES if is_again else 0)
+    sampling_seed = config.seed_of_exemplars + (_OTHER_SAMPLES if kind == "again" else 0)
     if kind == "numerics":
         dtype = "bfloat16" if loaded.fingerprint["dtype"] == "float32" else "float32"
         loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
-    engine = TransformersEngine(loaded)
-    facts = _first_units(prepared.train, config, engine) if is_again else spread(prepared.train, count)
     settings = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
-    about = {"seed": str(seed), "sampling_seed": str(sampling_seed), "facts": prepared.digest(), "count": str(count)}
+    count = str(config.compare.num_retested)
+    about = {"seed": str(seed), "sampling_seed": str(sampling_seed), "facts": prepared.digest(), "count": count}
     store = UnitStore(units, loaded.fingerprint | settings | about)
     with progress.bar(f"retest {kind}", len(facts), "facts") as advance:
         known = probe_facts(
             facts,
             prepared.exemplars,
-            engine,
+            TransformersEngine(loaded),
             config.probe,
             seed=seed,
             sampling_seed=sampling_seed,
@@ -74,15 +91,3 @@ def probe_again(
         )
     write_map(known, out)
     store.clear()
-
-
-def _first_units(facts: Sequence[Fact], config: RunConfig, engine: TransformersEngine) -> list[Fact]:
-    """The facts of the first units of a probe, as many as hold at least `compare.num_retested` facts.
-
-    Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes.
-    """
-    chosen: list[Fact] = []
-    for _, blocks in probe_units(facts, config.probe.num_exemplar_sets, scale_of_units(engine, config.probe)):
-        if len(chosen) < config.compare.num_retested:
-            chosen += (fact for block in blocks for fact in block)
-    return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,13 +156,36 @@ def test_an_arm_that_has_changed_is_refused_before_anything_is_written(
     config = make_config(tiny_folder, facts_file, compare=compare_settings)
     with pytest.raises(RunDirError) as caught:
         run_comparison(config, made.path)
-    lines = str(caught.value).splitlines()
-    assert lines[0].startswith(str(made.path / "runs" / "two_stages"))
-    assert lines[1:] == [
+    begun = made.path / "runs" / "two_stages"
+    assert str(caught.value).splitlines() == [
+        f'{made.path}: arm "two_stages" was begun with other settings:',
         "  stages.1.learning_rate: '0.01' in the folder, '0.5' now",
-        'give the arm another name, or "two_stages" its original settings',
+        f"give it another name, or its earlier settings; or delete {begun} to begin it anew",
     ]
     assert made.plan.read_bytes() == plan
+
+
+def test_names_that_differ_in_case_share_no_folder(made: ComparisonFolder, tiny_folder: Path, facts_file: Path) -> None:
+    own = {"arms": ["one_stage"], "own_arms": [TWO_STAGES | {"name": "Two_Stages"}], "main": "one_stage"}
+    with pytest.raises(RunDirError, match=r'arm "Two_Stages" differs from "two_stages", which it holds, in case alone'):
+        run_comparison(make_config(tiny_folder, facts_file, compare=own | {"reference": "one_stage"}), made.path)
+
+
+def test_a_changed_arm_of_an_earlier_versions_folder_can_still_go_on(
+    made: ComparisonFolder, tiny_folder: Path, facts_file: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(made.path, tmp_path / "old")
+    plan: Any = storage.read_json(made.plan)
+    for arm in plan["arms"]:
+        del arm["settings"]
+    old = ComparisonFolder(tmp_path / "old")
+    storage.write_json(old.plan, plan)
+    changed = [AS_LONG, TWO_STAGES | {"stages": [{}, {"learning_rate": 0.5}]}, NEVER]
+    settings = {"arms": ["base", "one_stage"], "own_arms": changed, "num_seeds": 2, "num_retested": 8}
+    settings |= {"main": "two_stages", "reference": "as_long"}
+    with pytest.raises(RunDirError, match=r"config\.stages\.1\.learning_rate: '0\.01' in the folder, '0\.5' now"):
+        run_comparison(make_config(tiny_folder, facts_file, compare=settings), old.path)
+    run_comparison(make_config(tiny_folder, facts_file), old.path)  # with the arm as it was
 
 
 def test_one_thing_changes_in_each_retest(
@@ -182,6 +206,7 @@ def test_one_thing_changes_in_each_retest(
     assert exemplars[0] != 42 == exemplars[1]
     assert again[1] != 42
     assert read_map(made.retest("numerics")).info.model["dtype"] == "bfloat16"
+    assert read_map(made.retest("again")).info.probe["sampling_seed"] == again[1]
 
 
 def test_retests_of_another_number_of_facts_are_kept_and_told(
@@ -192,8 +217,8 @@ def test_retests_of_another_number_of_facts_are_kept_and_told(
     before = (made.retest("again") / "facts.parquet").read_bytes()
     said: list[str] = []
     compare(plan_comparison(config, prepare(config)), made.path, progress=Said(said))
-    kept = f"warning: {made.path / 'noise'} was made with num_retested 8 and is kept; move it away for 9"
-    assert kept in said
+    kept = f"warning: {made.retest('exemplars')} holds 8 facts, where num_retested 9 asks 9; it is kept"
+    assert any(line.startswith(kept) for line in said)
     assert (made.retest("again") / "facts.parquet").read_bytes() == before
 
 

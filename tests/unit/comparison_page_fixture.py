@@ -105,7 +105,7 @@ def make_arm(
         lost=over(lost, 4.0, 1.0),
         split=_split(counts) if number else {},
         by_level=_by_level(gain, fall, over) if number and stages else (),
-        by_relation=(make_relation("neighbour" + hostile, 8.0, 3.0), make_relation("region" + hostile, 3.4, 5.0)),
+        by_relation=(),
         ood=OtherTest(tuple(seeds), 240, over(0.21, 0.05), over(0.21 + gain / 3, 0.05), over(gain / 3, 0.03, 0.01))
         if number and others and stages
         else None,
@@ -202,7 +202,7 @@ def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str)
         transitions=tuple(Transition(a, b, _moves(levels[a], levels[b])) for a, b in spans),
         test=tuple(share(222 + 20 * k, TEST) for k in range(stages + 1)),
         by_level=(),
-        by_relation=(make_relation("neighbour" + hostile, 8.0, 3.0), make_relation("region" + hostile, 3.4, 5.0)),
+        by_relation=(),
         highly_known=HighlyKnown(
             tuple(counts),
             tuple(count - 169 + (lost if k else 0) for k, count in enumerate(counts)),

@@ -78,8 +78,8 @@ def test_names_may_be_given_beside_the_config() -> None:
         ),
         (["base"], 'compare.arms: "base" alone trains nothing; add an arm, such as one_stage'),
         (
-            [{"name": "as_zz", "stages": [{}], "same_steps_as": "zz"}],
-            'compare.arms: "as_zz": same_steps_as: unknown arm "zz"; expected one of base, one_stage, ',
+            [{"name": "like_zz", "stages": [{}], "same_steps_as": "zz"}],
+            'compare.arms: "like_zz": same_steps_as: unknown arm "zz"; expected one of one_stage, natural_mix, ',
         ),
         (
             ["S5", {"name": "both", "stages": [{}], "same_steps_as": "S5", "max_stages": 3}],
@@ -92,6 +92,10 @@ def test_names_may_be_given_beside_the_config() -> None:
         (
             [{"name": "s5", "stages": [{}]}],
             'compare.own_arms: "s5" differs from "S5" in case alone; give it another name',
+        ),
+        (
+            ["S5", {"name": "circle", "stages": [{}], "same_steps_as": "circle"}],
+            'compare.arms: "circle": takes as many steps as itself; name another arm',
         ),
         ([{"name": "empty"}], 'compare.arms: "empty": has no stages; give at least one'),
         (
@@ -196,12 +200,13 @@ def test_tests_that_cannot_be_made_are_told() -> None:
     assert check_comparison(resolve_arms(enough), enough.compare) == []
 
 
-def test_an_arm_held_against_itself_or_against_nothing_is_told() -> None:
+def test_an_arm_held_against_itself_is_told() -> None:
     same = config("same_steps", "S5", main="S5", reference="S5")
     assert check_comparison(resolve_arms(same), same.compare) == [
         '"S5" is both compare.main and compare.reference; it is not held against itself'
     ]
-    base = config("base", "S5", main="base", reference="S5")
-    assert check_comparison(resolve_arms(base), base.compare) == [
-        '"base" (compare.main) trains nothing, and every arm is held against it anyway'
-    ]
+
+
+def test_no_question_is_asked_about_what_trains_nothing() -> None:
+    with pytest.raises(ConfigError, match=r'^compare\.main: "base" trains nothing, and is held against every arm'):
+        resolve_arms(config("base", "S5", main="base"))
