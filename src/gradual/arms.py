@@ -125,9 +125,13 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     chosen = [known[name] for name in dict.fromkeys(wanted) if name in known]
     problems += [problem for arm in chosen for problem in _problems_of(arm, wanted, config)]
     named = (("compare.main", compare.main), ("compare.reference", compare.reference))
-    problems += [_unknown(setting, name, known) for setting, name in named if name not in known]
-    untrained = [setting for setting, name in named if name == BASE]
-    problems += [f'{setting}: "{BASE}" trains nothing, and is held against every arm as it is' for setting in untrained]
+    trained = {name: arm for name, arm in known.items() if name != BASE}
+    problems += [_unknown(setting, name, trained) for setting, name in named if name not in known]
+    problems += [
+        f'{setting}: "{BASE}" trains nothing, and every arm is held against it anyway; name another arm'
+        for setting, name in named
+        if name == BASE
+    ]
     if problems:
         raise ConfigError("\n".join(problems))
     return [Arm(arm.name, arm.doc, _stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
@@ -136,14 +140,13 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
 def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
     """What a reader should know before hours of training: tests that cannot be made with these arms and seeds."""
     names = [arm.name for arm in arms]
-    found = []
-    if compare.main == compare.reference:
-        found.append(f'"{compare.main}" is both compare.main and compare.reference; it is not held against itself')
-    found += [
+    found = [
         f'"{name}" ({role}) is not among the arms; nothing is held against it'
         for role, name in (("compare.reference", compare.reference), ("compare.main", compare.main))
         if name not in names
     ]
+    if compare.main == compare.reference:
+        found = [f'"{compare.main}" is both compare.main and compare.reference; it is not held against itself']
     if compare.num_seeds < 2:
         found.append("one seed: differences that training alone makes cannot be told from those of the arms")
     return found

@@ -119,7 +119,7 @@ def compare_maps(map_a: KnowledgeMap, map_b: KnowledgeMap) -> MapDiff:
 
 def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> list[str]:
     found = []
-    one, other = map_a.info.probe, map_b.info.probe
+    one, other = (_with_sampling_seed(each.info.probe) for each in (map_a, map_b))
     settings = [
         f"{name} ({json.dumps(one[name])}, then {json.dumps(other[name])})"
         for name in sorted(one.keys() & other.keys() - _ABOUT_OTHER_FACTS)
@@ -141,6 +141,12 @@ def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> li
     if arithmetic:
         found.append(f"the models computed with another {' and '.join(arithmetic)}; near ties may differ by that alone")
     return found
+
+
+def _with_sampling_seed(probe: Mapping[str, Json]) -> dict[str, Json]:
+    """The settings of a probe, with the seed that sampled answers were drawn with where it is not told apart."""
+    is_sampled = probe.get("method") == "sampled" and "seed" in probe
+    return {**({"sampling_seed": probe["seed"]} if is_sampled else {}), **probe}
 
 
 _Shots = Mapping[tuple[str, int, str], tuple[str, ...]]

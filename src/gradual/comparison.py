@@ -14,18 +14,18 @@ from typing import Any
 
 from gradual import storage
 from gradual.arms import Arm, check_comparison, resolve_arms
+from gradual.begun_arms import refuse_changed_arms
 from gradual.comparison_runs import PLAN_FILE
 from gradual.config import RunConfig
-from gradual.errors import RunDirError, TrainingError
-from gradual.knowledge_map import COST_FILE, MAP_FILE, KnowledgeMap, read_map
+from gradual.errors import TrainingError
+from gradual.knowledge_map import COST_FILE, KnowledgeMap, read_map
 from gradual.models import LoadedModel, load_model
 from gradual.noise_record import RETESTS
-from gradual.pipeline import PAPER_WARNING, fit_loaded, flat_settings, run_fingerprint
+from gradual.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
 from gradual.preparing import Prepared
 from gradual.progress import Progress, Silent
-from gradual.refusals import differing, refuse_foreign_folder, refuse_other_fingerprint
-from gradual.report_text import listed
-from gradual.retesting import probe_again, retested
+from gradual.refusals import refuse_foreign_folder, refuse_other_fingerprint
+from gradual.retesting import Retesting
 from gradual.rundir import RunDir, single_writer
 from gradual.sharing import step_fingerprint
 from gradual.stage_config import StageConfig
@@ -47,10 +47,6 @@ class ComparisonFolder:
     def run(self, arm: str, seed: int) -> RunDir:
         """The run of an arm with a training seed."""
         return RunDir(self.path / "runs" / arm / str(seed))
-
-    def begun(self, arm: str) -> list[str]:
-        """The folders that hold runs of the arm, with any seed."""
-        return [str(path) for kind in ("runs", "rounds") if (path := self.path / kind / arm).is_dir()]
 
     def round(self, arm: str, num_stages: int, seed: int) -> RunDir:
         """A run of an arm that goes on until nothing is gained, after its first `num_stages` stages."""
@@ -153,12 +149,12 @@ def _plan(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> di
         "fingerprint": run_fingerprint(request.config, request.prepared, loaded)
         | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)},
     }
+    refuse_changed_arms(folder.path, request.arms)
     if folder.plan.is_file():
         before: Any = storage.read_json(folder.plan)
         refuse_other_fingerprint(folder.path, before["fingerprint"], plan["fingerprint"])
-        _refuse_other_arms(folder, before["arms"], plan["arms"])
-        now = {arm["name"] for arm in plan["arms"]}
-        plan["arms"] = [*(arm for arm in before["arms"] if arm["name"] not in now), *plan["arms"]]
+        now = {arm.name.casefold() for arm in request.arms}
+        plan["arms"] = [*(arm for arm in before["arms"] if arm["name"].casefold() not in now), *plan["arms"]]
         plan["seeds"] = sorted({*before["seeds"], *plan["seeds"]})
     return plan
 
@@ -169,43 +165,7 @@ def _planned(arm: Arm) -> dict[str, Any]:
         "doc": arm.doc,
         "same_steps_as": arm.same_steps_as,
         "num_stages": None if arm.max_stages else len(arm.stages),
-        "settings": {
-            f"stages.{index}.{name}": json.dumps(value)
-            for index, stage in enumerate(arm.stages)
-            for name, value in flat_settings(stage).items()
-        }
-        | {"same_steps_as": json.dumps(arm.same_steps_as), "max_stages": json.dumps(arm.max_stages)},
     }
-
-
-def _refuse_other_arms(
-    folder: ComparisonFolder, before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]
-) -> None:
-    """Refuses arms that have changed since they were begun, and names that only their case tells from those there.
-
-    Plans of earlier versions don't say what an arm was. There its runs refuse, and this plan doesn't say it either.
-    """
-    earlier = {arm["name"].casefold(): arm for arm in before}
-    for arm in now:
-        was = earlier.get(arm["name"].casefold(), arm)
-        if was["name"] != arm["name"]:
-            raise RunDirError(
-                f'{folder.path}: arm "{arm["name"]}" differs from "{was["name"]}", which it holds, in case alone; give '
-                "it another name"
-            )
-        begun = folder.begun(arm["name"])
-        if begun and "settings" not in was:
-            del arm["settings"]
-        elif begun and was["settings"] != arm["settings"]:
-            raise RunDirError(
-                "\n".join(
-                    [
-                        f'{folder.path}: arm "{arm["name"]}" was begun with other settings:',
-                        *differing(was["settings"], arm["settings"]),
-                        f"give it another name, or its earlier settings; or delete {listed(begun)} to begin it anew",
-                    ]
-                )
-            )
 
 
 class _Comparison:
@@ -244,6 +204,7 @@ class _Comparison:
                 self.progress.say(f"arm {arm.name}, seed {seed}: left out, as {arm.same_steps_as} has trained nothing")
                 return
             stages = self._with_steps(arm, seed, stages, steps)
+            self._refuse_other_steps(arm, seed, stages)
         if arm.max_stages is not None:
             stages = self._rounds(arm, seed, stages)
         self._fit(stages, seed, self.folder.run(arm.name, seed))
@@ -283,6 +244,15 @@ class _Comparison:
             steps -= _steps(run)
         return [*stages[:-1], stages[-1].model_copy(update={"max_steps": max(1, steps)})]
 
+    def _refuse_other_steps(self, arm: Arm, seed: int, stages: Sequence[StageConfig]) -> None:
+        run = self.folder.run(arm.name, seed)
+        wanted = json.dumps(stages[-1].max_steps)
+        if run.info.is_file() and (was := run.fingerprint.get(f"config.stages.{len(stages) - 1}.max_steps")) != wanted:
+            raise TrainingError(
+                f"{run.path} was begun with {was} steps, as {arm.same_steps_as} took them then; that takes {wanted} "
+                f"now - delete {run.path} to train it anew"
+            )
+
     def _rounds(self, arm: Arm, seed: int, stages: list[StageConfig]) -> list[StageConfig]:
         """The stages, the last one repeated until a round gained nothing."""
         assert arm.max_stages is not None
@@ -318,19 +288,15 @@ class _Comparison:
 
     def _retests(self) -> None:
         """Probes some training facts once more under the base model."""
-        config, prepared = self.request.config, self.request.prepared
+        config = self.request.config
         if config.compare.redraw_exemplars:  # the base map that a retest is held against has those of the first seed
             config = config.model_copy(update={"exemplar_seed": self.request.seeds[0]})
+        retesting = Retesting(config, self.request.prepared, self.loaded)
         for kind in RETESTS if config.compare.num_retested else ():
-            out, asked = self.folder.retest(kind), retested(kind, config, prepared, self.loaded)
-            if not (out / MAP_FILE).is_file():
-                units = self.folder.units(kind)
-                probe_again(kind, asked, config, prepared, self.loaded, out=out, units=units, progress=self.progress)
-            elif (held := len(read_map(out, with_answers=False))) != len(asked):
-                self.progress.say(
-                    f"warning: {out} holds {held} facts, where num_retested {config.compare.num_retested} asks "
-                    f"{len(asked)}; it is kept - delete it to ask anew"
-                )
+            out = self.folder.retest(kind)
+            retesting.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
+            if told := retesting.made_otherwise(kind, out):
+                self.progress.say(f"warning: {told}")
 
 
 def _beside(step: str, run: RunDir) -> Iterator[str]:

@@ -20,6 +20,8 @@ from gradual.pipeline import evaluation_settings
 from gradual.planning import Reading, minutes, probe_sample, selected, timed_rows
 from gradual.preparing import spread
 from gradual.progress import Progress, Silent
+from gradual.report_text import plural
+from gradual.retesting import Retesting
 from gradual.stage_config import StageConfig
 from gradual.stages import in_epochs, training_rows
 from gradual.training import time_one_step
@@ -56,7 +58,7 @@ class ComparisonEstimate:
         return [
             f"once for all{'':{max(0, width - 8)}}  {minutes(self.once_seconds)}",
             *(f"{arm.name:<{width}}  {arm.num_steps:>5} steps  {minutes(arm.seconds)} a seed" for arm in self.arms),
-            f"in all     about {minutes(self.total_seconds)} for {self.num_seeds} seeds",
+            f"in all     about {minutes(self.total_seconds)} for {plural(self.num_seeds, 'seed')}",
         ]
 
 
@@ -91,9 +93,11 @@ class _Timed:
         self.look = tokens * reading.seconds_per_adapted_token
         """Looking at all facts after a stage."""
         self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_adapted_token
-        retested = spread(prepared.train, config.compare.num_retested)
+        retesting = Retesting(config, prepared, loaded)
+        retests = RETESTS if config.compare.num_retested else ()
         # Another number format than the fastest one takes about twice as long.
-        again = (len(RETESTS) + 1) * reading.tokens(retested, config.probe) if retested else 0
+        passes = {kind: 2 if kind == "numerics" else 1 for kind in retests}
+        again = sum(passes[kind] * reading.tokens(retesting.facts(kind), config.probe) for kind in retests)
         levels = reading.tokens(prepared.test, config.probe)
         self.once = (tokens + again + levels) * reading.seconds_per_token
 

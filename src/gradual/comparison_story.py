@@ -194,21 +194,20 @@ def _test(contrast: Contrast | None) -> str:
 
 def _one_relation(comparison: Comparison) -> str:
     """Names a relation that makes more than half of the difference to the reference, beyond its own interval."""
-    found = [(each.test.value or 0.0, each) for each in comparison.by_relation]
+    found = [(each.test.value or 0.0, each) for each in comparison.by_relation if each.num_test_facts]
     whole = math.fsum(value for value, _ in found)
     side: Stance = "above" if whole > 0 else "below"
     sure = [(value, each.name) for value, each in found if stance(each.test) == side]
     most, name = max(sure, key=lambda one: abs(one[0]), default=(0.0, ""))
-    is_much = 2 * abs(most) > abs(whole) + _ROUNDING
-    if abs(whole) < _ROUNDING or len(found) < 2 or not is_much:
+    if abs(whole) < _ROUNDING or len(found) < 2 or 2 * abs(most) <= abs(whole) + _ROUNDING:
         return ""
-    others = "the other relation" if len(found) == 2 else f"the {number_word(len(found) - 1)} other relations"
     own, rest = _signed_count(most), _signed_count(whole - most)
-    return f"Of that, the relation {name} alone makes {own} test facts, {others} {rest}."
+    return f"By relation, {name} differs most: {own} test facts; all others together {rest}."
 
 
 def _signed_count(number: float) -> str:
-    return f"{'+' if number >= 0.05 else ''}{mean_count(number)}"
+    rounded = round(number, 1) + 0.0  # adding 0.0 turns -0.0 into 0.0
+    return f"{'+' if rounded > 0 else ''}{mean_count(rounded)}"
 
 
 def _seeds(contrast: Contrast) -> str:

@@ -137,6 +137,8 @@ def _relations_apart(comparison: Comparison) -> Table:
         "test facts, right validation facts at the epochs kept, and HighlyKnown training facts. A lead that one "
         f"relation makes says little of others. Intervals: this relation's facts{several}, drawn with replacement."
     )
+    if not rows:
+        note = "There is nothing to split: no seed of both is finished, or both are one arm or the base model."
     columns = ["relation", "test facts", "more test facts right", "validation facts", "more validation facts right"]
     columns += ["training facts", "more HighlyKnown"]
     return make_table("relations-apart", f"{main} against {reference}, relation by relation", columns, rows, note)

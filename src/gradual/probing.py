@@ -103,8 +103,10 @@ def probe_facts(
         forward_passes=after.forward_passes - before.forward_passes,
         host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
     )
-    seeds = {"seed": seed} if sampling_seed is None else {"seed": seed, "sampling_seed": sampling_seed}
-    info = MapInfo(probe=settings.model_dump(mode="json") | seeds, model=dict(engine.fingerprint), cost=cost)
+    about = settings.model_dump(mode="json") | {"seed": seed}
+    if settings.method == "sampled" and sampling_seed is not None:
+        about["sampling_seed"] = sampling_seed
+    info = MapInfo(probe=about, model=dict(engine.fingerprint), cost=cost)
     return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
 
 

@@ -6,12 +6,12 @@ One thing is changed in each retest (`noise_record.RETESTS`). What is held again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gradual.config import RunConfig
 from gradual.facts import Fact
-from gradual.knowledge_map import write_map
+from gradual.knowledge_map import MAP_FILE, read_map, write_map
 from gradual.models import LoadedModel, load_model
 from gradual.preparing import Prepared, spread
 from gradual.probing import probe_facts, probe_units, scale_of_units
@@ -25,69 +25,80 @@ _OTHER_SAMPLES = 2_000_003
 """Added to the seed of sampled answers, which the exact probe does not draw, for the retest `again`."""
 
 
-def retested(kind: str, config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> list[Fact]:
-    """The training facts that a retest asks: at least `compare.num_retested`, or all where there are fewer.
+@dataclass(frozen=True)
+class Retesting:
+    """The probe of the untrained model that is repeated."""
 
-    Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes. So
-    `again` asks the first units of a probe whole; the other kinds ask facts of all relations evenly.
-    """
-    count = config.compare.num_retested
-    if kind != "again":
-        return spread(prepared.train, count)
-    scale = scale_of_units(TransformersEngine(loaded), config.probe)
-    chosen: list[Fact] = []
-    for _, blocks in probe_units(prepared.train, config.probe.num_exemplar_sets, scale):
-        if len(chosen) < count:
-            chosen += (fact for block in blocks for fact in block)
-    return chosen
+    config: RunConfig
+    """`probe` is repeated with `seed_of_exemplars`, on at least `compare.num_retested` facts."""
+    prepared: Prepared
+    loaded: LoadedModel
+    """The untrained model."""
 
+    def facts(self, kind: str) -> list[Fact]:
+        """The training facts that a retest asks, or all where there are fewer than wanted.
 
-def probe_again(
-    kind: str,
-    facts: Sequence[Fact],
-    config: RunConfig,
-    prepared: Prepared,
-    loaded: LoadedModel,
-    *,
-    out: Path,
-    units: Path,
-    progress: Progress,
-) -> None:
-    """Writes the knowledge map of a retest.
+        Other facts beside a fact round its numbers otherwise; asked in the same company, they are the same bytes. So
+        `again` asks the first units of a probe whole; the other kinds ask facts of all relations evenly.
+        """
+        probe, count = self.config.probe, self.config.compare.num_retested
+        if kind != "again":
+            return spread(self.prepared.train, count)
+        scale = scale_of_units(TransformersEngine(self.loaded), probe)
+        chosen: list[Fact] = []
+        for _, blocks in probe_units(self.prepared.train, probe.num_exemplar_sets, scale):
+            if len(chosen) < count:
+                chosen += (fact for block in blocks for fact in block)
+        return chosen
 
-    Args:
-        kind: one of `noise_record.RETESTS`.
-        facts: what it asks (`retested`).
-        config: settings of the probe that is repeated.
-        prepared: the exemplars.
-        loaded: the untrained model.
-        out: folder of the map.
-        units: folder that keeps finished units until the map is written; a probe that was stopped goes on from there.
-        progress: shows a bar.
-
-    Raises:
-        DataError, ModelError, ProbeError, RunDirError: as for any probe.
-    """
-    seed = config.seed_of_exemplars + (_OTHER_EXEMPLARS if kind == "exemplars" else 0)
-    # Answers drawn with the same seed differ only where the model's chances do.
-    sampling_seed = config.seed_of_exemplars + (_OTHER_SAMPLES if kind == "again" else 0)
-    if kind == "numerics":
-        dtype = "bfloat16" if loaded.fingerprint["dtype"] == "float32" else "float32"
-        loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
-    settings = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
-    count = str(config.compare.num_retested)
-    about = {"seed": str(seed), "sampling_seed": str(sampling_seed), "facts": prepared.digest(), "count": count}
-    store = UnitStore(units, loaded.fingerprint | settings | about)
-    with progress.bar(f"retest {kind}", len(facts), "facts") as advance:
-        known = probe_facts(
-            facts,
-            prepared.exemplars,
-            TransformersEngine(loaded),
-            config.probe,
-            seed=seed,
-            sampling_seed=sampling_seed,
-            units=store,
-            progress=advance,
+    def made_otherwise(self, kind: str, out: Path) -> str:
+        """How the retest in the folder `out` differs from what is asked now, in a line; empty where it does not."""
+        held = read_map(out, with_answers=False)
+        now = (len(self.facts(kind)), self._seed(kind))
+        was = (len(held), held.info.probe.get("seed"))
+        if was == now:
+            return ""
+        return (
+            f"{out} holds {was[0]} facts asked with seed {was[1]}, where the settings ask {now[0]} with seed {now[1]}; "
+            "it is kept - delete it to ask anew"
         )
-    write_map(known, out)
-    store.clear()
+
+    def probe(self, kind: str, *, out: Path, units: Path, progress: Progress) -> None:
+        """Writes the knowledge map of a retest into the folder `out`, if it is not there.
+
+        Args:
+            kind: one of `noise_record.RETESTS`.
+            out: folder of the map.
+            units: folder that keeps finished units until then; a probe that was stopped goes on from there.
+            progress: shows a bar.
+
+        Raises:
+            DataError, ModelError, ProbeError, RunDirError: as for any probe.
+        """
+        if (out / MAP_FILE).is_file():
+            return
+        config, loaded, facts, seed = self.config, self.loaded, self.facts(kind), self._seed(kind)
+        # Answers drawn with the same seed differ only where the model's chances do.
+        sampling_seed = config.seed_of_exemplars + (_OTHER_SAMPLES if kind == "again" else 0)
+        if kind == "numerics":
+            dtype = "bfloat16" if loaded.fingerprint["dtype"] == "float32" else "float32"
+            loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
+        about = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
+        about |= {"seed": str(seed), "sampling_seed": str(sampling_seed), "facts": self.prepared.digest()}
+        store = UnitStore(units, loaded.fingerprint | about | {"count": str(len(facts))})
+        with progress.bar(f"retest {kind}", len(facts), "facts") as advance:
+            known = probe_facts(
+                facts,
+                self.prepared.exemplars,
+                TransformersEngine(loaded),
+                config.probe,
+                seed=seed,
+                sampling_seed=sampling_seed,
+                units=store,
+                progress=advance,
+            )
+        write_map(known, out)
+        store.clear()
+
+    def _seed(self, kind: str) -> int:
+        return self.config.seed_of_exemplars + (_OTHER_EXEMPLARS if kind == "exemplars" else 0)

@@ -31,9 +31,9 @@ LAYERS = {
         tree_attention tree_forest vocabulary
         """,
     "work": """
-        checking comparing_maps comparison comparison_arms comparison_contrasts comparison_data comparison_entities
-        comparison_estimate comparison_noise comparison_runs exact pipeline planning preparing probe_folder
-        probing retesting sampled showing stages summary
+        begun_arms checking comparing_maps comparison comparison_arms comparison_contrasts comparison_data
+        comparison_entities comparison_estimate comparison_noise comparison_runs exact pipeline planning
+        preparing probe_folder probing retesting sampled showing stages summary
         """,
     "surface": """
         __init__ __main__ api charts cli commands comparison_charts comparison_figures comparison_page

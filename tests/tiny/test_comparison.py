@@ -14,7 +14,7 @@ from gradual.comparison import ComparisonFolder, compare, plan_comparison
 from gradual.comparison_estimate import estimate_comparison
 from gradual.config import RunConfig
 from gradual.config_file import parse_config
-from gradual.errors import RunDirError
+from gradual.errors import RunDirError, TrainingError
 from gradual.knowledge_map import KnowledgeMap, read_map
 from gradual.preparing import prepare
 from gradual.probing import probe_facts
@@ -156,36 +156,48 @@ def test_an_arm_that_has_changed_is_refused_before_anything_is_written(
     config = make_config(tiny_folder, facts_file, compare=compare_settings)
     with pytest.raises(RunDirError) as caught:
         run_comparison(config, made.path)
-    begun = made.path / "runs" / "two_stages"
+    begun = [str(made.path / "runs" / name) for name in ("two_stages", "as_long")]
     assert str(caught.value).splitlines() == [
-        f'{made.path}: arm "two_stages" was begun with other settings:',
+        f"{made.path}: nothing was changed or trained:",
+        'arm "two_stages" was begun with other settings:',
         "  stages.1.learning_rate: '0.01' in the folder, '0.5' now",
-        f"give it another name, or its earlier settings; or delete {begun} to begin it anew",
+        f"give it another name, or its earlier settings; or delete {' and '.join(begun)} to begin it anew",
     ]
     assert made.plan.read_bytes() == plan
 
 
 def test_names_that_differ_in_case_share_no_folder(made: ComparisonFolder, tiny_folder: Path, facts_file: Path) -> None:
     own = {"arms": ["one_stage"], "own_arms": [TWO_STAGES | {"name": "Two_Stages"}], "main": "one_stage"}
-    with pytest.raises(RunDirError, match=r'arm "Two_Stages" differs from "two_stages", which it holds, in case alone'):
+    with pytest.raises(RunDirError, match=r'arm "Two_Stages" differs from "two_stages", which is there, in case alone'):
         run_comparison(make_config(tiny_folder, facts_file, compare=own | {"reference": "one_stage"}), made.path)
 
 
-def test_a_changed_arm_of_an_earlier_versions_folder_can_still_go_on(
+def test_an_arm_whose_measure_takes_other_steps_now_fails_alone(
     made: ComparisonFolder, tiny_folder: Path, facts_file: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(made.path, tmp_path / "old")
-    plan: Any = storage.read_json(made.plan)
-    for arm in plan["arms"]:
-        del arm["settings"]
-    old = ComparisonFolder(tmp_path / "old")
-    storage.write_json(old.plan, plan)
-    changed = [AS_LONG, TWO_STAGES | {"stages": [{}, {"learning_rate": 0.5}]}, NEVER]
-    settings = {"arms": ["base", "one_stage"], "own_arms": changed, "num_seeds": 2, "num_retested": 8}
-    settings |= {"main": "two_stages", "reference": "as_long"}
-    with pytest.raises(RunDirError, match=r"config\.stages\.1\.learning_rate: '0\.01' in the folder, '0\.5' now"):
-        run_comparison(make_config(tiny_folder, facts_file, compare=settings), old.path)
-    run_comparison(make_config(tiny_folder, facts_file), old.path)  # with the arm as it was
+    longer = TWO_STAGES | {"stages": [{}, {"num_train_epochs": 2}]}
+    settings = {"arms": ["one_stage"], "own_arms": [AS_LONG, longer], "num_seeds": 1, "num_retested": 0}
+    config = make_config(tiny_folder, facts_file, compare=settings | {"main": "two_stages", "reference": "as_long"})
+    copy = ComparisonFolder(tmp_path / "copy")
+    shutil.copytree(made.path, copy.path)
+    shutil.rmtree(copy.path / "runs" / "two_stages")
+    with pytest.raises(TrainingError, match=r"as_long.42 was begun with \d+ steps, as two_stages took them then"):
+        run_comparison(config, copy.path)
+    assert copy.run("two_stages", 42).status == "complete"
+    shutil.rmtree(copy.path / "runs" / "as_long")
+    run_comparison(config, copy.path)
+    assert copy.run("as_long", 42).status == "complete"
+
+
+def test_a_retest_has_the_exemplars_of_the_map_it_is_held_against(
+    tiny_folder: Path, facts_file: Path, tmp_path: Path
+) -> None:
+    settings = {"arms": ["one_stage"], "num_seeds": 1, "num_retested": 8, "redraw_exemplars": True}
+    config = make_config(tiny_folder, facts_file, compare=settings, training_seed=7)
+    made = run_comparison(config, tmp_path / "redrawn")
+    base, again = read_map(made.run("one_stage", 7).probe(0)), read_map(made.retest("again"))
+    assert base.info.probe["seed"] == again.info.probe["seed"] == 7
+    assert [fact.sets for fact in again] == [base[fact.id].sets for fact in again]
 
 
 def test_one_thing_changes_in_each_retest(
@@ -217,7 +229,7 @@ def test_retests_of_another_number_of_facts_are_kept_and_told(
     before = (made.retest("again") / "facts.parquet").read_bytes()
     said: list[str] = []
     compare(plan_comparison(config, prepare(config)), made.path, progress=Said(said))
-    kept = f"warning: {made.retest('exemplars')} holds 8 facts, where num_retested 9 asks 9; it is kept"
+    kept = f"warning: {made.retest('exemplars')} holds 8 facts asked with seed"
     assert any(line.startswith(kept) for line in said)
     assert (made.retest("again") / "facts.parquet").read_bytes() == before
 

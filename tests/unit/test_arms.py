@@ -208,5 +208,8 @@ def test_an_arm_held_against_itself_is_told() -> None:
 
 
 def test_no_question_is_asked_about_what_trains_nothing() -> None:
-    with pytest.raises(ConfigError, match=r'^compare\.main: "base" trains nothing, and is held against every arm'):
+    with pytest.raises(
+        ConfigError,
+        match=r'^compare\.main: "base" trains nothing, and every arm is held against it anyway; name another',
+    ):
         resolve_arms(config("base", "S5", main="base"))

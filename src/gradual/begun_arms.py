@@ -1,0 +1,74 @@
+"""What a comparison's folder holds of an arm already, and whether that is still the same arm.
+
+Goes by the settings that its runs were made with. Whether facts and model are the same is for the plan of the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gradual.arms import Arm
+from gradual.errors import RunDirError
+from gradual.pipeline import flat_settings
+from gradual.refusals import differing
+from gradual.report_text import listed
+from gradual.rundir import RunDir
+
+
+def begun(folder: Path, arm: str) -> list[Path]:
+    """The folders that hold runs of the arm, with any seed."""
+    return [path for kind in ("runs", "rounds") if (path := folder / kind / arm).is_dir()]
+
+
+def refuse_changed_arms(folder: Path, arms: Sequence[Arm]) -> None:
+    """Refuses arms that have changed since they were begun, and names that case alone tells from those there.
+
+    Raises:
+        RunDirError: every such arm, with what is other and what to do.
+    """
+    there = sorted({path.name for kind in ("runs", "rounds") for path in (folder / kind).glob("*") if path.is_dir()})
+    problems: list[str] = []
+    for arm in arms:
+        alike = [name for name in there if name.casefold() == arm.name.casefold()]
+        if alike and arm.name not in alike:
+            problems.append(f'arm "{arm.name}" differs from "{alike[0]}", which is there, in case alone; rename it')
+        elif changed := _changed(folder, arm):
+            problems += [f'arm "{arm.name}" was begun with other settings:', *changed]
+            dependent = [other.name for other in arms if other.same_steps_as == arm.name]
+            held = [str(path) for name in (arm.name, *dependent) for path in begun(folder, name)]
+            problems.append(f"give it another name, or its earlier settings; or delete {listed(held)} to begin it anew")
+    if problems:
+        raise RunDirError("\n".join([f"{folder}: nothing was changed or trained:", *problems]))
+
+
+def _changed(folder: Path, arm: Arm) -> list[str]:
+    """What the first run of the arm that was made otherwise did otherwise; empty where all are as the arm is now."""
+    now = [{name: json.dumps(value) for name, value in flat_settings(stage).items()} for stage in arm.stages]
+    for path in begun(folder, arm.name):
+        for file in sorted(path.rglob("run.json")):
+            was = _stages_of(RunDir(file.parent).fingerprint)
+            # How many rounds there are is found out, and so is how many steps are missing.
+            is_whole = path.parent.name == "runs" and arm.max_stages is None
+            if is_whole and len(was) != len(now):
+                return [f"  stages: {len(was)} in the folder, {len(now)} now"]
+            for index, (old, new) in enumerate(zip(was, now, strict=False)):
+                measured = {"max_steps"} if arm.same_steps_as is not None else set()
+                fields = {field: (old.get(field), new.get(field)) for field in (old.keys() | new.keys()) - measured}
+                other = {field for field, (one, two) in fields.items() if one != two}
+                if other:
+                    return differing(
+                        {f"stages.{index}.{field}": old[field] for field in other & old.keys()},
+                        {f"stages.{index}.{field}": new[field] for field in other & new.keys()},
+                    )
+    return []
+
+
+def _stages_of(fingerprint: Mapping[str, str]) -> list[dict[str, str]]:
+    stages: dict[int, dict[str, str]] = {}
+    for name, value in fingerprint.items():
+        if found := re.fullmatch(r"config\.stages\.(\d+)\.(.+)", name):
+            stages.setdefault(int(found.group(1)), {})[found.group(2)] = value
+    return [stages[index] for index in sorted(stages)]
