@@ -48,6 +48,14 @@ def test_other_probe_settings_are_warned_of() -> None:
     assert warning == "the maps were made with other probe settings: seed (42, then 7)"
 
 
+def test_other_draws_of_sampled_answers_are_warned_of() -> None:
+    sampled = {**PROBE, "method": "sampled"}
+    base, again = (make_map({"a": UNKNOWN}, probe=probe) for probe in (sampled, sampled | {"sampling_seed": 7}))
+    assert compare_maps(base, base).warnings == ()
+    (warning,) = compare_maps(base, again).warnings
+    assert warning == "the maps were made with other probe settings: sampling_seed (42, then 7)"
+
+
 def test_other_exemplars_are_warned_of() -> None:
     (warning,) = compare_maps(make_map({"a": UNKNOWN}), make_map({"a": UNKNOWN}, shots=("y",))).warnings
     assert warning == "the maps ask 1 of 1 fact with other exemplars"
