@@ -70,6 +70,7 @@ ARMS: dict[str, ArmConfig] = {
             doc="One stage on every fact, but with at most half of a relation's facts Unknown.",
             stages=[StageConfig(strategy="all", max_unknown_share=_GUARD)],
         ),
+        _arm("all_then_S5", "Two stages: every fact, then S5.", "all", "S5"),
         *(
             ArmConfig(name=name, doc=f"S5, {doc}.", stages=[StageConfig(), StageConfig(strategy="S5", **option)])
             for name, doc, option in _OPTIONS
