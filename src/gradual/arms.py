@@ -142,12 +142,17 @@ def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
     """What a reader should know before hours of training: tests that cannot be made with these arms and seeds."""
     names = [arm.name for arm in arms]
     found = [
-        f'"{name}" ({role}) is not among the arms; nothing is held against it'
+        f'"{name}" ({role}) is not among the arms, so nothing is held against it; add it, or set {role} to one that is'
         for role, name in (("compare.reference", compare.reference), ("compare.main", compare.main))
         if name not in names
     ]
     if compare.main == compare.reference:
         found = [f'"{compare.main}" is both compare.main and compare.reference; it is not held against itself']
+    found += [
+        f'"{arm.name}" (compare.own_arms) is left out, as the arms named do not include it'
+        for arm in compare.own_arms
+        if arm.name not in names
+    ]
     if compare.num_seeds < 2:
         found.append("one seed: differences that training alone makes cannot be told from those of the arms")
     return found

@@ -39,7 +39,7 @@ def refuse_changed_arms(folder: Path, arms: Sequence[Arm]) -> None:
             problems += [f'arm "{arm.name}" was begun with other settings:', *changed]
             dependent = [other.name for other in arms if other.same_steps_as == arm.name]
             held = [str(path) for name in (arm.name, *dependent) for path in begun(folder, name)]
-            problems.append(f"give it another name, or its earlier settings; or delete {listed(held)} to begin it anew")
+            problems.append(f"give it another name, or its earlier settings; or, to begin anew, delete {listed(held)}")
     if problems:
         raise RunDirError("\n".join([f"{folder}: nothing was changed or trained:", *problems]))
 

@@ -149,10 +149,10 @@ def _plan(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> di
         "fingerprint": run_fingerprint(request.config, request.prepared, loaded)
         | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)},
     }
-    refuse_changed_arms(folder.path, request.arms)
     if folder.plan.is_file():
         before: Any = storage.read_json(folder.plan)
         refuse_other_fingerprint(folder.path, before["fingerprint"], plan["fingerprint"])
+        refuse_changed_arms(folder.path, request.arms)
         now = {arm.name.casefold() for arm in request.arms}
         plan["arms"] = [*(arm for arm in before["arms"] if arm["name"].casefold() not in now), *plan["arms"]]
         plan["seeds"] = sorted({*before["seeds"], *plan["seeds"]})

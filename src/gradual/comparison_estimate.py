@@ -17,7 +17,7 @@ from gradual.knowledge_map import KnowledgeMap
 from gradual.models import LoadedModel, load_model
 from gradual.noise_record import RETESTS
 from gradual.pipeline import evaluation_settings
-from gradual.planning import Reading, minutes, probe_sample, selected, timed_rows
+from gradual.planning import TIMING, Reading, minutes, probe_sample, selected, timed_rows
 from gradual.preparing import spread
 from gradual.progress import Progress, Silent
 from gradual.report_text import plural
@@ -70,7 +70,9 @@ def estimate_comparison(request: Request, *, progress: Progress | None = None) -
     """
     loaded = load_model(request.config.model)
     engine = TransformersEngine(loaded)
-    sample = probe_sample(request.config, request.prepared, engine, progress or Silent())
+    progress = progress or Silent()
+    sample = probe_sample(request.config, request.prepared, engine, progress)
+    progress.say(TIMING)
     timed = _Timed(request, engine, loaded, sample)
     arms = tuple(_arms(request, timed))
     per_seed, num_seeds = sum(arm.seconds for arm in arms), len(request.seeds)

@@ -135,7 +135,8 @@ def _relations_apart(comparison: Comparison) -> Table:
     note = (
         f"What {main} has more than {reference} on the same facts ({seeds_told(held.seeds if held else ())}): right "
         "test facts, right validation facts at the epochs kept, and HighlyKnown training facts. A lead that one "
-        f"relation makes says little of others. Intervals: this relation's facts{several}, drawn with replacement."
+        f"relation makes says little of others. Intervals: this relation's facts{several}, drawn with replacement; "
+        "[0, 0] where no fact differs."
     )
     if not rows:
         note = "There is nothing to split: no seed of both is finished, or both are one arm or the base model."

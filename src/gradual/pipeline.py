@@ -34,6 +34,7 @@ from gradual.stages import (
     select_for_stage,
     stage_weights,
     training_rows,
+    warm_up_warning,
     write_selection,
 )
 from gradual.summary import summarise, taken
@@ -226,7 +227,10 @@ class _Fit:
         self._tell_weights(index, stage, weights)
         rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config, at_end=at_end, weights=weights)
         stage = in_epochs(stage, rows)
-        with self.progress.bar(step, rows.steps_per_epoch * stage.num_train_epochs, "steps") as advance:
+        num_steps = rows.steps_per_epoch * stage.num_train_epochs
+        if told := warm_up_warning(stage, num_steps):
+            self.progress.say(f"warning: stage {index}: {told}")
+        with self.progress.bar(step, num_steps, "steps") as advance:
             result = train_stage(
                 self.loaded,
                 rows,

@@ -127,6 +127,10 @@ class Plan:
         return self.training_example[-40:]
 
 
+TIMING = "timing a training step, and some of the sample again with an adapter"
+"""Said before what takes about as long as the sample."""
+
+
 def make_plan(
     config: RunConfig, prepared: Prepared, out: str | Path | None = None, *, progress: Progress | None = None
 ) -> Plan:
@@ -143,6 +147,7 @@ def make_plan(
     sample = probe_sample(config, prepared, engine, progress)
     known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
     timed = timed_rows(prepared, known, config, engine)
+    progress.say(TIMING)
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
     stages = _stages(config, prepared, known, run, engine, step_seconds, step_tokens)
     reading = Reading(config, prepared, loaded, sample)

@@ -18,6 +18,7 @@ from gradual.facts import Fact
 from gradual.guards import limit_unknown
 from gradual.knowledge_map import read_map
 from gradual.levels import Level
+from gradual.report_text import plural
 from gradual.rundir import RunDir
 from gradual.selection import Selection, select_facts
 from gradual.stage_config import StageConfig
@@ -60,6 +61,16 @@ def in_epochs(stage: StageConfig, rows: TrainingRows) -> StageConfig:
         return stage
     epochs = math.ceil(stage.max_steps / rows.steps_per_epoch)
     return stage.model_copy(update={"num_train_epochs": epochs, "early_stopping_patience": epochs + 1})
+
+
+def warm_up_warning(stage: StageConfig, steps: int) -> str:
+    """What to say of a stage that ends before its rate has reached its peak; empty where it has."""
+    if stage.lr_scheduler_type == "constant" or steps > stage.warmup_steps:
+        return ""
+    return (
+        f"all {plural(steps, 'step')} lie within warmup_steps {stage.warmup_steps}, which begin at a rate of 0, so next "
+        "to nothing is learnt; lower warmup_steps, or take more epochs or facts"
+    )
 
 
 def select_for_stage(states: Sequence[FactState], stage: StageConfig, *, seed: int, index: int) -> Selection:

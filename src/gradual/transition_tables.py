@@ -80,18 +80,20 @@ def net_promotions(comparison: Comparison) -> Table:
                 share_cell(retest.changed),
                 share_cell(retest.promoted),
                 share_cell(retest.demoted),
+                number_cell(retest.came_within_reach.total),
                 share_cell(retest.came_within_reach),
                 accuracy_cell(net.observed) if net else NOTHING,
                 accuracy_cell(net.observed_retested) if net else NOTHING,
                 points_cell(net.net) if net else NOTHING,
             ]
         )
-    columns = ["probed again with", "facts", "changed", "promoted", "demoted", "came within reach"]
-    columns += ["came within reach in stage 1, all facts", "the same, retested facts", "net of the retest, points"]
+    columns = ["probed again with", "facts", "changed", "promoted", "demoted", "out of reach", "came within it"]
+    columns += ["all facts, in stage 1", "these facts, in stage 1", "net of the retest, points"]
     note = (
-        "Changed, promoted (to any better level), demoted: of the facts probed both times. Came within reach: of those "
-        f"that were WeaklyKnown or Unknown, that are MaybeKnown or HighlyKnown; in stage 1 of {comparison.main}, mean "
-        "over seeds. The net is paired by fact."
+        "Changed, promoted (to any better level), demoted: of the facts probed both times. Out of reach: those that "
+        "were WeaklyKnown or Unknown at first; came within it: of these, that are MaybeKnown or HighlyKnown when probed "
+        f"again, and after stage 1 of {comparison.main} (mean over seeds; of all training facts, and of these). The net "
+        "is paired by fact; [0, 0] where no fact differs."
     )
     return make_table("noise-net", "What came within reach, net of what does by itself", columns, rows, note)
 

@@ -161,7 +161,7 @@ def test_an_arm_that_has_changed_is_refused_before_anything_is_written(
         f"{made.path}: nothing was changed or trained:",
         'arm "two_stages" was begun with other settings:',
         "  stages.1.learning_rate: '0.01' in the folder, '0.5' now",
-        f"give it another name, or its earlier settings; or delete {' and '.join(begun)} to begin it anew",
+        f"give it another name, or its earlier settings; or, to begin anew, delete {' and '.join(begun)}",
     ]
     assert made.plan.read_bytes() == plan
 

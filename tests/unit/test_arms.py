@@ -193,7 +193,8 @@ def test_a_strategy_that_does_not_exist_is_named_with_its_place() -> None:
 def test_tests_that_cannot_be_made_are_told() -> None:
     few = config("base", "S5", num_seeds=1)
     assert check_comparison(resolve_arms(few), few.compare) == [
-        '"same_steps" (compare.reference) is not among the arms; nothing is held against it',
+        '"same_steps" (compare.reference) is not among the arms, so nothing is held against it; add it, or set '
+        "compare.reference to one that is",
         "one seed: differences that training alone makes cannot be told from those of the arms",
     ]
     enough = config("same_steps", "S5")
@@ -213,3 +214,10 @@ def test_no_question_is_asked_about_what_trains_nothing() -> None:
         match=r'^compare\.main: "base" trains nothing, and every arm is held against it anyway; name another',
     ):
         resolve_arms(config("base", "S5", main="base"))
+
+
+def test_an_arm_of_ones_own_that_is_left_out_is_told() -> None:
+    mine = config("same_steps", "S5", {"name": "mine", "stages": [{}]})
+    assert check_comparison(resolve_arms(mine, ["same_steps", "S5"]), mine.compare) == [
+        '"mine" (compare.own_arms) is left out, as the arms named do not include it'
+    ]
