@@ -68,8 +68,8 @@ def warm_up_warning(stage: StageConfig, steps: int) -> str:
     if stage.lr_scheduler_type == "constant" or steps > stage.warmup_steps:
         return ""
     return (
-        f"all {plural(steps, 'step')} lie within warmup_steps {stage.warmup_steps}, which begin at a rate of 0, so next "
-        "to nothing is learnt; lower warmup_steps, or take more epochs or facts"
+        f"all {plural(steps, 'step')} lie within warmup_steps {stage.warmup_steps}, which begin at a rate of 0, so "
+        "next to nothing is learnt; lower warmup_steps, or take more epochs or facts"
     )
 
 

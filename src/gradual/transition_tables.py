@@ -91,9 +91,9 @@ def net_promotions(comparison: Comparison) -> Table:
     columns += ["all facts, in stage 1", "these facts, in stage 1", "net of the retest, points"]
     note = (
         "Changed, promoted (to any better level), demoted: of the facts probed both times. Out of reach: those that "
-        "were WeaklyKnown or Unknown at first; came within it: of these, that are MaybeKnown or HighlyKnown when probed "
-        f"again, and after stage 1 of {comparison.main} (mean over seeds; of all training facts, and of these). The net "
-        "is paired by fact; [0, 0] where no fact differs."
+        "were WeaklyKnown or Unknown at first; came within it: of these, that are MaybeKnown or HighlyKnown when "
+        f"probed again, and after stage 1 of {comparison.main} (mean over seeds; of all training facts, and of "
+        "these). The net is paired by fact; [0, 0] where no fact differs."
     )
     return make_table("noise-net", "What came within reach, net of what does by itself", columns, rows, note)
 
