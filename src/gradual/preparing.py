@@ -9,7 +9,8 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradual.config import FactsConfig, RunConfig
@@ -17,6 +18,7 @@ from gradual.errors import DataError
 from gradual.expressions import did_you_mean
 from gradual.facts import Fact, by_relation
 from gradual.loading import check_exemplars, load_exemplars, load_facts
+from gradual.report_text import visible
 from gradual.splits import set_aside, split_facts
 
 
@@ -70,6 +72,10 @@ class Prepared:
         return hashlib.sha256("\n".join([*rows, str(self.dropped_for_overlap)]).encode()).hexdigest()[:16]
 
 
+_FEWEST_TO_WARN_OF = 10
+"""Test facts of a relation below which one frequent answer may be chance."""
+
+
 def prepare(config: RunConfig) -> Prepared:
     """The checked facts of a run, divided.
 
@@ -104,6 +110,7 @@ def prepare(config: RunConfig) -> Prepared:
             *(str(each.message) for each in caught if issubclass(each.category, UserWarning)),
             *splits.warnings,
             *scored.warnings,
+            *_one_sided(splits.test, splits.train),
         ),
         out_of_distribution=tuple(kept[fact.id] for fact in scored.test),
     )
@@ -114,6 +121,23 @@ def prepare(config: RunConfig) -> Prepared:
                 "use more facts, or give them a split column"
             )
     return prepared
+
+
+def _one_sided(test: Sequence[Fact], train: Sequence[Fact]) -> Iterator[str]:
+    """Relations most of whose test facts have one answer that none of their training facts has.
+
+    Dividing facts without shared answers puts all facts of a frequent answer on one side.
+    """
+    trained = by_relation(train)
+    for relation, facts in by_relation(test).items():
+        answer, number = Counter(fact.answers[0] for fact in facts).most_common(1)[0]
+        taught = {each for fact in trained.get(relation, ()) for each in fact.answers}
+        if len(facts) >= _FEWEST_TO_WARN_OF and 2 * number > len(facts) and answer not in taught:
+            yield (
+                f'relation "{visible(relation)}": {number} of {len(facts)} test facts have the answer '
+                f'"{visible(answer)}", and no training fact has; their accuracy tells how often the model says so, not '
+                "what it knows"
+            )
 
 
 def prepare_probe(
