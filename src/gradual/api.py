@@ -167,7 +167,7 @@ def compare(
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepared(config)
+    settings, prepared = _prepared_to_compare(config, arms)
     from gradual import comparison
     from gradual.comparison_results import write_results
 
@@ -203,7 +203,7 @@ def plan_comparison(
         ConfigError, DataError, ModelError: something cannot be used.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepared(config)
+    settings, prepared = _prepared_to_compare(config, arms)
     from gradual import comparison, comparison_estimate
 
     request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
@@ -299,6 +299,15 @@ def _prepared(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
     prepared = prepare(settings)
     require_packages(TRAIN_PACKAGES)
     return settings, prepared
+
+
+def _prepared_to_compare(config: RunConfig | str | Path, arms: Sequence[str] | None) -> tuple[RunConfig, Prepared]:
+    """As `_prepared`; the arms are checked first."""
+    from gradual.arms import resolve_arms
+
+    settings = _as_config(config)
+    resolve_arms(settings, arms)
+    return _prepared(settings)
 
 
 def _asked(
