@@ -17,10 +17,13 @@ from gradual.refusals import differing
 from gradual.report_text import listed
 from gradual.rundir import RunDir
 
+_HOLD_RUNS = ("runs", "rounds")
+"""Folders that hold one for each arm (`comparison.ComparisonFolder`)."""
+
 
 def begun(folder: Path, arm: str) -> list[Path]:
     """The folders that hold runs of the arm, with any seed."""
-    return [path for kind in ("runs", "rounds") if (path := folder / kind / arm).is_dir()]
+    return [path for kind in _HOLD_RUNS if (path := folder / kind / arm).is_dir()]
 
 
 def refuse_changed_arms(folder: Path, arms: Sequence[Arm]) -> None:
@@ -29,7 +32,7 @@ def refuse_changed_arms(folder: Path, arms: Sequence[Arm]) -> None:
     Raises:
         RunDirError: every such arm, with what is other and what to do.
     """
-    there = sorted({path.name for kind in ("runs", "rounds") for path in (folder / kind).glob("*") if path.is_dir()})
+    there = sorted({path.name for kind in _HOLD_RUNS for path in (folder / kind).glob("*") if path.is_dir()})
     problems: list[str] = []
     for arm in arms:
         alike = [name for name in there if name.casefold() == arm.name.casefold()]
@@ -47,22 +50,22 @@ def refuse_changed_arms(folder: Path, arms: Sequence[Arm]) -> None:
 def _changed(folder: Path, arm: Arm) -> list[str]:
     """What the first run of the arm that was made otherwise did otherwise; empty where all are as the arm is now."""
     now = [{name: json.dumps(value) for name, value in flat_settings(stage).items()} for stage in arm.stages]
+    # How many steps are missing is found out, and so is how many rounds there are.
+    left_out = {"max_steps"} if arm.same_steps_as is not None else set()
     for path in begun(folder, arm.name):
+        is_whole = path.parent.name == "runs" and arm.max_stages is None
         for file in sorted(path.rglob("run.json")):
             was = _stages_of(RunDir(file.parent).fingerprint)
-            # How many rounds there are is found out, and so is how many steps are missing.
-            is_whole = path.parent.name == "runs" and arm.max_stages is None
             if is_whole and len(was) != len(now):
                 return [f"  stages: {len(was)} in the folder, {len(now)} now"]
-            for index, (old, new) in enumerate(zip(was, now, strict=False)):
-                measured = {"max_steps"} if arm.same_steps_as is not None else set()
-                fields = {field: (old.get(field), new.get(field)) for field in (old.keys() | new.keys()) - measured}
-                other = {field for field, (one, two) in fields.items() if one != two}
-                if other:
-                    return differing(
-                        {f"stages.{index}.{field}": old[field] for field in other & old.keys()},
-                        {f"stages.{index}.{field}": new[field] for field in other & new.keys()},
-                    )
+            lines: list[str] = []
+            for index, pair in enumerate(zip(was, now, strict=False)):
+                old, new = (
+                    {f"stages.{index}.{name}": stage[name] for name in stage.keys() - left_out} for stage in pair
+                )
+                lines += differing(old, new)
+            if lines:
+                return lines
     return []
 
 
