@@ -25,7 +25,6 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict src
 	$(BIN)/codespell
-	$(BIN)/python -m pytest -q tests/contract/test_layers.py
 
 # PIP_CONSTRAINT, unlike -c, also pins what builds the package.
 $(READY): export PIP_CONSTRAINT := constraints.txt

@@ -17,22 +17,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from gradual.asking import draw_asking
-from gradual.config import RunConfig
-from gradual.config_file import dump_config, parse_config
-from gradual.facts import Fact
-from gradual.knowledge_map import Cost, FactKnowledge, KnowledgeMap, MapInfo, Prompt, SetAnswer, write_map
-from gradual.levels import chance_of_right_sample, classify, level_probability
-from gradual.loading import load_facts
-from gradual.pipeline import flat_settings, write_facts
-from gradual.preparing import Prepared, prepare
-from gradual.prompts import PlainPrompts
-from gradual.report_page import report
-from gradual.rundir import RunDir, open_run
-from gradual.selection import select_facts
-from gradual.stages import fact_states, write_selection
-from gradual.storage import append_json_line, write_json
-from gradual.summary import summarise
+from gradual.config.run import RunConfig
+from gradual.config.yaml_file import dump_config, parse_config
+from gradual.facts.fact import Fact
+from gradual.facts.loading import load_facts
+from gradual.facts.prepare import Prepared, prepare
+from gradual.facts.prompts import PlainPrompts
+from gradual.files.storage import append_json_line, write_json
+from gradual.knowledge.levels import chance_of_right_sample, classify, level_probability
+from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, Prompt, SetAnswer, write_map
+from gradual.probing.prompts import draw_asking
+from gradual.reporting.run_page import report
+from gradual.run.folder import RunDir, open_run
+from gradual.run.pipeline import flat_settings, write_facts
+from gradual.run.stages import fact_states, write_selection
+from gradual.run.summary import summarise
+from gradual.selection.strategies import select_facts
 
 MOST_SECONDS, MOST_MEMORY, MOST_REPORT = 300, 4 << 30, 5 << 20
 _Result = TypeVar("_Result")

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers.cache_utils import DynamicCache
 
-from gradual.asking import draw_asking
-from gradual.config import FactsConfig, ModelConfig
-from gradual.models import load_model
-from gradual.packing import ROOT
-from gradual.preparing import prepare_probe, spread
-from gradual.transformers_engine import TransformersEngine
+from gradual.config.run import FactsConfig, ModelConfig
+from gradual.engines.token_tree import ROOT
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.facts.prepare import prepare_probe, spread
+from gradual.models.load import load_model
+from gradual.probing.prompts import draw_asking
 
 Way = Callable[[TransformersEngine, Sequence[Sequence[list[int]]]], torch.Tensor]
 

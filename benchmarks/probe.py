@@ -26,13 +26,13 @@ from growth import draw_growth
 from random_model import SHAPES, random_model
 from torch.utils.flop_counter import FlopCounterMode
 
-from gradual.asking import draw_asking
-from gradual.config import FactsConfig, ModelConfig, ProbeConfig
-from gradual.facts import Fact
-from gradual.models import load_model
-from gradual.preparing import prepare_probe, spread
-from gradual.probing import probe_facts
-from gradual.transformers_engine import TransformersEngine
+from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.facts.fact import Fact
+from gradual.facts.prepare import prepare_probe, spread
+from gradual.models.load import load_model
+from gradual.probing.probe import probe_facts
+from gradual.probing.prompts import draw_asking
 
 SEED = 1
 GENERATE_BATCHES = {"cpu": (32, 4), "cuda": (512, 64)}

@@ -18,15 +18,15 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from gradual.adapters import adapted, unload_adapter
-from gradual.config import FactsConfig, LoraSettings, ModelConfig
-from gradual.facts import Fact
-from gradual.models import LoadedModel, load_model
-from gradual.packed_loss import pack_tensors, packed_loss
-from gradual.preparing import prepare_probe, spread
-from gradual.training_rows import TrainingRows
-from gradual.transformers_engine import TransformersEngine
-from gradual.tree_attention import MaskKinds
+from gradual.config.run import FactsConfig, LoraSettings, ModelConfig
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.engines.tree_attention import MaskKinds
+from gradual.facts.fact import Fact
+from gradual.facts.prepare import prepare_probe, spread
+from gradual.models.adapters import adapted, unload_adapter
+from gradual.models.load import LoadedModel, load_model
+from gradual.training.loss import pack_tensors, packed_loss
+from gradual.training.rows import TrainingRows
 
 RELATIONS = ["capital", "country_of_city", "currency", "region"]
 BATCH_SIZE = 32

@@ -17,15 +17,15 @@ from typing import Any
 
 import torch
 
-from gradual.checking import CONFIDENCE, check_against_sampling
-from gradual.config import FactsConfig, ModelConfig, ProbeConfig
-from gradual.facts import by_relation
-from gradual.knowledge_map import FactKnowledge
-from gradual.matching import Targets
-from gradual.models import load_model
-from gradual.preparing import prepare_probe, spread
-from gradual.probing import probe_facts
-from gradual.transformers_engine import TransformersEngine
+from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.facts.fact import by_relation
+from gradual.facts.matching import Targets
+from gradual.facts.prepare import prepare_probe, spread
+from gradual.knowledge.map import FactKnowledge
+from gradual.models.load import load_model
+from gradual.probing.check import CONFIDENCE, check_against_sampling
+from gradual.probing.probe import probe_facts
 
 SEED = 1
 ATLAS_RELATIONS = [

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gradual.api import compare, demo, diff, fit, plan, probe, report, show
-    from gradual.config import RunConfig
-    from gradual.config_file import load_config
+    from gradual.config.run import RunConfig
+    from gradual.config.yaml_file import load_config
     from gradual.errors import GradualError
-    from gradual.facts import Fact
-    from gradual.knowledge_map import KnowledgeMap, read_map
-    from gradual.levels import Level
-    from gradual.loading import load_facts
+    from gradual.facts.fact import Fact
+    from gradual.facts.loading import load_facts
+    from gradual.knowledge.levels import Level
+    from gradual.knowledge.map import KnowledgeMap, read_map
 
 __version__ = "0.1.0"
 
@@ -53,20 +53,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Fact": "facts",
+    "Fact": "facts.fact",
     "GradualError": "errors",
-    "KnowledgeMap": "knowledge_map",
-    "Level": "levels",
-    "RunConfig": "config",
+    "KnowledgeMap": "knowledge.map",
+    "Level": "knowledge.levels",
+    "RunConfig": "config.run",
     "compare": "api",
     "demo": "api",
     "diff": "api",
     "fit": "api",
-    "load_config": "config_file",
-    "load_facts": "loading",
+    "load_config": "config.yaml_file",
+    "load_facts": "facts.loading",
     "plan": "api",
     "probe": "api",
-    "read_map": "knowledge_map",
+    "read_map": "knowledge.map",
     "report": "api",
     "show": "api",
 }

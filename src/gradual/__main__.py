@@ -1,6 +1,6 @@
 """Lets `python -m gradual` be the command `gradual`."""
 
-from gradual.cli import main
+from gradual.cli.app import main
 
 if __name__ == "__main__":
     main()

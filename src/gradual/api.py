@@ -18,17 +18,17 @@ from gradual.errors import ConfigError, TrainingError
 from gradual.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from gradual.comparing_maps import MapDiff
-    from gradual.comparison_estimate import ComparisonEstimate
-    from gradual.comparison_record import Comparison
-    from gradual.config import FactsConfig, ModelConfig, ProbeConfig, RunConfig
-    from gradual.engines import Engine
-    from gradual.facts import Fact
-    from gradual.knowledge_map import KnowledgeMap
-    from gradual.planning import Plan
-    from gradual.preparing import Prepared
-    from gradual.rundir import RunDir
-    from gradual.showing import ShownFact
+    from gradual.comparison.estimate import ComparisonEstimate
+    from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
+    from gradual.engines.engine import Engine
+    from gradual.facts.fact import Fact
+    from gradual.facts.prepare import Prepared
+    from gradual.findings.record import Comparison
+    from gradual.knowledge.diff import MapDiff
+    from gradual.knowledge.map import KnowledgeMap
+    from gradual.run.folder import RunDir
+    from gradual.run.plan import Plan
+    from gradual.run.show import ShownFact
 
 DEMO_FOLDER = "gradual-demo"
 """Where the demo's run goes by default."""
@@ -71,9 +71,9 @@ def probe(
         ProbeError: the model's logits are not numbers.
     """
     prepare_environment(online=online)
-    from gradual.config import ModelConfig, ProbeConfig
-    from gradual.models import check_model
-    from gradual.probe_folder import ProbeRequest, make_map
+    from gradual.config.run import ModelConfig, ProbeConfig
+    from gradual.models.load import check_model
+    from gradual.probing.folder import ProbeRequest, make_map
 
     progress, settings = progress or Silent(), settings or ProbeConfig()
     model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
@@ -107,7 +107,7 @@ def fit(
     """
     prepare_environment(online=online)
     settings, prepared = _prepared(config)
-    from gradual import pipeline
+    from gradual.run import pipeline
 
     return pipeline.fit(settings, prepared, out, progress=progress)
 
@@ -133,7 +133,7 @@ def plan(
     """
     prepare_environment(online=online)
     settings, prepared = _prepared(config)
-    from gradual.planning import make_plan
+    from gradual.run.plan import make_plan
 
     return make_plan(settings, prepared, None if out is None else Path(out), progress=progress or Silent())
 
@@ -168,8 +168,8 @@ def compare(
     """
     prepare_environment(online=online)
     settings, prepared = _prepared_to_compare(config, arms)
-    from gradual import comparison
-    from gradual.comparison_results import write_results
+    from gradual.comparison import compare as comparison
+    from gradual.reporting.comparison.write import write_results
 
     request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
     try:
@@ -204,7 +204,8 @@ def plan_comparison(
     """
     prepare_environment(online=online)
     settings, prepared = _prepared_to_compare(config, arms)
-    from gradual import comparison, comparison_estimate
+    from gradual.comparison import compare as comparison
+    from gradual.comparison import estimate as comparison_estimate
 
     request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
     return comparison_estimate.estimate_comparison(request, progress=progress)
@@ -217,7 +218,7 @@ def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> Shown
         DataError: the folder has no such fact, or the run no such probe.
         RunDirError: the folder is neither a map nor a run, or damaged.
     """
-    from gradual.showing import show_fact
+    from gradual.run.show import show_fact
 
     return show_fact(Path(folder), fact_id, probe=probe)
 
@@ -229,8 +230,8 @@ def diff(map_a: str | Path | KnowledgeMap, map_b: str | Path | KnowledgeMap) -> 
         DataError: the maps have no fact in common.
         RunDirError: a folder is no map, or damaged.
     """
-    from gradual.comparing_maps import compare_maps, open_map
-    from gradual.knowledge_map import KnowledgeMap
+    from gradual.knowledge.diff import compare_maps, open_map
+    from gradual.knowledge.map import KnowledgeMap
 
     one, other = (each if isinstance(each, KnowledgeMap) else open_map(Path(each)) for each in (map_a, map_b))
     return compare_maps(one, other)
@@ -244,14 +245,14 @@ def report(folder: str | Path) -> Path:
     Raises:
         RunDirError: the folder is neither a run nor a comparison, a file in it is damaged, or the disk refused.
     """
-    from gradual.comparison_runs import PLAN_FILE
+    from gradual.findings.evidence import PLAN_FILE
 
     if (Path(folder) / PLAN_FILE).is_file():
-        from gradual.comparison_results import write_results
+        from gradual.reporting.comparison.write import write_results
 
         write_results(Path(folder))
         return Path(folder) / "report.html"
-    from gradual.report_page import report as write_page
+    from gradual.reporting.run_page import report as write_page
 
     return write_page(folder)
 
@@ -274,7 +275,7 @@ def demo(
         ModelError: the package with the embedded model is not installed.
         RunDirError: the folder belongs to another process or to a run with other settings.
     """
-    from gradual.config_file import load_config
+    from gradual.config.yaml_file import load_config
 
     with resources.as_file(resources.files("gradual") / "data" / "demo.yaml") as path:
         config = load_config(path, overrides)
@@ -282,15 +283,15 @@ def demo(
 
 
 def _as_config(config: RunConfig | str | Path) -> RunConfig:
-    from gradual.config_file import load_config
+    from gradual.config.yaml_file import load_config
 
     return load_config(config) if isinstance(config, str | Path) else config
 
 
 def _prepared(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
     """Settings and facts, checked before libraries for models are loaded, which takes seconds."""
-    from gradual.models import check_model
-    from gradual.preparing import prepare
+    from gradual.facts.prepare import prepare
+    from gradual.models.load import check_model
 
     settings = _as_config(config)
     if settings.model.adapter:
@@ -303,7 +304,7 @@ def _prepared(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
 
 def _prepared_to_compare(config: RunConfig | str | Path, arms: Sequence[str] | None) -> tuple[RunConfig, Prepared]:
     """As `_prepared`; the arms are checked first."""
-    from gradual.arms import resolve_arms
+    from gradual.comparison.arms import resolve_arms
 
     settings = _as_config(config)
     resolve_arms(settings, arms)
@@ -318,8 +319,8 @@ def _asked(
     limit: int | None,
 ) -> tuple[Sequence[Fact], Mapping[str, Sequence[Fact]]]:
     """The facts to ask and the exemplars of their relations."""
-    from gradual.config import FactsConfig
-    from gradual.preparing import prepare_probe
+    from gradual.config.run import FactsConfig
+    from gradual.facts.prepare import prepare_probe
 
     source = FactsConfig(path=str(facts)) if isinstance(facts, str | Path) else facts
     shots = FactsConfig(path=str(exemplars)) if exemplars is not None else None
@@ -327,8 +328,8 @@ def _asked(
 
 
 def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
-    from gradual.models import load_model
-    from gradual.transformers_engine import TransformersEngine, reading_warnings
+    from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
+    from gradual.models.load import load_model
 
     loaded = load_model(model)
     for warning in reading_warnings(loaded):

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from gradual.engines import NextTokens, Node, ReadCost
-from gradual.facts import Fact
-from gradual.packing import TokenTree
-from gradual.prompts import PlainPrompts, PromptStyle
-from gradual.vocabulary import Vocabulary
+from gradual.engines.engine import NextTokens, Node, ReadCost
+from gradual.engines.token_tree import TokenTree
+from gradual.engines.vocabulary import Vocabulary
+from gradual.facts.fact import Fact
+from gradual.facts.prompts import PlainPrompts, PromptStyle
 
 _TOY_WORDS = ("red", "blue", "green", "gold", "black", "white")
 

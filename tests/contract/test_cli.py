@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gradual import api, cli
-from gradual.config import RunConfig
-from gradual.engines import Engine
+from gradual import api
+from gradual.cli import app as cli
+from gradual.config.run import RunConfig
+from gradual.engines.engine import Engine
 from gradual.errors import TrainingError
-from gradual.rundir import RunDir, open_run
-from gradual.storage import write_json
+from gradual.files.storage import write_json
+from gradual.run.folder import RunDir, open_run
 from gradual.testing import FakeEngine, toy_facts
 
 COMMANDS = ("probe", "show", "plan", "fit", "diff", "report", "demo")
@@ -382,7 +383,7 @@ def test_interrupted_show_has_nothing_to_go_on_with(tmp_path: Path, monkeypatch:
 
 
 def in_process(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    source = str(Path(cli.__file__).parents[1])
+    source = str(Path(cli.__file__).parents[2])
     return subprocess.run(
         [sys.executable, "-m", "gradual", *map(str, arguments)],
         cwd=folder,
@@ -404,7 +405,7 @@ def test_process_ends_with_2_and_one_line(tmp_path: Path) -> None:
 def test_process_survives_a_terminal_without_unicode(tmp_path: Path) -> None:
     write_facts(tmp_path / "facts.jsonl", [FACT | {"relation": "Hauptstädte"}])
     (tmp_path / "config.json").write_text("{}")
-    env = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "PYTHONIOENCODING": "ascii"}
+    env = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2]), "PYTHONIOENCODING": "ascii"}
     command = ["probe", "--model", ".", "--facts", "facts.jsonl", "--out", "map"]
     done = subprocess.run(
         [sys.executable, "-m", "gradual", *command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False

@@ -7,14 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_layers import LAYERS
 from typer.testing import CliRunner
 
-from gradual.arms import ARMS, resolve_arms
-from gradual.cli import app
-from gradual.config_file import load_config, parse_config
-from gradual.expressions import parse_expression
-from gradual.strict_yaml import read_yaml
+from gradual.cli.app import app
+from gradual.comparison.arms import ARMS, resolve_arms
+from gradual.config.yaml_file import load_config, parse_config
+from gradual.files.strict_yaml import read_yaml
+from gradual.selection.expressions import parse_expression
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,38 +75,6 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
-
-
-def readme_tree() -> dict[str, list[str]]:
-    """What the README's tree of the package names, by layer: in each line names, then a phrase, two spaces between."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree = readme.partition("    src/gradual/\n")[2].partition("    tests/")[0]
-    named: dict[str, list[str]] = {}
-    layer = ""
-    for line in tree.splitlines():
-        if heading := re.match(r" {6}(\w+):? ", line):
-            layer = heading.group(1)
-        else:
-            assert layer, line
-            *names, phrase = re.split(r" {2,}", line.strip())
-            assert names, f"expected names, two spaces and a phrase: {line}"
-            assert " " in phrase, f"expected a phrase behind the names: {line}"
-            named.setdefault(layer, []).extend(names)
-    return named
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-def test_every_module_stands_in_its_layer_of_the_readme(layer: str) -> None:
-    modules = sorted(name for name in readme_tree()[layer] if not name.endswith("/"))
-    assert modules == sorted(LAYERS[layer].split())
-
-
-def test_every_name_in_the_tree_of_the_readme_has_a_file() -> None:
-    tree = readme_tree()
-    assert list(tree) == list(LAYERS)
-    for name in (name for names in tree.values() for name in names):
-        path = ROOT / "src" / "gradual" / name
-        assert path.is_dir() if name.endswith("/") else path.with_suffix(".py").is_file(), name
 
 
 def test_no_tracked_file_holds_the_marks_of_a_conflict() -> None:

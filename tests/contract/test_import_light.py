@@ -12,7 +12,7 @@ import pytest
 SLOW = ("accelerate", "datasets", "jinja2", "pandas", "peft", "pyarrow", "scipy", "torch", "transformers", "trl")
 HELP = """
 import contextlib, io, sys
-from gradual.cli import main
+from gradual.cli.app import main
 sys.argv = ["gradual", *{arguments!r}]
 with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
     main()

@@ -41,7 +41,7 @@ def test_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFile) 
         for file in package.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    pages = {"gradual/templates/report.html.j2", "gradual/templates/comparison.html.j2"}
+    pages = {f"gradual/reporting/templates/{name}.html.j2" for name in ("report", "comparison")}
     assert {"gradual/py.typed", "gradual/data/atlas.jsonl.gz", *pages} <= own
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == own
 
@@ -49,7 +49,7 @@ def test_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFile) 
 def test_wheel_has_the_licence_and_the_command(wheel: zipfile.ZipFile) -> None:
     names = {name.partition(".dist-info/")[2]: name for name in wheel.namelist() if ".dist-info/" in name}
     assert wheel.read(names["licenses/LICENSE"]) == (ROOT / "LICENSE").read_bytes()
-    assert "gradual = gradual.cli:main" in wheel.read(names["entry_points.txt"]).decode()
+    assert "gradual = gradual.cli.app:main" in wheel.read(names["entry_points.txt"]).decode()
 
 
 def test_one_version_everywhere(metadata: Message) -> None:

@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from disk import Disk, Killed, Platter, Tree, put_tree, tree_of
-from small_run import Work, results, small_probe, small_run
+from tests.support.disk import Disk, Killed, Platter, Tree, put_tree, tree_of
+from tests.support.small_run import Work, results, small_probe, small_run
 
 from gradual.errors import RunDirError
-from gradual.storage import read_json_lines
+from gradual.files.storage import read_json_lines
 
 pytestmark = pytest.mark.tiny
 

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import torch
 
-from gradual.config_file import parse_config
+from gradual.config.yaml_file import parse_config
 from gradual.errors import RunDirError
-from gradual.models import load_model
-from gradual.pipeline import run_fingerprint
-from gradual.preparing import Prepared
-from gradual.rundir import open_run
+from gradual.facts.prepare import Prepared
+from gradual.models.load import load_model
+from gradual.run.folder import open_run
+from gradual.run.pipeline import run_fingerprint
 from gradual.testing import make_tiny_model, toy_facts
 
 pytestmark = pytest.mark.tiny

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from gradual import storage
 from gradual.errors import RunDirError
-from gradual.rundir import RunDir, open_run
+from gradual.files import storage
+from gradual.run.folder import RunDir, open_run
 
 FORK = multiprocessing.get_context("fork")
 ROUNDS = 50

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_run import results
+from tests.support.small_run import results
 
-from gradual import storage
+from gradual.files import storage
 
 pytestmark = pytest.mark.tiny
 
@@ -25,9 +25,11 @@ import json, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import pyarrow.parquet
-import small_run
-from gradual import api, cli, console_tables, report_page
-from gradual.console import Console
+from gradual import api
+from gradual.cli import app, shown
+from gradual.cli.console import Console
+from gradual.reporting import run_page
+from tests.support import small_run
 
 def command(place, number, folder):
     say = Console.say
@@ -40,7 +42,7 @@ def command(place, number, folder):
     Console.say = heard
     api.fit = lambda config, out, *, online, progress: small_run.small_run(Path(out), progress=progress)
     sys.argv = ["gradual", "fit", "config.yaml", "--out", folder]
-    cli.main()
+    app.main()
 
 for number, (place, sent, folder) in enumerate(json.loads(sys.argv[2])):
     child = os.fork()  # libraries for models are loaded once
@@ -71,8 +73,8 @@ def test_signals_in_every_stage_end_it_with_the_way_to_go_on_and_change_nothing(
     sent = [(place, list(CODES)[index % 2], "broken") for index, place in enumerate(STAGES)]
     whole = [("never", signal.SIGTERM, folder) for folder in ("broken", "unbroken")]
     ended = subprocess.run(
-        [sys.executable, "-c", COMMANDS, str(Path(__file__).parent), json.dumps([*sent, *whole])],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(storage.__file__).parents[1])},
+        [sys.executable, "-c", COMMANDS, str(Path(__file__).resolve().parents[2]), json.dumps([*sent, *whole])],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(storage.__file__).parents[2])},
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert [int(code) for code in ended.stderr.split()] == [*(CODES[number] for _, number, _ in sent), 0, 0]

@@ -9,17 +9,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from gradual.adapters import adapted, unload_adapter
-from gradual.checking import check_against_sampling
-from gradual.config import FactsConfig, LoraSettings, ModelConfig, ProbeConfig
-from gradual.levels import Level
-from gradual.models import LoadedModel, load_model
-from gradual.preparing import prepare_probe, spread
-from gradual.probing import probe_facts
-from gradual.training import pack_tensors, packed_loss
-from gradual.training_rows import TrainingRows
-from gradual.transformers_engine import TransformersEngine
-from gradual.tree_attention import MaskKinds
+from gradual.config.run import FactsConfig, LoraSettings, ModelConfig, ProbeConfig
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.engines.tree_attention import MaskKinds
+from gradual.facts.prepare import prepare_probe, spread
+from gradual.knowledge.levels import Level
+from gradual.models.adapters import adapted, unload_adapter
+from gradual.models.load import LoadedModel, load_model
+from gradual.probing.check import check_against_sampling
+from gradual.probing.probe import probe_facts
+from gradual.training.rows import TrainingRows
+from gradual.training.train import pack_tensors, packed_loss
 
 pytestmark = pytest.mark.real
 
@@ -98,7 +98,7 @@ def test_facts_packed_behind_one_exemplar_set_train_as_single_facts_do(smollm2: 
 
 
 def test_the_whole_method_runs_from_the_command_line(tmp_path: Path) -> None:
-    from gradual.cli import app
+    from gradual.cli.app import app
 
     config = tmp_path / "config.yaml"
     config.write_text(

@@ -11,10 +11,10 @@ import pytest
 import torch
 import transformers
 
-from gradual.config import ModelConfig
-from gradual.models import LoadedModel, load_model
+from gradual.config.run import ModelConfig
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.models.load import LoadedModel, load_model
 from gradual.testing import make_tiny_model, toy_facts
-from gradual.transformers_engine import TransformersEngine
 
 
 def write_toys(path: Path, num_relations: int, facts_per_relation: int) -> Path:

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from gradual import storage
-from gradual.comparison import ComparisonFolder, compare, plan_comparison
-from gradual.comparison_estimate import estimate_comparison
-from gradual.config import RunConfig
-from gradual.config_file import parse_config
+from gradual.comparison.compare import ComparisonFolder, compare, plan_comparison
+from gradual.comparison.estimate import estimate_comparison
+from gradual.config.run import RunConfig
+from gradual.config.yaml_file import parse_config
 from gradual.errors import RunDirError, TrainingError
-from gradual.knowledge_map import KnowledgeMap, read_map
-from gradual.preparing import prepare
-from gradual.probing import probe_facts
+from gradual.facts.prepare import prepare
+from gradual.files import storage
+from gradual.knowledge.map import KnowledgeMap, read_map
+from gradual.probing.probe import probe_facts
 from gradual.progress import Silent
-from gradual.rundir import RunDir
+from gradual.run.folder import RunDir
 
 pytestmark = pytest.mark.tiny
 
@@ -209,7 +209,7 @@ def test_one_thing_changes_in_each_retest(
         seeds.append((seed, sampling_seed))
         return probe_facts(*args, seed=seed, sampling_seed=sampling_seed, **options)
 
-    monkeypatch.setattr("gradual.retesting.probe_facts", recorded)
+    monkeypatch.setattr("gradual.comparison.retests.probe_facts", recorded)
     probe = {"method": "sampled", "num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 4, "num_samples": 2}
     config = make_config(tiny_folder, facts_file, probe=probe)
     made = run_comparison(config, tmp_path / "sampled", arms=["one_stage"], num_seeds=1)

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from gradual import comparison
-from gradual.comparison import ComparisonFolder, compare, plan_comparison
-from gradual.config import RunConfig
-from gradual.config_file import parse_config
+from gradual.comparison import compare as comparison
+from gradual.comparison.compare import ComparisonFolder, compare, plan_comparison
+from gradual.config.run import RunConfig
+from gradual.config.yaml_file import parse_config
 from gradual.errors import DataError, RunDirError, TrainingError
-from gradual.preparing import Prepared, prepare
-from gradual.rundir import RunDir
-from gradual.storage import write_json
+from gradual.facts.prepare import Prepared, prepare
+from gradual.files.storage import write_json
+from gradual.run.folder import RunDir
 from gradual.testing import toy_facts
 
 pytestmark = pytest.mark.tiny

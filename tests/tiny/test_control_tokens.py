@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gradual.asking import draw_asking
+from gradual.engines.transformers_engine import TransformersEngine
 from gradual.errors import DataError, ModelError
+from gradual.probing.prompts import draw_asking
 from gradual.testing import toy_facts
-from gradual.transformers_engine import TransformersEngine
 
 TEXTS = ["<eos>", "What does <eos> mean?", "a<eos>b", "<pad><eos>", "Q: x\nA: <eos>\nQ: <pad>", "<e<eos>os>"]
 

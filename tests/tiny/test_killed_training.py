@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 import torch
-from test_training import make_rows
+from tests.support.training import make_rows
 
-from gradual import epochs, storage
-from gradual.checkpoints import last_checkpoint, seal_checkpoint
-from gradual.config import LoraSettings, ModelConfig
-from gradual.epochs import EpochRecord, Score
+from gradual.config.run import LoraSettings, ModelConfig
+from gradual.config.stage import StageConfig
+from gradual.engines.transformers_engine import TransformersEngine
 from gradual.errors import TrainingError
-from gradual.models import LoadedModel, load_model
-from gradual.stage_config import StageConfig
-from gradual.training import StageResult, train_stage
-from gradual.transformers_engine import TransformersEngine
+from gradual.files import storage
+from gradual.models.load import LoadedModel, load_model
+from gradual.training import epochs
+from gradual.training.checkpoints import last_checkpoint, seal_checkpoint
+from gradual.training.epochs import EpochRecord, Score
+from gradual.training.train import StageResult, train_stage
 
 pytestmark = pytest.mark.tiny
 

@@ -4,66 +4,37 @@ from __future__ import annotations
 
 import ctypes
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from test_training import make_rows
+from tests.support.out_of_memory import ERRORS, limit_memory
+from tests.support.training import make_rows
 
-from gradual.config import LoraSettings, ProbeConfig
-from gradual.epochs import Score
+from gradual.config.run import LoraSettings, ProbeConfig
+from gradual.config.stage import StageConfig
+from gradual.engines.transformers_engine import TransformersEngine, reads_trees
 from gradual.errors import ProbeError, TrainingError
-from gradual.knowledge_map import KnowledgeMap
-from gradual.memory import free_memory
-from gradual.models import LoadedModel
-from gradual.packed_loss import pack_tensors
-from gradual.probing import probe_facts
-from gradual.stage_config import StageConfig
+from gradual.knowledge.map import KnowledgeMap
+from gradual.models.load import LoadedModel
+from gradual.models.memory import free_memory
+from gradual.probing.probe import probe_facts
 from gradual.testing import toy_facts
-from gradual.training import train_stage
-from gradual.training_rows import Pack, TrainingExample, split_packs
-from gradual.transformers_engine import TransformersEngine, reads_trees
+from gradual.training.epochs import Score
+from gradual.training.loss import pack_tensors
+from gradual.training.rows import Pack, TrainingExample, split_packs
+from gradual.training.train import train_stage
 
 pytestmark = pytest.mark.tiny
 
 FACTS = toy_facts(2, 12)
-ERRORS = {
-    "gpu": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-    "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
-    "numpy": MemoryError("Unable to allocate 3.1 GiB for an array"),
-}
 
 
 def probe(tiny: LoadedModel, **settings: Any) -> KnowledgeMap:
     exemplars = {name: [fact for fact in FACTS if fact.relation == name] for name in ("toy-0", "toy-1")}
     config = ProbeConfig(num_exemplar_sets=3, num_shots=2, max_new_tokens=4, **settings)
     return probe_facts(FACTS, exemplars, TransformersEngine(tiny), config, seed=1)
-
-
-def limit_memory(
-    model: Any, monkeypatch: pytest.MonkeyPatch, fits: Callable[[torch.Tensor], bool], error: Exception
-) -> list[int]:
-    """Lets passes through a model fail in its second layer unless their token ids fit; the sizes of the failed ones."""
-    failures = []
-    ids: list[torch.Tensor] = []
-    first, second = model.get_input_embeddings(), model.model.layers[1]
-    read, compute = first.forward, second.forward
-
-    def note(tokens: torch.Tensor) -> Any:
-        ids[:] = [tokens]
-        return read(tokens)
-
-    def fail(*arguments: Any, **named: Any) -> Any:
-        if not fits(ids[0]):
-            failures.append(ids[0].numel())
-            raise error
-        return compute(*arguments, **named)
-
-    monkeypatch.setattr(first, "forward", note)
-    monkeypatch.setattr(second, "forward", fail)
-    return failures
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradual.config import ModelConfig, ProbeConfig
-from gradual.engines import Forest, NextTokens
-from gradual.matching import Targets
-from gradual.models import LoadedModel, load_model
-from gradual.packing import ROOT
-from gradual.path_forest import PathForest
-from gradual.probing import probe_facts
+from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.engines.engine import Forest, NextTokens
+from gradual.engines.path_forest import PathForest
+from gradual.engines.token_tree import ROOT
+from gradual.engines.transformers_engine import TransformersEngine, reading_warnings, reads_trees
+from gradual.engines.tree_forest import TreeForest
+from gradual.facts.matching import Targets
+from gradual.models.load import LoadedModel, load_model
+from gradual.probing.probe import probe_facts
 from gradual.testing import toy_facts
-from gradual.transformers_engine import TransformersEngine, reading_warnings, reads_trees
-from gradual.tree_forest import TreeForest
 
 TREELESS = ["bloom", "mamba", "rwkv", "lfm2"]
 SETTINGS = ProbeConfig(num_exemplar_sets=3, num_shots=2, max_new_tokens=6, greedy_answers="all")

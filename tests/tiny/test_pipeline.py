@@ -11,15 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 import gradual
-from gradual import storage
-from gradual.checking import Check
-from gradual.cli import app
-from gradual.config import RunConfig
-from gradual.config_file import parse_config
+from gradual.cli.app import app
+from gradual.config.run import RunConfig
+from gradual.config.yaml_file import parse_config
 from gradual.errors import ConfigError, RunDirError
-from gradual.knowledge_map import read_map
+from gradual.files import storage
+from gradual.knowledge.map import read_map
+from gradual.probing.check import Check
 from gradual.progress import Advance, Silent
-from gradual.rundir import RunDir
+from gradual.run.folder import RunDir
 from gradual.testing import toy_facts
 
 pytestmark = pytest.mark.tiny
@@ -182,7 +182,7 @@ def test_a_check_that_disagrees_ends_with_exit_code_1(
 
 
 def gradual_settings() -> Any:
-    from gradual.config import ProbeConfig
+    from gradual.config.run import ProbeConfig
 
     return ProbeConfig(num_exemplar_sets=3, num_shots=2, max_new_tokens=4)
 

@@ -13,24 +13,24 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gradual import storage
-from gradual.config_file import parse_config
-from gradual.epochs import EpochRecord
-from gradual.expressions import FactState
-from gradual.facts import Fact
-from gradual.knowledge_map import FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
-from gradual.levels import Level
-from gradual.models import LoadedModel, load_model
-from gradual.pipeline import fit_loaded
-from gradual.planning import Plan, make_plan
-from gradual.preparing import Prepared
+from gradual.config.yaml_file import parse_config
+from gradual.facts.fact import Fact
+from gradual.facts.prepare import Prepared
+from gradual.files import storage
+from gradual.files.parquet import Column, read_table
+from gradual.knowledge.levels import Level
+from gradual.knowledge.map import FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
+from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Silent
-from gradual.rundir import RunDir
-from gradual.selection import Replay, Strategy, select_facts
-from gradual.stages import fact_states, known_ids
-from gradual.tables import Column, read_table
-from gradual.training import StageResult
-from gradual.training_rows import TrainingRows
+from gradual.run.folder import RunDir
+from gradual.run.pipeline import fit_loaded
+from gradual.run.plan import Plan, make_plan
+from gradual.run.stages import fact_states, known_ids
+from gradual.selection.expressions import FactState
+from gradual.selection.strategies import Replay, Strategy, select_facts
+from gradual.training.epochs import EpochRecord
+from gradual.training.rows import TrainingRows
+from gradual.training.train import StageResult
 
 pytestmark = pytest.mark.tiny
 
@@ -157,7 +157,7 @@ def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
     with pytest.MonkeyPatch.context() as patch:
         for name, stand_in in (("probe_facts", probe), ("train_stage", train), ("with_adapter", as_it_is)):
-            patch.setattr(f"gradual.pipeline.{name}", stand_in)
+            patch.setattr(f"gradual.run.pipeline.{name}", stand_in)
         run = fit_loaded(config, prepared, loaded, tmp_path_factory.mktemp("runs") / "run", progress=heard)
     return Ran(run, seen, heard.lines, make_plan(config, prepared, run.path))
 

@@ -14,33 +14,20 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from tests.support.training import make_rows
 
-from gradual.adapters import with_adapter
-from gradual.config import LoraSettings, ModelConfig
-from gradual.epochs import EpochRecord, Score
+from gradual.config.run import LoraSettings, ModelConfig
+from gradual.config.stage import StageConfig
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.engines.tree_attention import MaskKinds
 from gradual.errors import TrainingError
-from gradual.models import LoadedModel, load_model
-from gradual.packed_loss import pack_tensors, packed_loss
-from gradual.prompts import PlainPrompts
-from gradual.stage_config import StageConfig
+from gradual.models.adapters import with_adapter
+from gradual.models.load import LoadedModel, load_model
 from gradual.testing import toy_facts
-from gradual.training import train_stage
-from gradual.training_rows import Pack, TrainingRows, split_packs
-from gradual.transformers_engine import TransformersEngine
-from gradual.tree_attention import MaskKinds
-
-
-def make_rows(engine: TransformersEngine, **changes: Any) -> TrainingRows:
-    facts = toy_facts(2, 20)
-    exemplars = {f"toy-{n}": [f for f in facts if f.relation == f"toy-{n}"][12:] for n in range(2)}
-    settings: dict[str, Any] = {"num_shots": 2, "pack_size": 4, "batch_size": 8, "seed": 1} | changes
-    return TrainingRows(
-        facts=[fact for fact in facts if int(fact.id.split("-")[2]) < 10],
-        exemplars=exemplars,
-        style=PlainPrompts(),
-        encode=lambda texts, add: engine.encode(texts, add_special_tokens=add),
-        **settings,
-    )
+from gradual.training.epochs import EpochRecord, Score
+from gradual.training.loss import pack_tensors, packed_loss
+from gradual.training.rows import Pack, TrainingRows, split_packs
+from gradual.training.train import train_stage
 
 
 def test_every_fact_is_read_once_an_epoch_with_shots_drawn_anew(tiny_engine: TransformersEngine) -> None:

@@ -9,14 +9,14 @@ import pytest
 import torch
 import transformers
 
-from gradual.config import ModelConfig, ProbeConfig
+from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.engines.next_tokens import top_tokens
+from gradual.engines.token_tree import ROOT
+from gradual.engines.transformers_engine import TransformersEngine, scale_that_fits
 from gradual.errors import ModelError, ProbeError
-from gradual.models import LoadedModel, load_model
-from gradual.next_tokens import top_tokens
-from gradual.packing import ROOT
-from gradual.probing import probe_facts
+from gradual.models.load import LoadedModel, load_model
+from gradual.probing.probe import probe_facts
 from gradual.testing import toy_facts
-from gradual.transformers_engine import TransformersEngine, scale_that_fits
 
 TEXTS = [
     "Q: one?\nA: red\nQ: What is the colour of thing 12?\nA:",

@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from gradual import tree_attention as module
-from gradual.models import LoadedModel
-from gradual.tree_attention import tree_attention
+from gradual.engines import tree_attention as module
+from gradual.engines.tree_attention import tree_attention
+from gradual.models.load import LoadedModel
 
 pytestmark = pytest.mark.tiny
 TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 2e-2}

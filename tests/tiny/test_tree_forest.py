@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_out_of_memory import ERRORS, limit_memory
+from tests.support.out_of_memory import ERRORS, limit_memory
 
-from gradual import tree_forest
-from gradual.engines import NextTokens, Node
-from gradual.packing import ROOT
-from gradual.transformers_engine import TransformersEngine
-from gradual.tree_forest import TreeForest
+from gradual.engines import tree_forest
+from gradual.engines.engine import NextTokens, Node
+from gradual.engines.token_tree import ROOT
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.engines.tree_forest import TreeForest
 
 pytestmark = pytest.mark.tiny
 

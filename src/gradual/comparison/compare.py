@@ -1,0 +1,334 @@
+"""Runs the arms of a comparison, each with every seed, as ordinary runs that share what they have in common.
+
+Owns the folder of a comparison: which runs it holds and which of their steps are the same. What is in a run is the
+business of `pipeline`; what the runs say is read by others from the folder alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradual.comparison.arms import Arm, check_comparison, resolve_arms
+from gradual.comparison.begun_arms import refuse_changed_arms
+from gradual.comparison.retests import Retesting
+from gradual.comparison.sharing import step_fingerprint
+from gradual.comparison.stopping import RetestNull, Round, stop_reason
+from gradual.config.run import RunConfig
+from gradual.config.stage import StageConfig
+from gradual.engines.transformers_engine import reading_warnings
+from gradual.errors import TrainingError
+from gradual.facts.prepare import Prepared
+from gradual.files import storage
+from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
+from gradual.findings.evidence import PLAN_FILE
+from gradual.findings.noise_record import RETESTS
+from gradual.knowledge.map import COST_FILE, KnowledgeMap, read_map
+from gradual.models.load import LoadedModel, load_model
+from gradual.progress import Progress, Silent
+from gradual.run.folder import RunDir, single_writer
+from gradual.run.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
+from gradual.run.stage_files import validation_counts
+from gradual.statistics.intervals import came_within_reach
+from gradual.training.train import check_training
+
+
+class ComparisonFolder:
+    """The paths in the folder of a comparison."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the folder; nothing is read or created."""
+        self.path = path
+        self.plan = path / PLAN_FILE
+
+    def run(self, arm: str, seed: int) -> RunDir:
+        """The run of an arm with a training seed."""
+        return RunDir(self.path / "runs" / arm / str(seed))
+
+    def round(self, arm: str, num_stages: int, seed: int) -> RunDir:
+        """A run of an arm that goes on until nothing is gained, after its first `num_stages` stages."""
+        return RunDir(self.path / "rounds" / arm / str(num_stages) / str(seed))
+
+    def retest(self, kind: str) -> Path:
+        """Knowledge map of some training facts, probed once more under the base model."""
+        return self.path / "noise" / kind
+
+    def units(self, kind: str) -> Path:
+        """The finished units of a retest that has not ended."""
+        return self.path / "units" / kind
+
+    def runs(self) -> list[RunDir]:
+        """All runs that have begun, those of rounds included."""
+        return [RunDir(file.parent) for file in sorted(self.path.glob("r*/**/run.json"))]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare."""
+
+    config: RunConfig
+    prepared: Prepared
+    arms: Sequence[Arm]
+    seeds: Sequence[int]
+    """Training seeds."""
+
+
+def plan_comparison(
+    config: RunConfig,
+    prepared: Prepared,
+    *,
+    arms: Sequence[str] | None = None,
+    num_seeds: int | None = None,
+    limit: int | None = None,
+) -> Request:
+    """The arms and seeds to run, checked.
+
+    Args:
+        config: settings; their section `compare` says what is not given here.
+        prepared: the facts of all runs.
+        arms: names of the arms.
+        num_seeds: times that each arm is trained.
+        limit: keep this many training facts, and the same share of all others.
+
+    Raises:
+        ConfigError: an arm does not exist or can choose no facts.
+    """
+    count = num_seeds if num_seeds is not None else config.compare.num_seeds
+    config = config.model_copy(update={"compare": config.compare.model_copy(update={"num_seeds": count})})
+    if limit is not None:
+        prepared = prepared.limited(limit)
+    return Request(
+        config, prepared, resolve_arms(config, arms), [config.seed_of_training + number for number in range(count)]
+    )
+
+
+def compare(request: Request, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:
+    """Makes or continues the runs of a comparison in the folder `out`; finished steps are taken as they are.
+
+    Arms that choose no facts end there and are told; the others go on.
+
+    Raises:
+        ConfigError, DataError, ModelError: as for `pipeline.fit`.
+        TrainingError: some arms could not be trained; a line for each, once all others are finished.
+        RunDirError: another process writes there, or a run there was made with other settings or facts.
+    """
+    progress = progress or Silent()
+    config, folder = request.config, ComparisonFolder(out)
+    for warning in (*request.prepared.warnings, *check_comparison(request.arms, config.compare)):
+        progress.say(f"warning: {warning}")
+    if config.evaluation.protocol == "paper":
+        progress.say(PAPER_WARNING)
+    refuse_foreign_folder(out, PLAN_FILE, "comparison's")
+    with single_writer(out):
+        progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
+        loaded = load_model(config.model)
+        for warning in reading_warnings(loaded):
+            progress.say(f"warning: {warning}")
+        check_training(loaded, config.lora, config.report_to)
+        storage.write_json(folder.plan, _plan(request, folder, loaded))
+        _Comparison(request, folder, loaded, progress).all_runs()
+    return folder
+
+
+def _plan(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> dict[str, Any]:
+    """What the folder will hold: arms and seeds that it holds already stay in it.
+
+    Raises:
+        RunDirError: the folder was made with other settings, facts or another model, or an arm of it has changed.
+    """
+    compare = request.config.compare
+    plan: dict[str, Any] = {
+        "model": request.config.model.name_or_path,
+        "arms": [_planned(arm) for arm in request.arms],
+        "seeds": list(request.seeds),
+        "reference": compare.reference,
+        "main": compare.main,
+        "fingerprint": run_fingerprint(request.config, request.prepared, loaded)
+        | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)},
+    }
+    if folder.plan.is_file():
+        before: Any = storage.read_json(folder.plan)
+        refuse_other_fingerprint(folder.path, before["fingerprint"], plan["fingerprint"])
+        refuse_changed_arms(folder.path, request.arms)
+        now = {arm.name.casefold() for arm in request.arms}
+        plan["arms"] = [*(arm for arm in before["arms"] if arm["name"].casefold() not in now), *plan["arms"]]
+        plan["seeds"] = sorted({*before["seeds"], *plan["seeds"]})
+    return plan
+
+
+def _planned(arm: Arm) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "doc": arm.doc,
+        "same_steps_as": arm.same_steps_as,
+        "num_stages": None if arm.max_stages else len(arm.stages),
+    }
+
+
+class _Comparison:
+    """One call of `compare`."""
+
+    def __init__(self, request: Request, folder: ComparisonFolder, loaded: LoadedModel, progress: Progress) -> None:
+        self.request = request
+        self.folder = folder
+        self.loaded = loaded
+        self.progress = progress
+
+    def all_runs(self) -> None:
+        """Does what is left: of one seed all arms before the next seed, arms that are measured by another one last."""
+        arms = sorted((arm for arm in self.request.arms if arm.stages), key=lambda arm: arm.same_steps_as is not None)
+        self._retests()
+        failures: list[str] = []
+        total = len(arms) * len(self.request.seeds)
+        done = 0
+        for seed in self.request.seeds:
+            for arm in arms:
+                done += 1
+                self.progress.say(f"arm {arm.name}, seed {seed} ({done} of {total})")
+                try:
+                    self._arm(arm, seed)
+                except TrainingError as error:  # of this arm alone: the others tell what they tell
+                    failures.append(f"arm {arm.name}, seed {seed}: {error}")
+                    self.progress.say(f"failed: {failures[-1]}")
+        if failures:
+            raise TrainingError("\n".join(failures))
+
+    def _arm(self, arm: Arm, seed: int) -> None:
+        stages = list(arm.stages)
+        if arm.same_steps_as is not None:
+            steps = _steps(self.folder.run(arm.same_steps_as, seed))
+            if not steps:
+                self.progress.say(f"arm {arm.name}, seed {seed}: left out, as {arm.same_steps_as} has trained nothing")
+                return
+            stages = self._with_steps(arm, seed, stages, steps)
+            self._refuse_other_steps(arm, seed, stages)
+        if arm.max_stages is not None:
+            stages = self._rounds(arm, seed, stages)
+        self._fit(stages, seed, self.folder.run(arm.name, seed))
+
+    def _fit(self, stages: Sequence[StageConfig], seed: int, run: RunDir) -> RunDir:
+        config = self.request.config
+        changes = {"stages": list(stages), "training_seed": seed}
+        if config.compare.redraw_exemplars:
+            evaluation = config.evaluation.model_copy(update={"exemplar_seed": seed})
+            changes |= {"exemplar_seed": seed, "evaluation": evaluation}
+        return fit_loaded(
+            config.model_copy(update=changes),
+            self.request.prepared,
+            self.loaded,
+            run.path,
+            progress=self.progress,
+            before=self._take_over,
+        )
+
+    def _take_over(self, run: RunDir) -> None:
+        """Takes over every step that another run has finished in the same way."""
+        done = set(run.steps())
+        fingerprint = run.fingerprint
+        for other in self.folder.runs():
+            if other.path == run.path:
+                continue
+            theirs = other.fingerprint
+            for step in other.steps():
+                if step not in done and step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
+                    run.take_over(other, step, _beside(step, run))
+                    done.add(step)
+
+    def _with_steps(self, arm: Arm, seed: int, stages: list[StageConfig], steps: int) -> list[StageConfig]:
+        """The stages with as many steps in the last one as are missing for `steps` in all."""
+        if len(stages) > 1:
+            run = self._fit(stages[:-1], seed, self.folder.round(arm.name, len(stages) - 1, seed))
+            steps -= _steps(run)
+        return [*stages[:-1], stages[-1].model_copy(update={"max_steps": max(1, steps)})]
+
+    def _refuse_other_steps(self, arm: Arm, seed: int, stages: Sequence[StageConfig]) -> None:
+        run = self.folder.run(arm.name, seed)
+        wanted = json.dumps(stages[-1].max_steps)
+        if run.info.is_file() and (was := run.fingerprint.get(f"config.stages.{len(stages) - 1}.max_steps")) != wanted:
+            raise TrainingError(
+                f"{run.path} was begun with {was} steps, as {arm.same_steps_as} took them then; that takes {wanted} "
+                f"now - delete {run.path} to train it anew"
+            )
+
+    def _rounds(self, arm: Arm, seed: int, stages: list[StageConfig]) -> list[StageConfig]:
+        """The stages, the last one repeated until a round gained nothing."""
+        assert arm.max_stages is not None
+        while True:
+            run = self._fit(stages, seed, self.folder.round(arm.name, len(stages), seed))
+            reason = self._reason_to_stop(run, len(stages))
+            if reason is None and len(stages) >= arm.max_stages:
+                reason = f"max_stages is {arm.max_stages}"
+            if reason is not None:
+                self.progress.say(f"arm {arm.name}, seed {seed}: stops after stage {len(stages)}: {reason}")
+                # A stage without facts is no result of the arm, unless it is all there is.
+                is_empty = run.status == "nothing_to_train"
+                return stages[:-1] if is_empty and len(stages) > 1 else stages
+            stages = [*stages, stages[-1]]
+
+    def _reason_to_stop(self, run: RunDir, num_stages: int) -> str | None:
+        """Why no further round is worth while, if so."""
+        if run.status == "nothing_to_train":
+            return "nothing is left to train on"
+        if num_stages < 2:
+            return None
+        before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
+        validation = [fact.id for fact in self.request.prepared.validation]
+        made = Round(*_within_reach(before, after), validation_counts(run, num_stages, validation))
+        return stop_reason(made, self._null(run))
+
+    def _null(self, run: RunDir) -> RetestNull:
+        """The same between the base map and the retest with other exemplars."""
+        base, again = (
+            read_map(folder, with_answers=False) for folder in (run.probe(0), self.folder.retest("exemplars"))
+        )
+        return RetestNull(*_within_reach(base, again))
+
+    def _retests(self) -> None:
+        """Probes some training facts once more under the base model."""
+        config = self.request.config
+        if config.compare.redraw_exemplars:  # the base map that a retest is held against has those of the first seed
+            config = config.model_copy(update={"exemplar_seed": self.request.seeds[0]})
+        retesting = Retesting(config, self.request.prepared, self.loaded)
+        for kind in RETESTS if config.compare.num_retested else ():
+            out = self.folder.retest(kind)
+            retesting.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
+            if told := retesting.made_otherwise(kind, out):
+                self.progress.say(f"warning: {told}")
+
+
+def _beside(step: str, run: RunDir) -> Iterator[str]:
+    """What a step took, which is no part of its result."""
+    name, _, index = step.partition("-")
+    number = int(index or 0)
+    maps = {
+        "probe": run.probe(number),
+        "evaluation": run.evaluation(number),
+        "levels": run.test_levels,
+        "ood": run.ood_evaluation(number),
+        "zero_shot": run.zero_shot_evaluation(number),
+    }
+    if name in maps:
+        yield (maps[name] / COST_FILE).relative_to(run.path).as_posix()
+    elif name == "stage":
+        yield run.times(number).relative_to(run.path).as_posix()
+
+
+def _within_reach(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
+    """Of the facts of both maps, how many came within reach, and how many were out of it."""
+    both = [fact for fact in before if fact.id in after]
+    came = came_within_reach(
+        {fact.id: fact.level for fact in both}, {fact.id: after.level_of(fact.id) for fact in both}
+    )
+    return sum(came.values()), len(came)
+
+
+def _steps(run: RunDir) -> int:
+    """Optimiser steps that a run took in all its stages."""
+    total, index = 0, 1
+    while run.is_done(f"stage-{index}"):
+        total += int(float(str(storage.read_json(run.stage_summary(index))["steps"])))
+        index += 1
+    return total

@@ -1,0 +1,144 @@
+"""How long a comparison will take, before it is begun: every step that its runs share counted once.
+
+Knows what a plan has timed on a sample; the runs themselves are the business of `comparison`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gradual.comparison.arms import Arm
+from gradual.comparison.compare import Request
+from gradual.comparison.retests import Retesting
+from gradual.config.stage import StageConfig
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.facts.prepare import spread
+from gradual.findings.noise_record import RETESTS
+from gradual.knowledge.map import KnowledgeMap
+from gradual.models.load import LoadedModel, load_model
+from gradual.progress import Progress, Silent
+from gradual.run.pipeline import evaluation_settings
+from gradual.run.plan import TIMING, Reading, minutes, probe_sample, selected, timed_rows
+from gradual.run.stages import in_epochs, training_rows
+from gradual.text import plural
+from gradual.training.train import time_one_step
+
+
+@dataclass(frozen=True)
+class ArmEstimate:
+    """What one arm adds with one seed; steps that an arm before it has done already are not counted again."""
+
+    name: str
+    num_steps: int
+    """Optimiser steps, at most."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ComparisonEstimate:
+    """How long a comparison will take; times are upper ends where early stopping may save some."""
+
+    arms: tuple[ArmEstimate, ...]
+    num_seeds: int
+    once_seconds: float
+    """Looking at the base model, and the retests: once for all arms and seeds."""
+    total_seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The estimate for people."""
+        width = max(len(arm.name) for arm in self.arms)
+        return [
+            f"once for all{'':{max(0, width - 8)}}  {minutes(self.once_seconds)}",
+            *(f"{arm.name:<{width}}  {arm.num_steps:>5} steps  {minutes(arm.seconds)} a seed" for arm in self.arms),
+            f"in all     about {minutes(self.total_seconds)} for {plural(self.num_seeds, 'seed')}",
+        ]
+
+
+def estimate_comparison(request: Request, *, progress: Progress | None = None) -> ComparisonEstimate:
+    """How long `compare` will take, from a probe of some facts and one training step on the user's own model.
+
+    Raises:
+        ConfigError, DataError, ModelError: what `compare` would refuse.
+    """
+    loaded = load_model(request.config.model)
+    engine = TransformersEngine(loaded)
+    progress = progress or Silent()
+    sample = probe_sample(request.config, request.prepared, engine, progress)
+    progress.say(TIMING)
+    timed = _Timed(request, engine, loaded, sample)
+    arms = tuple(_arms(request, timed))
+    per_seed, num_seeds = sum(arm.seconds for arm in arms), len(request.seeds)
+    return ComparisonEstimate(arms, num_seeds, timed.once, timed.once + num_seeds * per_seed)
+
+
+class _Timed:
+    """What the parts of a comparison take, in seconds."""
+
+    def __init__(self, request: Request, engine: TransformersEngine, loaded: LoadedModel, sample: KnowledgeMap) -> None:
+        config, prepared = request.config, request.prepared
+        self._request, self._engine, self._sample = request, engine, sample
+        rows = timed_rows(prepared, sample, config, engine)
+        self._step, _ = time_one_step(loaded, rows, config.lora)
+        reading, single = Reading(config, prepared, loaded, sample), evaluation_settings(config)
+        tokens = reading.tokens(prepared.train, config.probe) + reading.tokens(prepared.test, single)
+        tokens += reading.tokens(prepared.out_of_distribution, single) if prepared.out_of_distribution else 0
+        if config.evaluation.zero_shot:
+            tokens += reading.tokens(prepared.test, single.model_copy(update={"num_shots": 0}))
+        self.look = tokens * reading.seconds_per_adapted_token
+        """Looking at all facts after a stage."""
+        self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_adapted_token
+        retesting = Retesting(config, prepared, loaded)
+        retests = RETESTS if config.compare.num_retested else ()
+        # Another number format than the fastest one takes about twice as long.
+        passes = {kind: 2 if kind == "numerics" else 1 for kind in retests}
+        again = sum(passes[kind] * reading.tokens(retesting.facts(kind), config.probe) for kind in retests)
+        levels = reading.tokens(prepared.test, config.probe)
+        self.once = (tokens + again + levels) * reading.seconds_per_token
+
+    def stage(self, stage: StageConfig, *, is_first: bool) -> tuple[int, float]:
+        """Steps and seconds of training a stage; later stages are taken to train on as many facts as the first."""
+        config, prepared = self._request.config, self._request.prepared
+        first = stage if is_first else config.stages[0]
+        count = max(1, round(len(selected(self._sample, first)) * len(prepared.train) / len(self._sample)))
+        replay = stage.resolve().replay
+        if replay is not None and not is_first:
+            count += replay.wanted(count)
+        rows = training_rows(spread(prepared.train, count), stage, prepared.exemplars, self._engine, config)
+        epochs = in_epochs(stage, rows).num_train_epochs
+        steps = epochs * rows.steps_per_epoch
+        return steps, steps * self._step + (epochs + 1) * self._scoring
+
+
+def _arms(request: Request, timed: _Timed) -> Iterator[ArmEstimate]:
+    """Each arm in the order of running, with what it adds to those before it."""
+    steps_of: dict[str, int] = {}
+    done: set[str] = set()
+    for arm in sorted((arm for arm in request.arms if arm.stages), key=lambda arm: arm.same_steps_as is not None):
+        stages = _stages(arm)
+        seconds, total = 0.0, 0
+        for index, stage in enumerate(stages):
+            if arm.same_steps_as is not None and index == len(stages) - 1:
+                missing = max(1, steps_of[arm.same_steps_as] - total)
+                stages[index] = stage = stage.model_copy(update={"max_steps": missing})
+            steps, taken = timed.stage(stage, is_first=index == 0)
+            total += steps
+            prefix = json.dumps([each.model_dump(mode="json") for each in stages[: index + 1]])
+            if prefix not in done:
+                done.add(prefix)
+                seconds += taken + timed.look
+        steps_of[arm.name] = total
+        yield ArmEstimate(arm.name, total, seconds)
+
+
+def _stages(arm: Arm) -> list[StageConfig]:
+    """The stages of an arm, at most."""
+    stages = list(arm.stages)
+    return [*stages, *itertools.repeat(stages[-1], max(0, (arm.max_stages or 0) - len(stages)))]

@@ -1,0 +1,279 @@
+"""Every setting of a run, its default, its legal range and its help text, in one place.
+
+Knows no files: `config_file` reads and writes the YAML. Docstrings under the fields are the help text; there is no
+second copy. Types are strict: a text is never taken for a number, nor a number for a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gradual.config.base import Name, Settings, Share
+from gradual.config.stage import StageConfig, check_stages
+from gradual.errors import ConfigError
+
+
+class ModelConfig(Settings):
+    """Which model, and how it is loaded."""
+
+    name_or_path: Name
+    """Hugging Face id or local folder (from the current directory) of the model; `smollm2` is the embedded model."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub model."""
+    gguf_file: str | None = None
+    """File name inside the folder, when the weights are GGUF; they are dequantised."""
+    adapter: str | None = None
+    """Folder of a PEFT adapter to load on top of the model."""
+    dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
+    """auto: bfloat16 where the processor multiplies it natively, float32 otherwise."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps|xpu)$")] = "auto"
+    """auto: the first GPU if there is one, else the CPU."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only the command line may switch it on."""
+
+
+class ColumnsConfig(Settings):
+    """Names of the columns in the file of facts; what is not given is detected."""
+
+    id: str | None = None
+    """Column of the fact's id; without one, ids are made from relation and question."""
+    question: str | None = None
+    """Column of the question."""
+    answers: str | None = None
+    """Column of the accepted answers: one text or a list, the first being the one to train on."""
+    relation: str | None = None
+    """Column of the relation, whose facts share exemplars; without one, questions are grouped by their wording."""
+    subject: str | None = None
+    """Column of the entity asked about, which keeps facts about it from being in both train and test."""
+    split: str | None = None
+    """Column that says train, validation, test or exemplars; without one, splits are made."""
+
+
+class SplitsConfig(Settings):
+    """How one file becomes train, validation, test and exemplars (ignored where the facts carry splits)."""
+
+    validation: Share = 0.15
+    """Share of the facts held out for early stopping."""
+    test: Share = 0.3
+    """Share of the facts held out for the final score."""
+    exemplars_per_relation: Annotated[int, Field(ge=2)] = 20
+    """Facts of each relation set aside as shots; never trained on, never scored."""
+    max_train_per_relation: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most this many training facts of a relation."""
+    max_validation_per_relation: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most this many validation facts of a relation."""
+    max_test_per_relation: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most this many test facts of a relation."""
+
+    @model_validator(mode="after")
+    def _some_facts_are_left_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1.0:
+            raise ConfigError(
+                f"validation ({self.validation:g}) and test ({self.test:g}) leave nothing to train on; "
+                "expected their sum to be less than 1"
+            )
+        return self
+
+
+class FactsConfig(Settings):
+    """Which facts, and how they are divided."""
+
+    path: Name
+    """File (.jsonl, .json, .csv, .parquet) or folder (EntityQuestions, a saved data set), from the current directory;
+    `hf:owner/name`; or `atlas`, which is embedded."""
+    exemplars: str | None = None
+    """Another file of facts to draw the shots from."""
+    relations: list[str] | None = None
+    """Keep only these relations."""
+    out_of_distribution: list[str] | None = None
+    """Relations that are never trained on and only scored, beside the test facts."""
+    columns: ColumnsConfig = ColumnsConfig()
+    """Names of the columns, where they are not detected."""
+    splits: SplitsConfig = SplitsConfig()
+    """How one file is divided."""
+
+
+class ProbeConfig(Settings):
+    """How knowledge is measured; the defaults are SliCK's protocol."""
+
+    method: Literal["exact", "sampled"] = "exact"
+    """exact: probabilities computed with bounds; sampled: the paper's protocol, drawn at random."""
+    prompt_style: Literal["plain", "chat"] = "plain"
+    """plain: `Q: ...` / `A: ...` lines; chat: the tokenizer's chat template, shots as turns.
+
+    A template that writes today's date is always given 26 July 2024, so that a prompt is tomorrow what it is today."""
+    num_exemplar_sets: Annotated[int, Field(ge=1)] = 10
+    """Exemplar sets per relation, shared by all its facts."""
+    num_shots: Annotated[int, Field(ge=0)] = 4
+    """Solved facts in an exemplar set."""
+    num_samples: Annotated[int, Field(ge=1)] = 16
+    """Sampled answers per fact and exemplar set (exact mode: the number that WeaklyKnown is defined by)."""
+    temperature: Annotated[float, Field(gt=0.0)] = 0.5
+    """Temperature of the sampled answers."""
+    top_k: Annotated[int, Field(ge=2, le=1000)] = 40
+    """Tokens kept for sampling: all whose logit is at least the k-th largest."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Nucleus kept for sampling, after top_k; 1.0 is off."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 16
+    """Longest answer, in tokens; a longer one is cut there and judged as it stands."""
+    tolerance: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
+    """Exact mode searches until p_upper - p_lower is at most this."""
+    near_tie_margin: Annotated[float, Field(ge=0.0)] = 0.05
+    """Greedy verdicts decided by a smaller difference of logits are flagged."""
+    greedy_answers: Literal["none", "first", "all"] = "first"
+    """Exact mode writes out wrong greedy answers for no exemplar set, for the first, or for all (slower)."""
+    levels_only: bool = False
+    """Ask only until the level is settled: under fewer exemplar sets where these disagree, with loose bounds."""
+
+
+class LoraSettings(Settings):
+    """The adapter that is trained."""
+
+    r: Annotated[int, Field(ge=1)] = 16
+    """Rank of the adapter."""
+    lora_alpha: Annotated[float, Field(gt=0)] = 32.0
+    """Scale of the adapter: its output is multiplied by lora_alpha / r."""
+    lora_dropout: Share = 0.0
+    """Share of the adapter's inputs dropped in training."""
+    target_modules: str | list[str] = "all-linear"
+    """Layers that get an adapter."""
+
+
+class EvaluationConfig(Settings):
+    """How accuracy is scored."""
+
+    exemplar_seed: int = 42
+    """Seed of the one fixed exemplar set per relation that validation and test use."""
+    zero_shot: bool = False
+    """Score the test facts without shots as well."""
+    protocol: Literal["validation", "paper"] = "validation"
+    """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
+
+
+class ArmConfig(Settings):
+    """One way to train that is compared with others."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    """Name of the arm, and of its folder."""
+    doc: str = ""
+    """One line for people."""
+    stages: list[StageConfig] = []
+    """Settings of each stage that differ from the config's stage of that place (beyond its last one: from the last).
+
+    A stage that names another strategy or `select` takes over nothing of the config's own choice of facts."""
+    same_steps_as: str | None = None
+    """Name of another arm: the last stage takes as many optimiser steps as bring the total to that arm's."""
+    max_stages: Annotated[int, Field(ge=1)] | None = None
+    """Repeat the last stage until nothing is gained any more, up to so many stages in all."""
+
+
+CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "random_instead_of_promoted")
+"""The arms without which nothing can be concluded."""
+
+
+class CompareConfig(Settings):
+    """What `gradual compare` compares, and how often."""
+
+    arms: list[str] = list(CORE_ARMS)
+    """Names of built-in arms (see `gradual compare --list-arms`)."""
+    own_arms: list[ArmConfig] = []
+    """Arms of one's own, compared as well."""
+    num_seeds: Annotated[int, Field(ge=1)] = 3
+    """Times that each arm is trained, with training seeds counted up from `seed`; facts and exemplars stay."""
+    redraw_exemplars: bool = False
+    """Draw the exemplars anew with each seed as well."""
+    main: str = "S5"
+    """Arm that the question is about."""
+    reference: str = "same_steps"
+    """Arm that the others are held against, besides the base model."""
+    num_retested: Annotated[int, Field(ge=0)] = 160
+    """Training facts that are probed again under the base model, to know how much levels change by themselves.
+
+    `again` takes the whole units of a probe that hold as many: on a GPU often all facts."""
+
+
+class RunConfig(Settings):
+    """All of a run."""
+
+    model: ModelConfig
+    """The model to probe and fine-tune."""
+    facts: FactsConfig
+    """The facts to teach."""
+    probe: ProbeConfig = ProbeConfig()
+    """How knowledge is measured."""
+    lora: LoraSettings = LoraSettings()
+    """The adapter that is trained."""
+    stages: Annotated[list[StageConfig], Field(min_length=1)] = [
+        StageConfig(strategy="maybe_known"),
+        StageConfig(strategy="S5", learning_rate=1.5e-4, weight_decay=0.01, num_train_epochs=4),
+    ]
+    """The stages, in order; the paper has two."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """How accuracy is scored."""
+    seed: int = 42
+    """Everything random in a run comes from this number."""
+    training_seed: int | None = None
+    """Seed of training alone: the adapter's start, the order of facts and every draw of them; null: `seed`."""
+    exemplar_seed: int | None = None
+    """Seed of the probe's exemplar sets alone; null: `seed`."""
+    compare: CompareConfig = CompareConfig()
+    """What `gradual compare` compares; `fit` does not look at it."""
+    report_to: list[str] = []
+    """Experiment trackers (any that transformers knows: wandb, trackio, mlflow, tensorboard ...)."""
+
+    @property
+    def seed_of_training(self) -> int:
+        """The seed that training uses."""
+        return self.seed if self.training_seed is None else self.training_seed
+
+    @property
+    def seed_of_exemplars(self) -> int:
+        """The seed that the probe's exemplar sets are drawn with."""
+        return self.seed if self.exemplar_seed is None else self.exemplar_seed
+
+    @model_validator(mode="after")
+    def _stages_can_select(self) -> Self:
+        check_stages(self.stages)
+        return self
+
+    @model_validator(mode="after")
+    def _stages_ask_for_what_is_measured(self) -> Self:
+        check_measured(self.stages, self.probe)
+        return self
+
+    @model_validator(mode="after")
+    def _relations_have_one_purpose(self) -> Self:
+        both = sorted(set(self.facts.relations or ()) & set(self.facts.out_of_distribution or ()))
+        if both:
+            raise ConfigError(
+                f"facts.out_of_distribution: {', '.join(both)} also stand in facts.relations, which are trained on; "
+                "leave them in one of the two"
+            )
+        return self
+
+
+def check_measured(stages: Sequence[StageConfig], probe: ProbeConfig) -> None:
+    """Refuses stages that go by probabilities which the probe leaves open.
+
+    Raises:
+        ConfigError: `probe.levels_only` is true, and a stage weights its facts or chooses its replay by p.
+    """
+    if not probe.levels_only:
+        return
+    asking = [
+        f"stages[{index}].{name}"
+        for index, stage in enumerate(stages)
+        for name, asks in (
+            ("weighting", stage.weighting != "none"),
+            ("replay.choose", stage.replay is not None and stage.replay.choose == "largest_drop"),
+        )
+        if asks
+    ]
+    if asking:
+        raise ConfigError(
+            f"{', '.join(asking)}: expected probabilities to go by, found probe.levels_only, which bounds them only "
+            "loosely - set it to false"
+        )

@@ -1,0 +1,166 @@
+"""The settings of a stage: what it trains on, and how.
+
+Part of `config`, which says what holds for all settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from gradual.config.base import Settings, Share
+from gradual.errors import ConfigError
+from gradual.selection.drawing import Order
+from gradual.selection.expressions import can_match, parse_expression
+from gradual.selection.strategies import Replay, StandIns, Strategy, resolve_strategy
+from gradual.selection.weights import Weighting
+
+
+class ReplayConfig(Settings):
+    """Mastered facts mixed into a stage."""
+
+    pool: str = "now == HighlyKnown"
+    """Expression that says which facts may be replayed."""
+    ratio: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """How many are replayed, as a share of `of`."""
+    of: Literal["new", "mixture"] = "new"
+    """new: ratio x the newly selected facts; mixture: the replayed facts are this share of all that is trained on."""
+    choose: Order = "random"
+    """Which of the pool are replayed: random ones, or the weakest or most fallen first, equal ones at random.
+
+    weakest_margin: those whose greedy answers hang on the smallest gap of logits now (`min_margin`).
+    largest_drop: those whose `p_sampled` fell most since the map before; a first stage has none: all are equal."""
+
+    @field_validator("pool")
+    @classmethod
+    def _pool_can_match(cls, pool: str) -> str:
+        return _checked_expression(pool)
+
+
+def _checked_expression(text: str) -> str:
+    parse_expression(text)
+    if not can_match(text):
+        raise ConfigError(f"`{text}` contradicts itself: no fact can match it")
+    return text
+
+
+class StandInsConfig(Settings):
+    """Facts drawn at random in the place of others."""
+
+    pool: str = "now in (WeaklyKnown, Unknown)"
+    """Expression that says which facts may be drawn."""
+    as_many_as: str = "now == MaybeKnown and promoted"
+    """Expression; as many facts are drawn as match it."""
+
+    @field_validator("pool", "as_many_as")
+    @classmethod
+    def _can_match(cls, text: str) -> str:
+        return _checked_expression(text)
+
+
+class StageConfig(Settings):
+    """One stage: what it trains on, and how."""
+
+    strategy: str | None = None
+    """Named strategy (see `gradual plan --strategies`); sets `select` and `replay` unless they are given."""
+    select: str | None = None
+    """Expression over `first`, `before`, `now` (levels), `trained` and `promoted`: the facts to train on."""
+    replay: ReplayConfig | None = None
+    """Mastered facts mixed in; null: what the strategy says. A ratio of 0 switches the strategy's replay off."""
+    as_many_as: str | None = None
+    """Expression; of the facts that `select` matches, only as many are drawn, at random, as match this one."""
+    stand_ins: StandInsConfig | None = None
+    """Facts drawn at random besides, in the place of others that `select` leaves out."""
+    learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-4
+    """Peak learning rate."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Weight decay of AdamW."""
+    num_train_epochs: Annotated[int, Field(ge=1)] = 8
+    """Most epochs; early stopping may end before."""
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimiser steps in place of epochs, rounded up to whole epochs; all of them are taken."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Facts per optimiser step, in whole packs."""
+    early_stopping_patience: Annotated[int, Field(ge=1)] = 3
+    """Epochs without a better validation score (see `keep_epoch`) before the stage stops."""
+    keep_epoch: Literal["best_accuracy", "best_p", "last"] = "best_accuracy"
+    """Which epoch's adapter is kept. best_accuracy: by greedy accuracy on the validation facts, ties by p.
+
+    best_p: by their mean probability p of a right sampled answer, which one fact near a tie can't decide. last: all
+    epochs are taken, and nothing is chosen."""
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant_with_warmup"
+    """Course of the learning rate."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 3
+    """Steps over which the learning rate rises to its peak."""
+    num_shots: Annotated[int, Field(ge=0)] = 4
+    """Solved facts before each training question, drawn anew every epoch; 0 trains on bare questions."""
+    pack_size: Annotated[int, Field(ge=1)] = 8
+    """Facts of one relation, at most `batch_size`, that share one drawn exemplar set in a training row."""
+    max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    """Gradients are scaled down to this norm."""
+    placement: Literal["mixed", "end"] = "mixed"
+    """Where known facts stand: those replayed, and new ones that are HighlyKnown now. mixed: among the others.
+
+    end: after them in each epoch, not only in the last one, since early stopping may keep any."""
+    max_unknown_share: Share | None = None
+    """Of no relation's facts that are trained on, replayed ones included, is more than this share Unknown now.
+
+    The surplus is left out, by a seeded draw. null: no limit."""
+    weighting: Weighting = "none"
+    """Weight of a fact's loss, from its probability p of a right sampled answer now (`p_sampled` of the map).
+
+    The weights of a stage's facts have a mean of 1. A fact of weight 0 is read, but nothing is learnt from it."""
+
+    @field_validator("strategy")
+    @classmethod
+    def _strategy_exists(cls, name: str | None) -> str | None:
+        if name is not None:
+            resolve_strategy(name, None, None)
+        return name
+
+    @field_validator("select", "as_many_as")
+    @classmethod
+    def _select_can_match(cls, select: str | None) -> str | None:
+        return select if select is None else _checked_expression(select)
+
+    def resolve(self) -> Strategy:
+        """What the stage trains on: the named strategy with `select` and `replay` in place of its own where given.
+
+        Raises:
+            ConfigError: the stage has neither a strategy nor a `select`.
+        """
+        own = self.replay
+        replay = None if own is None else Replay(own.pool, own.ratio, own.of, own.choose)
+        stand_ins = None if self.stand_ins is None else StandIns(self.stand_ins.pool, self.stand_ins.as_many_as)
+        return resolve_strategy(self.strategy, self.select, replay, as_many_as=self.as_many_as, stand_ins=stand_ins)
+
+
+def check_stages(stages: Sequence[StageConfig]) -> None:
+    """Refuses stages that can choose no facts.
+
+    Raises:
+        ConfigError: a stage has neither a strategy nor a `select`, the first one can match no fact, or one chooses only
+            Unknown facts and limits their share.
+    """
+    problems: list[str] = []
+    for index, stage in enumerate(stages):
+        try:
+            strategy = stage.resolve()
+        except ConfigError as error:
+            problems.append(f"stages[{index}]: {error}")
+            continue
+        select = strategy.select
+        if stage.max_unknown_share is not None and strategy.chooses_only_unknown:
+            problems.append(
+                f"stages[{index}].max_unknown_share: `{select}` matches only Unknown facts, so none would be left - "
+                "replay facts that are known, or set it to null"
+            )
+        if index == 0 and not can_match(select, first_stage=True):
+            problems.append(
+                f"stages[0]: `{select}` can match no fact in the first stage, where nothing is trained yet and "
+                "`first`, `before` and `now` are the same level"
+            )
+    if problems:
+        raise ConfigError("\n".join(problems))

@@ -1,0 +1,84 @@
+"""The seam between the probe and a model: what an engine must offer, in plain numbers.
+
+Knows no torch. `transformers_engine` implements it for Hugging Face models, `testing` with a fake one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gradual.engines.token_tree import TokenTree
+from gradual.engines.vocabulary import Vocabulary
+from gradual.facts.prompts import PromptStyle
+
+Node = tuple[int, int]
+"""A node of a forest: (row, number of the node in that row's tree)."""
+
+
+class NextTokens(NamedTuple):
+    """The likeliest next tokens at N nodes, likeliest first; rows are padded with token -1 and logit -inf.
+
+    Kept are all tokens whose logit is at least the k-th largest, so a row may hold more than k where there are ties.
+    Equal logits are in order of token id, as `argmax` takes them.
+    """
+
+    tokens: npt.NDArray[np.int64]  # (N, K)
+    logits: npt.NDArray[np.float32]  # (N, K)
+
+
+class Forest(Protocol):
+    """One token tree per row, with what the model has computed for it so far."""
+
+    @property
+    def trees(self) -> Sequence[TokenTree]:
+        """The trees, by row; nodes are added to them between reads."""
+        ...
+
+    def read(self, wanted: Sequence[Node]) -> NextTokens:
+        """Runs the model over all nodes added since the last call; next tokens at `wanted`, which are among them.
+
+        A forest whose read has failed is of no further use.
+        """
+        ...
+
+
+class ReadCost(NamedTuple):
+    """What reading has cost an engine since it was made."""
+
+    tokens: int
+    """Tokens that the model has read, padding left out."""
+    padded_tokens: int
+    """Tokens that went through the model, padding included."""
+    forward_passes: int
+    seconds: float
+    """Time inside the model."""
+
+
+class Engine(Protocol):
+    """A model that reads forests."""
+
+    vocabulary: Vocabulary
+    fingerprint: Mapping[str, str]
+    """What identifies the model for a run: weights, tokenizer, dtype, versions."""
+    unit_scale: int
+    """How many times the units of an exact probe may be as large as what suits a CPU; at least 1."""
+
+    def encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[int]]:
+        """Token ids of each text."""
+        ...
+
+    def prompt_style(self, name: str) -> PromptStyle:
+        """The prompt style `plain` or `chat` for this model."""
+        ...
+
+    def new_forest(self, num_rows: int, *, top_k: int) -> Forest:
+        """An empty forest."""
+        ...
+
+    def cost(self) -> ReadCost:
+        """What has been read so far."""
+        ...

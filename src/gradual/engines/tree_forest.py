@@ -1,0 +1,236 @@
+"""The fast way to read a forest: every node attends to its ancestors by a mask, at the position of its depth.
+
+So whatever shares a beginning shares its computation. New nodes are read depth first, so that those of a pass have most
+ancestors in common: only the keys and values of these are looked at. Where a model does not take such masks,
+`path_forest` reads instead. Knows tokens and logits only; what they mean is the probe's business.
+Shapes: B rows of a pass, T new nodes of a row, E earlier nodes that they attend to, N wanted nodes, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers.cache_utils import DynamicCache
+
+from gradual.engines.engine import NextTokens, Node
+from gradual.engines.next_tokens import in_order, logits_at, most_logits, top_tokens
+from gradual.engines.token_tree import TokenTree
+from gradual.engines.tree_attention import tree_attention
+from gradual.errors import OutOfMemoryError
+from gradual.models.memory import free_memory, is_out_of_memory
+
+if TYPE_CHECKING:
+    from gradual.engines.transformers_engine import TransformersEngine
+
+
+_MOST_PADDING = {"cpu": 64, "cuda": 512}
+"""Tokens of a pass that may be padding; shorter rows wait for a pass of their own."""
+_SHARING_WIDTH = {"cpu": 48, "cuda": 1024}
+"""About so many new nodes of a row in a pass, where it has them, share the keys and values of what lies before them.
+
+A CPU is faster with few at once, since the keys that only some of them attend to cost all of them time. On a GPU it is
+padding and copying that cost: there hardly any row is cut."""
+
+
+class _NodeCache(DynamicCache):  # type: ignore[misc]
+    """Keys and values of all nodes read so far, each in a slot of its own; a pass sees the slots it asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_slots = 0
+        self._buffers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # by layer, each (slots, heads, width)
+        self._earlier = torch.zeros(0, 0, dtype=torch.long)
+        self._new = torch.zeros(0, dtype=torch.long)
+
+    def begin(self, earlier: torch.Tensor, new: torch.Tensor) -> None:
+        """Says what the coming pass sees and adds.
+
+        Args:
+            earlier: (B, E) slots that each row attends to.
+            new: places of the nodes to keep among the B x T of the pass; they get the slots from `num_slots` on.
+        """
+        self._earlier, self._new = earlier, new
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        states = [state.transpose(1, 2) for state in (key_states, value_states)]
+        room = self._room(layer_idx, states)
+        seen = []
+        for buffer, state in zip(room, states, strict=True):
+            kept = state.reshape(-1, *state.shape[2:]).index_select(0, self._new)
+            buffer[self.num_slots : self.num_slots + len(self._new)] = kept
+            earlier = buffer.index_select(0, self._earlier.flatten()).view(*self._earlier.shape, *buffer.shape[1:])
+            seen.append(torch.cat([earlier, state], dim=1).transpose(1, 2))
+        return seen[0], seen[1]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return int(self._earlier.shape[1])
+
+    def _room(self, layer: int, states: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The buffers of a layer, with room for the new nodes."""
+        end = self.num_slots + len(self._new)
+        old = self._buffers.get(layer)
+        if old is None or len(old[0]) < end:
+            made = [state.new_empty(end * 3 // 2, *state.shape[2:]) for state in states]
+            for before, after in zip(old or (), made, strict=False):
+                after[: self.num_slots] = before[: self.num_slots]
+            self._buffers[layer] = (made[0], made[1])
+        return self._buffers[layer]
+
+
+def _of_like_length(
+    longest: Sequence[int], waiting: Mapping[int, list[int]], width: int, most_padding: int
+) -> Iterator[int]:
+    """The first rows, the longest first, while at most `most_padding` places of a pass `width` wide stay unused."""
+    padding = 0
+    for row in longest:
+        padding += width - min(width, len(waiting[row]))
+        if padding > most_padding:
+            return
+        yield row
+
+
+class TreeForest:
+    """A `Forest` with its keys and values on the model's device."""
+
+    def __init__(self, engine: TransformersEngine, num_rows: int, top_k: int) -> None:
+        self._engine = engine
+        self._top_k = top_k
+        self._tokens_per_pass = engine.tokens_per_pass
+        self._sharing_width = _SHARING_WIDTH.get(engine.model.device.type, _SHARING_WIDTH["cuda"])
+        self._most_padding = _MOST_PADDING.get(engine.model.device.type, _MOST_PADDING["cuda"])
+        self.trees = [TokenTree() for _ in range(num_rows)]
+        self._slots: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64) for _ in range(num_rows)]
+        self._cache = _NodeCache()
+
+    def read(self, wanted: Sequence[Node]) -> NextTokens:
+        """See `Forest`."""
+        asked: dict[Node, int] = {node: place for place, node in enumerate(wanted)}
+        waiting: dict[int, list[int]] = {}
+        for row, tree in enumerate(self.trees):
+            if nodes := tree.depth_first(len(self._slots[row])):
+                waiting[row] = nodes
+        parts: list[tuple[list[int], NextTokens]] = []
+        for row, nodes in waiting.items():
+            self._slots[row] = np.pad(self._slots[row], (0, len(nodes)), constant_values=-1)
+        while waiting:
+            taken, part = self._read_within_memory(waiting, asked)
+            parts.append(part)
+            for row, nodes in taken.items():
+                del waiting[row][: len(nodes)]
+                if not waiting[row]:
+                    del waiting[row]
+        return in_order(parts, len(wanted))
+
+    def _read_within_memory(
+        self, waiting: Mapping[int, list[int]], asked: Mapping[Node, int]
+    ) -> tuple[dict[int, list[int]], tuple[list[int], NextTokens]]:
+        """One forward pass; where memory runs out, of half as many tokens, and so on for the rest of this forest.
+
+        Returns:
+            The nodes that were read, by row; places in the request and the next tokens there.
+
+        Raises:
+            OutOfMemoryError: not even one token fits.
+        """
+        while True:
+            taken = self._take(waiting, asked)
+            try:
+                return taken, self._read_part(taken, asked)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            free_memory()
+            if self._tokens_per_pass == 1:
+                raise OutOfMemoryError("no memory for one token")
+            self._tokens_per_pass //= 2
+
+    def _take(self, waiting: Mapping[int, list[int]], asked: Mapping[Node, int]) -> dict[int, list[int]]:
+        """The nodes of the next pass, by row: of the rows that wait for most, as many as there is room for.
+
+        There must be room for their tokens and for their logits, and little of it lost to padding.
+        """
+        longest = sorted(waiting, key=lambda row: -len(waiting[row]))
+        most = len(waiting[longest[0]])
+        width = min(self._tokens_per_pass, max(self._sharing_width, self._tokens_per_pass // len(waiting)))
+        width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
+        rows = list(_of_like_length(longest[: self._tokens_per_pass // width], waiting, width, self._most_padding))
+        limit = most_logits(self._engine.model)
+        while True:
+            taken = {row: waiting[row][:width] for row in rows}
+            if sum((row, node) in asked for row, nodes in taken.items() for node in nodes) <= limit:
+                return taken
+            if len(rows) > 1:
+                rows = rows[: len(rows) // 2]
+            else:
+                width = (width + 1) // 2
+
+    def _read_part(self, taken: Mapping[int, list[int]], asked: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
+        started = time.perf_counter()
+        places: list[int] = []
+        picked: tuple[list[int], list[int]] = ([], [])
+        for index, (row, nodes) in enumerate(taken.items()):
+            for column, node in enumerate(nodes):
+                if (place := asked.get((row, node))) is not None:
+                    places.append(place)
+                    picked[0].append(index)
+                    picked[1].append(column)
+        result = top_tokens(self._forward(taken, picked), self._top_k)
+        for row, nodes in taken.items():
+            self._slots[row][nodes] = self._cache.num_slots + np.arange(len(nodes))
+            self._cache.num_slots += len(nodes)
+        widths = [len(nodes) for nodes in taken.values()]
+        self._engine.add_cost(sum(widths), max(widths) * len(widths), time.perf_counter() - started)
+        return places, result
+
+    def _forward(self, taken: Mapping[int, list[int]], picked: tuple[list[int], list[int]]) -> torch.Tensor:
+        """(N, V) logits at the picked (row, column) places after running the taken nodes."""
+        num, width = len(taken), max(len(nodes) for nodes in taken.values())
+        seen = {row: self._earlier(row, nodes) for row, nodes in taken.items()}
+        most_seen = max(len(nodes) for nodes in seen.values())
+        ids = np.zeros((num, width), dtype=np.int64)
+        is_node = np.zeros((num, width), dtype=bool)
+        slots = np.zeros((num, most_seen), dtype=np.int64)
+        positions = np.zeros((num, most_seen + width), dtype=np.int64)
+        allowed = np.zeros((num, width, most_seen + width), dtype=bool)
+        allowed[:, np.arange(width), most_seen + np.arange(width)] = True  # padding sees itself: no empty softmax
+        for index, (row, nodes) in enumerate(taken.items()):
+            tree, earlier, new, count = self.trees[row], seen[row], np.array(nodes), len(nodes)
+            ancestors = tree.ancestors()
+            ids[index, :count] = [tree.tokens[node] for node in nodes]
+            is_node[index, :count] = True
+            slots[index, : len(earlier)] = self._slots[row][earlier]
+            positions[index, : len(earlier)] = [tree.depths[node] for node in earlier]
+            positions[index, most_seen : most_seen + count] = [tree.depths[node] for node in nodes]
+            allowed[index, :count, : len(earlier)] = ancestors[np.ix_(new, earlier)]
+            allowed[index, :count, most_seen : most_seen + count] = ancestors[np.ix_(new, new)]
+        engine, device = self._engine, self._engine.model.device
+        key_positions = torch.from_numpy(positions).to(device)
+        query_positions = key_positions[:, most_seen:]
+        mask = engine.masks.masks(
+            torch.from_numpy(allowed).to(device), query_positions, key_positions, engine.model.dtype
+        )
+        self._cache.begin(torch.from_numpy(slots).to(device), torch.from_numpy(np.flatnonzero(is_node)).to(device))
+        with torch.inference_mode(), tree_attention(engine.model):
+            return logits_at(
+                engine.model,
+                picked,
+                input_ids=torch.from_numpy(ids).to(device),
+                attention_mask=mask,
+                position_ids=query_positions,
+                past_key_values=self._cache,
+                use_cache=True,
+            )
+
+    def _earlier(self, row: int, nodes: Sequence[int]) -> npt.NDArray[np.int64]:
+        """The nodes read before that some of these nodes attend to."""
+        attended = np.any(self.trees[row].ancestors()[nodes], axis=0)
+        attended[nodes] = False
+        return np.flatnonzero(attended)

@@ -1,0 +1,6 @@
+"""Facts: where they come from, what a right answer is, how they are divided, and how a question is put.
+
+Knows texts and files of facts; no model, level or run.
+"""
+
+__all__ = ["entities", "fact", "loading", "matching", "prepare", "problems", "prompts"]

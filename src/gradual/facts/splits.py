@@ -1,0 +1,311 @@
+"""How one set of facts becomes train, validation, test and exemplars, with no entity of held-out facts in train.
+
+Everything random is drawn by hashing the seed with ids and names, so that neither the order of the facts nor that of a
+file matters. Knows no files, and not what the parts are used for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gradual.config.run import SplitsConfig
+from gradual.errors import DataError
+from gradual.facts.fact import Fact, by_relation
+from gradual.facts.matching import normalise
+
+__all__ = ["Splits", "entities", "split_facts"]
+
+_BALANCE_WEIGHT = 0.3
+"""What a relation's uneven division costs beside a lost fact. Measured: less leaves some relations without held-out
+facts, more loses facts and evens out little."""
+_MAX_SWEEPS = 8
+_NOTABLE_LOSS = 0.5
+_TRAIN, _HELD_OUT = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The parts of a set of facts, disjoint, each sorted by relation and id."""
+
+    train: tuple[Fact, ...]
+    validation: tuple[Fact, ...]
+    test: tuple[Fact, ...]
+    exemplars: tuple[Fact, ...]
+    dropped_for_overlap: int
+    """Facts left out because they link an entity of train with one of the held-out facts."""
+    warnings: tuple[str, ...]
+    """What a reader of the results should know, one sentence each."""
+
+
+def entities(fact: Fact) -> frozenset[str]:
+    """The subject and all accepted answers of a fact, normalised: what must not stand on both sides of a division."""
+    return frozenset(normalise(text) for text in (fact.subject, *fact.answers)) - {""}
+
+
+def split_facts(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> Splits:
+    """The facts divided as `settings` says; the same facts and seed give the same parts, in whatever order they come.
+
+    Parts that the facts' own `split` names are taken as they are; the others are made from the facts whose split is
+    train or empty. First `exemplars_per_relation` exemplars of each relation, half of the relation at most. Then each
+    entity is given to train or to the held-out side, and a fact follows its entities; a fact with entities on both
+    sides is dropped and counted. Sides are chosen so that few facts are dropped and each relation comes near the
+    wished shares (greedy, the most linked entities first, then local improvement). The held-out facts of a relation
+    are divided at random into validation and test. The `max_*_per_relation` caps come last.
+
+    So no subject and no accepted answer of a validation or test fact made here is one of a train fact. Exemplars are
+    not counted: an entity may occur in a shot and in a test fact, or no relation with few answers could have shots.
+    Parts that the facts bring along may share entities; a warning says how many do.
+
+    Raises:
+        DataError: all facts carry a split, and none of them is train.
+    """
+    ordered = sorted(facts, key=_place)
+    given: dict[str, list[Fact]] = defaultdict(list)
+    for fact in ordered:
+        given["train" if fact.split in ("", "train") else fact.split].append(fact)
+    pool = given.pop("train", [])
+    _check_given(pool, given)
+    notes: list[str] = []
+    if "exemplars" not in given:
+        given["exemplars"] = _draw_exemplars(pool, settings.exemplars_per_relation, seed, notes)
+        drawn = {fact.id for fact in given["exemplars"]}
+        pool = [fact for fact in pool if fact.id not in drawn]
+    shares = {
+        part: share
+        for part, share in (("validation", settings.validation), ("test", settings.test))
+        if part not in given and share > 0
+    }
+    _note_overlap(pool, given, notes)
+    dropped = 0
+    if shares:
+        division = _Division(pool, sum(shares.values()), seed)
+        train, held_out = division.train(), division.held_out()
+        dropped = len(pool) - len(train) - len(held_out)
+        _note_empty_sides(pool, train, held_out, notes)
+        given |= _divide_held_out(held_out, shares, seed)
+        pool = train
+    return Splits(
+        train=_finish(pool, "train", settings.max_train_per_relation, seed),
+        validation=_finish(given["validation"], "validation", settings.max_validation_per_relation, seed),
+        test=_finish(given["test"], "test", settings.max_test_per_relation, seed),
+        exemplars=_finish(given["exemplars"], "exemplars", None, seed),
+        dropped_for_overlap=dropped,
+        warnings=tuple(notes),
+    )
+
+
+def set_aside(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> Splits:
+    """Facts that are only scored: exemplars as `split_facts` takes them, at most `max_test_per_relation` of the rest.
+
+    Exemplars that the facts bring along are taken as they are; other splits that they name make no difference.
+    """
+    notes: list[str] = []
+    ordered = sorted(facts, key=_place)
+    exemplars = [fact for fact in ordered if fact.split == "exemplars"]
+    pool = [fact for fact in ordered if fact.split != "exemplars"]
+    if not exemplars:
+        exemplars = _draw_exemplars(pool, settings.exemplars_per_relation, seed, notes)
+        drawn = {fact.id for fact in exemplars}
+        pool = [fact for fact in pool if fact.id not in drawn]
+    return Splits(
+        train=(),
+        validation=(),
+        test=_finish(pool, "out of distribution", settings.max_test_per_relation, seed),
+        exemplars=_finish(exemplars, "exemplars", None, seed),
+        dropped_for_overlap=0,
+        warnings=tuple(notes),
+    )
+
+
+def _place(fact: Fact) -> tuple[str, str]:
+    return fact.relation, fact.id
+
+
+def _draw(seed: int, purpose: str, *names: str) -> int:
+    """A number in [0, 2^64) that only the seed, the purpose and the names decide."""
+    text = "\x00".join((str(seed), purpose, *names))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+
+
+def _shuffled(facts: Iterable[Fact], seed: int, purpose: str) -> list[Fact]:
+    return sorted(facts, key=lambda fact: (_draw(seed, purpose, fact.relation, fact.id), fact.id))
+
+
+def _check_given(pool: Sequence[Fact], given: Mapping[str, Sequence[Fact]]) -> None:
+    unknown = sorted(set(given) - {"validation", "test", "exemplars"})
+    if unknown:
+        expected = "a split of train, validation, test or exemplars"
+        raise DataError(f"fact {given[unknown[0]][0].id}: expected {expected}, found {unknown[0]!r} - correct it")
+    if given and not pool:
+        remedy = "name those to train on, or leave the split out to have it made"
+        raise DataError(f"the facts: expected some whose split is train, found only {', '.join(given)} - {remedy}")
+
+
+def _draw_exemplars(pool: Sequence[Fact], wanted: int, seed: int, notes: list[str]) -> list[Fact]:
+    drawn: list[Fact] = []
+    short: list[str] = []
+    for relation, group in by_relation(pool).items():
+        count = min(wanted, len(group) // 2)
+        drawn += _shuffled(group, seed, "exemplars")[:count]
+        if count < wanted:
+            short.append(f"{relation} ({count})")
+    if short:
+        notes.append(f"Fewer than {wanted} exemplars, half of the relation's facts: {', '.join(short)}.")
+    return drawn
+
+
+def _note_overlap(pool: Iterable[Fact], given: Mapping[str, Sequence[Fact]], notes: list[str]) -> None:
+    held_out = {entity for part in ("validation", "test") for fact in given.get(part, ()) for entity in entities(fact)}
+    shared = sum(not entities(fact).isdisjoint(held_out) for fact in pool)
+    if shared:
+        notes.append(f"{shared} train facts share a subject or answer with the validation or test facts of the source.")
+
+
+def _note_empty_sides(pool: Sequence[Fact], train: Sequence[Fact], held: Sequence[Fact], notes: list[str]) -> None:
+    totals, trains, helds = (Counter(fact.relation for fact in part) for part in (pool, train, held))
+    for side, counts in (("training", trains), ("held-out", helds)):
+        missing = [relation for relation in sorted(totals) if not counts[relation]]
+        if missing:
+            notes.append(f"No {side} facts, as too few or too closely linked: {', '.join(missing)}.")
+    lost = {relation: total - trains[relation] - helds[relation] for relation, total in sorted(totals.items())}
+    notable = [f"{name} ({lost[name]} of {totals[name]})" for name in lost if lost[name] > _NOTABLE_LOSS * totals[name]]
+    if notable:
+        notes.append(f"Most facts dropped, as they link train with held-out facts: {', '.join(notable)}.")
+
+
+def _divide_held_out(held_out: Sequence[Fact], shares: Mapping[str, float], seed: int) -> dict[str, list[Fact]]:
+    """Validation and test facts: each relation's held-out facts in a random order, validation first."""
+    of_validation = shares.get("validation", 0.0) / sum(shares.values())
+    parts: dict[str, list[Fact]] = {part: [] for part in shares}
+    for group in by_relation(held_out).values():
+        count = math.floor(of_validation * len(group) + 0.5)
+        shuffled = _shuffled(group, seed, "held out")
+        for part, chosen in (("validation", shuffled[:count]), ("test", shuffled[count:])):
+            if part in parts:
+                parts[part] += chosen
+    return parts
+
+
+def _finish(facts: Iterable[Fact], split: str, cap: int | None, seed: int) -> tuple[Fact, ...]:
+    kept = [fact for group in by_relation(facts).values() for fact in _shuffled(group, seed, "cap")[:cap]]
+    return tuple(sorted((replace(fact, split=split) for fact in kept), key=_place))
+
+
+class _Division:
+    """Gives each entity that links facts a side, so that few facts have entities on both.
+
+    Cost = facts with entities on both sides + weight x sum over relations of d^2 / (n h (1 - h)), where h is the wished
+    held-out share, n the relation's facts, and d how many held-out facts it is away from h of those kept. d^2 over the
+    variance of a fair draw lets large relations deviate by more than small ones and none be one-sided for nothing.
+    """
+
+    def __init__(self, facts: Sequence[Fact], held_out_share: float, seed: int) -> None:
+        self._facts, self._share, self._seed = facts, held_out_share, seed
+        at: dict[str, list[int]] = defaultdict(list)
+        for index, fact in enumerate(facts):
+            for entity in entities(fact):
+                at[entity].append(index)
+        # An entity of one fact only links nothing: it goes where the fact goes.
+        self._at = {entity: indices for entity, indices in at.items() if len(indices) > 1}
+        self._sides: dict[str, int] = {}
+        self._votes = [[0, 0] for _ in facts]
+        self._totals = Counter(fact.relation for fact in facts)
+        linked = {index for indices in self._at.values() for index in indices}
+        self._free = [fact for index, fact in enumerate(facts) if index not in linked]
+        self._num_free = Counter(fact.relation for fact in self._free)
+        self._kept = {relation: [0, 0] for relation in self._totals}
+        self._choose_sides()
+        self._free_held_out = self._draw_free()
+
+    def train(self) -> list[Fact]:
+        """The facts of the train side."""
+        return [*self._of_side(_TRAIN), *(fact for fact in self._free if fact.id not in self._free_held_out)]
+
+    def held_out(self) -> list[Fact]:
+        """The facts of the held-out side."""
+        return [*self._of_side(_HELD_OUT), *(fact for fact in self._free if fact.id in self._free_held_out)]
+
+    def _of_side(self, side: int) -> list[Fact]:
+        pairs = zip(self._facts, self._votes, strict=True)
+        return [fact for fact, votes in pairs if votes[side] and not votes[1 - side]]
+
+    def _choose_sides(self) -> None:
+        """Most linked entities first, each to its cheaper side; then sweeps of single changes while they help."""
+        drawn = sorted(self._at, key=lambda entity: (_draw(self._seed, "order", entity), entity))
+        for entity in sorted(drawn, key=lambda each: -len(self._at[each])):
+            first = _HELD_OUT if _draw(self._seed, "side", entity) < self._share * 2**64 else _TRAIN
+            other_is_cheaper = self._change(entity, 1 - first)[0] < self._change(entity, first)[0]
+            self._put(entity, 1 - first if other_is_cheaper else first)
+        for _ in range(_MAX_SWEEPS):
+            better = 0
+            for entity in drawn:
+                if self._change(entity, 1 - self._sides[entity])[0] < -1e-9:
+                    self._put(entity, 1 - self._sides[entity])
+                    better += 1
+            if not better:
+                return
+
+    def _change(self, entity: str, side: int) -> tuple[float, dict[str, list[int]]]:
+        """What putting an entity on a side would add to the cost, and to the facts kept per relation and side."""
+        old = self._sides.get(entity)
+        lost = 0
+        kept: dict[str, list[int]] = {}
+        for index in self._at[entity]:
+            votes = self._votes[index]
+            before = _side_of(votes[0], votes[1])
+            counts = [votes[0], votes[1]]
+            if old is not None:
+                counts[old] -= 1
+            counts[side] += 1
+            after = _side_of(counts[0], counts[1])
+            if before == after:
+                continue
+            lost += (after == "both") - (before == "both")
+            change = kept.setdefault(self._facts[index].relation, [0, 0])
+            for where, amount in ((before, -1), (after, 1)):
+                if isinstance(where, int):
+                    change[where] += amount
+        uneven = sum(self._uneven(name, *by) - self._uneven(name, 0, 0) for name, by in sorted(kept.items()))
+        return lost + uneven, kept
+
+    def _put(self, entity: str, side: int) -> None:
+        for relation, by in self._change(entity, side)[1].items():
+            self._kept[relation][0] += by[0]
+            self._kept[relation][1] += by[1]
+        old = self._sides.get(entity)
+        for index in self._at[entity]:
+            if old is not None:
+                self._votes[index][old] -= 1
+            self._votes[index][side] += 1
+        self._sides[entity] = side
+
+    def _uneven(self, relation: str, more_train: int, more_held_out: int) -> float:
+        """The cost of a relation's uneven division, its free facts used to even it out."""
+        train, held_out = self._kept[relation]
+        train, held_out, free = train + more_train, held_out + more_held_out, self._num_free[relation]
+        wished = self._share * (train + held_out + free)
+        away = max(0.0, held_out - wished, wished - free - held_out)
+        return _BALANCE_WEIGHT * away**2 / (self._totals[relation] * self._share * (1 - self._share))
+
+    def _draw_free(self) -> set[str]:
+        """Ids of the facts without linking entities that are held out: as many as bring a relation to its share."""
+        chosen: set[str] = set()
+        for relation, group in by_relation(self._free).items():
+            train, held_out = self._kept[relation]
+            wished = self._share * (train + held_out + len(group))
+            count = min(len(group), max(0, math.floor(wished - held_out + 0.5)))
+            chosen |= {fact.id for fact in _shuffled(group, self._seed, "free")[:count]}
+        return chosen
+
+
+def _side_of(train_votes: int, held_out_votes: int) -> int | str:
+    """The side of a fact whose entities voted so; "both" if they disagree, "none" without votes."""
+    if train_votes and held_out_votes:
+        return "both"
+    if not train_votes and not held_out_votes:
+        return "none"
+    return _HELD_OUT if held_out_votes else _TRAIN

@@ -1,0 +1,6 @@
+"""What a comparison showed: each arm's numbers, contrasts between arms, noise, entities, the verdict in words.
+
+Reads the folder of a comparison; trains and probes nothing, and draws no page.
+"""
+
+__all__ = ["entities", "entity_record", "evidence", "noise_record", "read", "record", "verdict"]

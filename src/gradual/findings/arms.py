@@ -1,0 +1,296 @@
+"""The numbers of each run and of each arm over its seeds, from the evidence of the runs.
+
+Knows one arm at a time; what is held against what is the business of `comparison_contrasts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from gradual.findings.evidence import Known, PlannedArm, RunEvidence, StageEvidence, is_base
+from gradual.findings.record import (
+    Arm,
+    Cost,
+    CostPart,
+    Epoch,
+    GroupGain,
+    GroupName,
+    GroupResult,
+    GroupShares,
+    HighlyKnown,
+    OtherTest,
+    Run,
+    Stage,
+    StageShare,
+    Transition,
+)
+from gradual.knowledge.levels import BEST_FIRST, Level
+from gradual.run.stage_files import EpochLine
+from gradual.statistics.intervals import level_counts, transition_counts
+from gradual.statistics.measured import LevelCounts, Measure, Share
+from gradual.statistics.measures import averaged, counted, differences, mean_of, share, share_of, spread
+from gradual.text import plural
+
+GROUPS: tuple[GroupName, ...] = ("trained_stage_1", "trained_later_only", "never_trained")
+
+
+def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collection[str]) -> Arm:
+    """The numbers of an arm and of its runs.
+
+    Args:
+        planned: what the plan says of the arm.
+        runs: one for each seed of the plan.
+        shared: the steps (`PaidStep.made`) that several runs use.
+    """
+    told = [run_numbers(run, planned.num_stages, shared) for run in runs]
+    done = [run for run in runs if run.is_finished]
+    numbers = [one for one, run in zip(told, runs, strict=True) if run.is_finished]
+    num_train = len(done[0].probes[0].levels) if done else 0
+    probes = range(max((run.last for run in done), default=-1) + 1)
+    rounds = range(len(probes) - 1)
+    start = round(spread([run.highly_known.counts[0] for run in numbers]).value or 0.0)
+
+    def over_stages(value: Callable[[Stage], float]) -> tuple[Measure, ...]:
+        return tuple(spread([value(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds)
+
+    return Arm(
+        name=planned.name,
+        doc=planned.doc,
+        same_steps_as=planned.same_steps_as,
+        num_stages=planned.num_stages,
+        is_base=is_base(planned),
+        seeds=tuple(run.seed for run in done),
+        runs=tuple(told),
+        test=tuple(averaged([run.test[k] if k < len(run.test) else None for run in numbers]) for k in probes),
+        result=averaged([run.test[-1] for run in numbers]),
+        validation=tuple(
+            averaged([_best(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds
+        ),
+        validation_result=averaged([_best(run.stages[-1]) if run.stages else None for run in numbers]),
+        best_epochs=over_stages(lambda stage: stage.best_epoch),
+        trained=over_stages(lambda stage: stage.num_new + stage.num_replay),
+        highly_known=tuple(counted([_at(run.highly_known.counts, k) for run in numbers], num_train) for k in probes),
+        highly_known_result=counted([run.highly_known.counts[-1] for run in numbers], num_train),
+        gained=counted([run.highly_known.gained[-1] for run in numbers], num_train - start),
+        lost=counted([run.highly_known.lost[-1] for run in numbers], start),
+        split={name: _group_gain(name, numbers) for name in GROUPS},
+        by_level=_by_level(done),
+        by_relation=_by_relation(done),
+        ood=_other_test(done, [run.ood for run in done]),
+        zero_shot=_other_test(done, [run.zero_shot for run in done]),
+        steps=spread([float(sum(stage.steps for stage in run.stages)) for run in numbers]),
+        tokens=spread([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
+        seconds=spread([run.cost.seconds for run in numbers]),
+    )
+
+
+def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str]) -> Run:
+    """The numbers of one run, as far as it came."""
+    spans = [(k, k + 1) for k in range(run.last)] + ([(0, run.last)] if run.last > 1 else [])
+    parts = tuple(_marked(step.part, step.made in shared) for step in run.paid)
+    return Run(
+        seed=run.seed,
+        status=run.status,
+        note=_note(run, num_stages),
+        levels=tuple(named(level_counts(probe.levels.values())) for probe in run.probes),
+        transitions=tuple(Transition(a, b, moves(run.probes[a].levels, run.probes[b].levels)) for a, b in spans),
+        test=tuple(share_of(known.right.values()) for known in run.tests),
+        by_level=tuple(_group_shares(str(level), ids, run) for level in BEST_FIRST if (ids := _of_level(run, level))),
+        by_relation=tuple(_group_shares(name, _of_relation(run, name), run) for name in _relations([run])),
+        highly_known=_highly_known(run),
+        ood=_stage_shares(run.ood),
+        zero_shot=_stage_shares(run.zero_shot),
+        stages=tuple(_stage(stage, run.splits) for stage in run.stages),
+        cost=Cost(
+            seconds=sum(part.seconds for part in parts),
+            tokens=sum(part.tokens for part in parts),
+            steps=sum(part.steps for part in parts),
+            parts=parts,
+        ),
+    )
+
+
+def named(counts: Mapping[Level, int]) -> LevelCounts:
+    """The counts by the levels' names."""
+    return {str(level): count for level, count in counts.items()}
+
+
+def moves(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, LevelCounts]:
+    """Facts by level before (outer) and after (inner), all sixteen cells."""
+    return {str(level): named(row) for level, row in transition_counts(before, after).items()}
+
+
+def _marked(part: CostPart, is_shared: bool) -> CostPart:
+    return replace(part, shared=is_shared)
+
+
+def _note(run: RunEvidence, num_stages: int | None) -> str:
+    if run.status == "missing":
+        return "no run yet"
+    came = f"{max(run.last, 0)} of {plural(num_stages, 'stage')}" if num_stages else plural(max(run.last, 0), "stage")
+    if run.status == "running":
+        return f"not finished: {came} measured so far; left out of what is said of the arm"
+    if run.status == "nothing_to_train":
+        return f"ended with nothing to train on after {came}; left out of what is said of the arm"
+    return "" if run.probes else "holds no finished map; left out of what is said of the arm"
+
+
+def _highly_known(run: RunEvidence) -> HighlyKnown:
+    known = [{fact for fact, level in probe.levels.items() if level is Level.HIGHLY_KNOWN} for probe in run.probes]
+    groups = _groups(run)
+    return HighlyKnown(
+        counts=tuple(len(facts) for facts in known),
+        gained=tuple(len(facts - known[0]) for facts in known),
+        lost=tuple(len(known[0] - facts) for facts in known),
+        split={name: tuple(len(facts & group) for facts in known) for name, group in groups.items()},
+        split_totals={name: len(group) for name, group in groups.items()},
+    )
+
+
+def _groups(run: RunEvidence) -> dict[GroupName, set[str]]:
+    """The training facts by what the run trained on, replayed facts included."""
+    first = set(run.stages[0].trained) if run.stages else set()
+    later = {fact for stage in run.stages[1:] for fact in stage.trained} - first
+    everything = set(run.probes[0].levels) if run.probes else set()
+    return {"trained_stage_1": first, "trained_later_only": later, "never_trained": everything - first - later}
+
+
+def _stage(stage: StageEvidence, splits: Mapping[str, int]) -> Stage:
+    about = stage.about
+    return Stage(
+        strategy=about.strategy,
+        select=about.select,
+        num_new=about.num_new,
+        new_shortfall=about.new_shortfall,
+        num_replay=about.num_replay,
+        replay_shortfall=about.replay_shortfall,
+        promoted_trained=about.promoted_trained,
+        trained_levels=named(level_counts(stage.trained.values())),
+        best_epoch=about.best_epoch,
+        improved=about.improved,
+        stopped_early=about.stopped_early,
+        optimism=about.optimism,
+        steps=round(about.steps),
+        tokens=round(about.tokens),
+        epochs=tuple(_epoch(line, splits) for line in stage.epochs),
+    )
+
+
+def _epoch(line: EpochLine, splits: Mapping[str, int]) -> Epoch:
+    on_test = line.validation_accuracy is not None
+    validation = line.eval_accuracy if line.validation_accuracy is None else line.validation_accuracy
+    return Epoch(
+        epoch=line.epoch,
+        loss=line.loss,
+        validation=_scored(validation, splits.get("validation", 0)),
+        test=_scored(line.eval_accuracy, splits.get("test", 0)) if on_test else None,
+        steps=round(line.steps),
+        tokens=round(line.tokens),
+    )
+
+
+def _scored(accuracy: float, num_facts: int) -> Share:
+    return share(round(accuracy * num_facts), num_facts)
+
+
+def _best(stage: Stage) -> Share | None:
+    """Validation accuracy at the epoch that was kept."""
+    return next((epoch.validation for epoch in stage.epochs if epoch.epoch == stage.best_epoch), None)
+
+
+def _at(counts: Sequence[int], place: int) -> int | None:
+    return counts[place] if place < len(counts) else None
+
+
+def _group_gain(name: GroupName, runs: Sequence[Run]) -> GroupGain:
+    counts = [run.highly_known.split[name] for run in runs]
+    return GroupGain(
+        total=spread([float(run.highly_known.split_totals[name]) for run in runs]),
+        base=spread([float(each[0]) for each in counts]),
+        after_stage_1=spread([float(each[1]) if len(each) > 1 else None for each in counts]),
+        result=spread([float(each[-1]) for each in counts]),
+    )
+
+
+# --- groups of test facts ------------------------------------------------------------------------------------------
+
+
+def _of_level(run: RunEvidence, level: Level) -> set[str]:
+    return {fact for fact, found in run.start.levels.items() if found is level} if run.start else set()
+
+
+def _of_relation(run: RunEvidence, relation: str) -> set[str]:
+    return {fact for fact, found in run.tests[0].relations.items() if found == relation} if run.tests else set()
+
+
+def _relations(runs: Sequence[RunEvidence]) -> list[str]:
+    return sorted({relation for run in runs if run.tests for relation in run.tests[0].relations.values()})
+
+
+def _group_shares(name: str, ids: Collection[str], run: RunEvidence) -> GroupShares:
+    stages = tuple(share_of(known.right[fact] for fact in sorted(ids)) for known in run.tests)
+    return GroupShares(name, len(ids), stages)
+
+
+def _by_level(runs: Sequence[RunEvidence]) -> tuple[GroupResult, ...]:
+    if not all(run.start for run in runs):
+        return ()
+    found = [_group_result(str(level), [_of_level(run, level) for run in runs], runs) for level in BEST_FIRST]
+    return tuple(group for group in found if group is not None)
+
+
+def _by_relation(runs: Sequence[RunEvidence]) -> tuple[GroupResult, ...]:
+    found = [_group_result(name, [_of_relation(run, name) for run in runs], runs) for name in _relations(runs)]
+    return tuple(group for group in found if group is not None)
+
+
+def _group_result(name: str, ids: Sequence[Collection[str]], runs: Sequence[RunEvidence]) -> GroupResult | None:
+    """None where no fact of any run is in the group."""
+    if not any(ids):
+        return None
+    before = [{fact: run.tests[0].right[fact] for fact in facts} for run, facts in zip(runs, ids, strict=True)]
+    after = [{fact: run.tests[-1].right[fact] for fact in facts} for run, facts in zip(runs, ids, strict=True)]
+    change, _ = mean_of(differences(after, before), runs[0].tests[0].relations)
+    return GroupResult(
+        name=name,
+        total=sum(len(facts) for facts in ids) / len(ids),
+        base=averaged([share_of(one.values()) for one in before]),
+        result=averaged([share_of(one.values()) for one in after]),
+        change=change,
+        falls=_falls(change),
+    )
+
+
+def _falls(change: Measure) -> Literal["no", "perhaps", "yes"]:
+    if change.value is None or change.value >= 0:
+        return "no"
+    return "yes" if change.high is not None and change.high < 0 else "perhaps"
+
+
+# --- other tests ---------------------------------------------------------------------------------------------------
+
+
+def _stage_shares(known: Mapping[int, Known]) -> tuple[StageShare, ...]:
+    return tuple(StageShare(stage, share_of(known[stage].right.values())) for stage in sorted(known))
+
+
+def _other_test(runs: Sequence[RunEvidence], known: Sequence[Mapping[int, Known]]) -> OtherTest | None:
+    """Base and end on another set of facts, over the runs that have both; None where none has."""
+    pairs = [
+        (run.seed, each[0], each[run.last])
+        for run, each in zip(runs, known, strict=True)
+        if {0, run.last} <= each.keys()
+    ]
+    if not pairs:
+        return None
+    before, after = [base.right for _, base, _ in pairs], [end.right for _, _, end in pairs]
+    change, _ = mean_of(differences(after, before), pairs[0][1].relations)
+    return OtherTest(
+        seeds=tuple(seed for seed, _, _ in pairs),
+        num_facts=len(before[0]),
+        base=averaged([share_of(one.values()) for one in before]),
+        result=averaged([share_of(one.values()) for one in after]),
+        change=change,
+    )

@@ -1,0 +1,330 @@
+"""What the runs of a comparison's folder hold, fact by fact: the evidence that its numbers are made from.
+
+Reads `comparison_plan.json` and `runs/ARM/SEED`; counts nothing. `comparison_arms` makes numbers of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gradual.errors import RunDirError
+from gradual.files import storage
+from gradual.files.parquet import Column, read_table
+from gradual.findings.record import CostPart
+from gradual.knowledge.levels import Level
+from gradual.knowledge.map import COST_FILE, MAP_FILE, read_cost, read_map
+from gradual.run.folder import RunDir
+from gradual.run.stage_files import EpochLine, FilePart, StageFile, checked, read_epochs, read_stage, verdicts_by_epoch
+from gradual.run.status import SeedStatus
+
+PLAN_FILE = "comparison_plan.json"
+
+_FACTS = (Column("id", "text"), Column("relation", "text"), Column("split", "text"))
+_SELECTED = (Column("id", "text"), Column("now", "text"))
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class PlannedArm(FilePart):
+    """One arm as the plan names it."""
+
+    name: _Name
+    doc: str = ""
+    same_steps_as: str | None = None
+    num_stages: int | None = None
+
+
+class Plan(FilePart):
+    """`comparison_plan.json`: the arms in order of display, and what is held against what."""
+
+    arms: list[PlannedArm]
+    seeds: list[int]
+    reference: str
+    main: str
+    model: str = ""
+
+
+class _TimesLine(FilePart):
+    seconds: float = 0.0
+    eval_seconds: float = 0.0
+
+
+class _RunCost(FilePart):
+    class Step(FilePart):
+        name: str
+        seconds: float = 0.0
+
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a knowledge map says, by fact id."""
+
+    levels: Mapping[str, Level]
+    right: Mapping[str, bool]
+    """Whether some greedy answer was right: the verdict where one exemplar set asks."""
+    relations: Mapping[str, str]
+    dtype: str = ""
+    """Number format of the model that was asked; empty where the map doesn't say."""
+    method: str = ""
+    """How it was asked: `exact` or `sampled`; empty where the map doesn't say."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvidence:
+    """One stage of a run."""
+
+    about: StageFile
+    epochs: tuple[EpochLine, ...]
+    trained: Mapping[str, Level]
+    """Facts trained on, replayed ones included, with their level at that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidStep:
+    """One step of a run with what it took; equal `made` means one and the same computation."""
+
+    made: str
+    part: CostPart
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvidence:
+    """One arm with one seed, as far as it came."""
+
+    arm: str
+    seed: int
+    status: SeedStatus
+    probes: tuple[Known, ...] = ()
+    """Training facts; 0 is the base model."""
+    tests: tuple[Known, ...] = ()
+    """Test facts under one exemplar set; as many as `probes`."""
+    start: Known | None = None
+    """Test facts under the base model with all exemplar sets: their levels at the start."""
+    ood: Mapping[int, Known] = field(default_factory=dict)
+    """Facts of relations that were never trained on, by stage."""
+    zero_shot: Mapping[int, Known] = field(default_factory=dict)
+    """Test facts asked without shots, by stage."""
+    validation: Mapping[int, Known] = field(default_factory=dict)
+    """Validation facts at the epoch kept, by stage; 0 is before the first stage's training. Without levels."""
+    stages: tuple[StageEvidence, ...] = ()
+    splits: Mapping[str, int] = field(default_factory=dict)
+    """Number of facts of each split."""
+    paid: tuple[PaidStep, ...] = ()
+
+    @property
+    def last(self) -> int:
+        """Number of the last stage that was measured; 0 is the base model."""
+        return len(self.probes) - 1
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it takes part in what is said of its arm."""
+        return self.status == "complete" and bool(self.probes)
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of a comparison.
+
+    Raises:
+        RunDirError: the folder holds none, it has another shape, or an arm or seed occurs twice.
+    """
+    path = folder / PLAN_FILE
+    if not path.is_file():
+        raise RunDirError(f"{folder}: expected a comparison's folder, found none ({PLAN_FILE} is missing)")
+    plan = checked(storage.read_json(path), Plan, where=str(path))
+    for name, values in (("arms", [arm.name for arm in plan.arms]), ("seeds", plan.seeds)):
+        twice = next((value for value in values if values.count(value) > 1), None)  # type: ignore[arg-type]
+        if twice is not None:
+            raise RunDirError(f"{path}: field `{name}`: {twice!r} occurs twice; give each its own")
+    return plan
+
+
+def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
+    """The runs of each arm, one for each seed of the plan and in its order; what is not there has status `missing`.
+
+    An arm without stages, such as `base`, gets stage 0 of some run of the same seed.
+
+    Raises:
+        RunDirError: a file of a run is damaged, or two runs probed or tested different facts.
+    """
+    runs = {
+        arm.name: tuple(_read_run(folder / "runs" / arm.name / str(seed), arm.name, seed) for seed in plan.seeds)
+        for arm in plan.arms
+        if not is_base(arm)
+    }
+    _refuse_other_facts(folder, [run for of_arm in runs.values() for run in of_arm if run.probes])
+    return {
+        arm.name: tuple(_base_run(arm.name, seed, runs.values()) for seed in plan.seeds)
+        if is_base(arm)
+        else runs[arm.name]
+        for arm in plan.arms
+    }
+
+
+def is_base(arm: PlannedArm) -> bool:
+    """Whether the arm trains nothing, as the plan says, whatever its name."""
+    return arm.num_stages == 0
+
+
+def read_known(folder: Path) -> Known | None:
+    """What the map in a folder says; None where there is no finished map.
+
+    Raises:
+        RunDirError: the map is damaged.
+    """
+    if not (folder / MAP_FILE).is_file():
+        return None
+    known = read_map(folder, with_answers=False)
+    return Known(
+        levels={fact.id: fact.level for fact in known},
+        right={fact.id: fact.p_greedy > 0 for fact in known},
+        relations={fact.id: fact.relation for fact in known},
+        dtype=known.info.model.get("dtype", ""),
+        method=str(known.info.probe.get("method", "")),
+    )
+
+
+def _base_run(name: str, seed: int, runs: Iterable[Sequence[RunEvidence]]) -> RunEvidence:
+    """Stage 0 of the first run with this seed that has it."""
+    same_seed = (run for of_arm in runs for run in of_arm if run.seed == seed and run.probes)
+    found = next(same_seed, None)
+    if found is None:
+        return RunEvidence(name, seed, "missing")
+    return replace(
+        found,
+        arm=name,
+        status="complete",
+        probes=found.probes[:1],
+        tests=found.tests[:1],
+        ood={stage: known for stage, known in found.ood.items() if stage == 0},
+        zero_shot={stage: known for stage, known in found.zero_shot.items() if stage == 0},
+        validation={stage: known for stage, known in found.validation.items() if stage == 0},
+        stages=(),
+        paid=tuple(step for step in found.paid if step.part.name.endswith((" 0", "test facts"))),
+    )
+
+
+def _refuse_other_facts(folder: Path, runs: Sequence[RunEvidence]) -> None:
+    """Paired tests need the same facts everywhere."""
+    for run in runs:
+        for kind, first, maps in (("training", runs[0].probes[0], run.probes), ("test", runs[0].tests[0], run.tests)):
+            odd = sorted({fact for known in maps for fact in known.levels.keys() ^ first.levels.keys()})
+            if odd:
+                here, there = (f"{folder}/runs/{each.arm}/{each.seed}" for each in (run, runs[0]))
+                raise RunDirError(
+                    f"{here}: expected the same {kind} facts as in {there}, found {len(odd)} in only one of them, such "
+                    f"as {odd[0]!r}; make the run again"
+                )
+
+
+def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
+    run = RunDir(folder)
+    if not run.info.is_file():
+        return RunEvidence(arm, seed, "missing")
+    probes: list[Known] = []
+    tests: list[Known] = []
+    while (probe := read_known(run.probe(len(probes)))) and (test := read_known(run.evaluation(len(tests)))):
+        probes.append(probe)
+        tests.append(test)
+    numbers = range(len(probes))
+    stages = tuple(_read_stage(run, number) for number in numbers if number)
+    facts = _read_facts(run)
+    return RunEvidence(
+        arm=arm,
+        seed=seed,
+        status=run.status,
+        probes=tuple(probes),
+        tests=tuple(tests),
+        start=read_known(run.test_levels),
+        ood=_others(run, "ood", numbers),
+        zero_shot=_others(run, "zero-shot", numbers),
+        validation=_read_validation(run, facts.get("validation", {}), stages),
+        stages=stages,
+        splits={name: len(of_split) for name, of_split in facts.items()},
+        paid=tuple(_paid(run, len(probes))),
+    )
+
+
+def _others(run: RunDir, kind: Literal["ood", "zero-shot"], numbers: Iterable[int]) -> dict[int, Known]:
+    found = {number: read_known(_other(run, kind, number)) for number in numbers}
+    return {number: known for number, known in found.items() if known is not None}
+
+
+def _other(run: RunDir, kind: Literal["ood", "zero-shot"], number: int) -> Path:
+    return run.evaluation(number).with_name(f"{kind}-{number}")
+
+
+def _read_stage(run: RunDir, number: int) -> StageEvidence:
+    rows = read_table(run.selection(number), _SELECTED)
+    try:
+        trained = {fact: Level(now) for fact, now in zip(rows["id"], rows["now"], strict=True)}
+    except ValueError as error:
+        raise RunDirError(f"{run.selection(number)}: column 'now': {error}; make the run again") from None
+    return StageEvidence(about=read_stage(run, number), epochs=read_epochs(run, number), trained=trained)
+
+
+def _read_facts(run: RunDir) -> dict[str, dict[str, str]]:
+    """The relation of each fact, by split and id."""
+    if not run.facts.is_file():
+        return {}
+    rows = read_table(run.facts, _FACTS)
+    found: dict[str, dict[str, str]] = {name: {} for name in sorted(set(rows["split"]))}
+    for fact, relation, split in zip(rows["id"], rows["relation"], rows["split"], strict=True):
+        found[split][fact] = relation
+    return found
+
+
+def _read_validation(run: RunDir, relations: Mapping[str, str], stages: Sequence[StageEvidence]) -> dict[int, Known]:
+    """The verdicts on the validation facts before training and at each stage's kept epoch, as far as they were kept."""
+    found: dict[int, Known] = {}
+    for number, stage in enumerate(stages, start=1):
+        verdicts = verdicts_by_epoch(stage.epochs, relations, run.epochs(number))
+        wanted = {number: stage.about.best_epoch} | ({0: 0} if number == 1 else {})
+        for place, epoch in wanted.items():
+            if epoch in verdicts:
+                found[place] = Known(levels={}, right=verdicts[epoch], relations=relations)
+    return found
+
+
+def _paid(run: RunDir, num_probes: int) -> Iterable[PaidStep]:
+    """The steps of a run in the order they were taken."""
+    total = checked(storage.read_json(run.cost), _RunCost, where=str(run.cost)) if run.cost.is_file() else _RunCost()
+    seconds = {step.name: step.seconds for step in total.steps}
+    folders = [("levels of test facts", run.test_levels)]
+    for number in range(num_probes):
+        if number:
+            yield _paid_stage(run, number, seconds.get(f"stage {number}", 0.0))
+        folders += [(f"probe {number}", run.probe(number)), (f"evaluation {number}", run.evaluation(number))]
+        folders += [(f"{kind} {number}", _other(run, kind, number)) for kind in ("ood", "zero-shot")]
+        yield from (paid_map(name, folder) for name, folder in folders if (folder / MAP_FILE).is_file())
+        folders = []
+
+
+def paid_map(name: str, folder: Path) -> PaidStep:
+    """What the map in a folder took. Equal maps that took equal time to the last digit were made once and copied."""
+    cost = read_cost(folder)
+    taken = storage.read_bytes(folder / COST_FILE) if (folder / COST_FILE).is_file() else b""
+    made = _digest(name.encode(), storage.read_bytes(folder / MAP_FILE), taken)
+    return PaidStep(made, CostPart(name, cost.seconds, cost.tokens_read, 0, shared=False))
+
+
+def _paid_stage(run: RunDir, number: int, seconds: float) -> PaidStep:
+    path = run.times(number)
+    lines = enumerate(storage.read_json_lines(path), start=1)
+    times = [checked(line, _TimesLine, where=f"{path}:{place}") for place, line in lines]
+    taken = sum(each.seconds + each.eval_seconds for each in times) if times else seconds
+    about = read_stage(run, number)
+    files = [storage.read_bytes(file) for file in (run.stage_summary(number), run.epochs(number)) if file.is_file()]
+    made = _digest(f"stage {number}".encode(), *files, repr(taken).encode())
+    return PaidStep(made, CostPart(f"stage {number}", taken, round(about.tokens), round(about.steps), shared=False))
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

@@ -1,0 +1,152 @@
+"""A comparison's folder as numbers: `read_comparison`, and the file that keeps them.
+
+Puts together what `comparison_runs` reads and `comparison_arms`, `comparison_contrasts` and `comparison_noise` count.
+Knows no tables (`comparison_tables`) and trains nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gradual.files import storage
+from gradual.findings.arms import arm_numbers
+from gradual.findings.contrasts import METHODS, contrasts, power_sentences, relation_by_relation
+from gradual.findings.entity_record import Entities
+from gradual.findings.evidence import PaidStep, Plan, RunEvidence, is_base, read_plan, read_runs
+from gradual.findings.noise import net_promotion, paid_for_noise, read_noise, retest
+from gradual.findings.noise_record import NetPromotion, Retest
+from gradual.findings.record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart
+from gradual.text import listed, plural
+
+COMPARISON_FILE = "comparison.json"
+_WANTED_OF_NOISE = ("again", "exemplars")
+
+
+def read_comparison(folder: Path, *, entities: Entities | None = None) -> Comparison:
+    """Everything that the folder of a comparison says, whole or partial; what is missing is told in `problems`.
+
+    Args:
+        folder: with `comparison_plan.json` and `runs/ARM/SEED`.
+        entities: what `comparison_entities.entity_rows` found.
+
+    Raises:
+        RunDirError: the folder holds no plan, a file of a run is damaged, or runs hold different facts.
+    """
+    plan = read_plan(folder)
+    runs = read_runs(folder, plan)
+    trained = [run for arm in plan.arms if not is_base(arm) for run in runs[arm.name]]
+    paid = [step for run in trained for step in run.paid]
+    times = Counter(step.made for step in paid)
+    shared = {made for made, number in times.items() if number > 1}
+    arms = tuple(arm_numbers(arm, runs[arm.name], shared) for arm in plan.arms)
+    held = contrasts(plan, runs)
+    retests, promotions = _noise(folder, plan, runs, trained)
+    return Comparison(
+        schema=SCHEMA_VERSION,
+        model=plan.model,
+        main=plan.main,
+        reference=plan.reference,
+        seeds=tuple(plan.seeds),
+        num_facts=_num_facts(trained),
+        arms=arms,
+        contrasts=held,
+        by_relation=relation_by_relation(plan, runs),
+        retests=retests,
+        promotions=promotions,
+        entities=entities,
+        cost=_whole_cost([*paid, *paid_for_noise(folder)]),
+        power=power_sentences(plan, held),
+        methods=METHODS,
+        problems=tuple(_problems(plan, arms, retests)),
+    )
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> Path:
+    """Keeps the numbers as `comparison.json` in the folder; equal comparisons give equal bytes.
+
+    Raises:
+        RunDirError: the disk refused.
+    """
+    storage.write_json(folder / COMPARISON_FILE, comparison.as_dict())
+    return folder / COMPARISON_FILE
+
+
+def _num_facts(runs: Sequence[RunEvidence]) -> dict[str, int]:
+    run = next((run for run in runs if run.probes), None)
+    if run is None:
+        return {}
+    counted = {"train": len(run.probes[0].levels), "test": len(run.tests[0].levels)}
+    others = [len(known.right) for each in runs for known in each.ood.values()]
+    return counted | {"validation": run.splits.get("validation", 0)} | ({"ood": others[0]} if others else {})
+
+
+def _noise(
+    folder: Path, plan: Plan, runs: Mapping[str, Sequence[RunEvidence]], trained: Sequence[RunEvidence]
+) -> tuple[tuple[Retest, ...], tuple[NetPromotion, ...]]:
+    """The retests, and what the main arm's first stage brought within reach beyond them."""
+    base = next((run.probes[0] for seed in plan.seeds for run in trained if run.seed == seed and run.probes), None)
+    if base is None:
+        return (), ()
+    found = read_noise(folder)
+    net = [net_promotion(plan.main, kind, runs.get(plan.main, ()), base, again) for kind, again in found.items()]
+    retests = tuple(retest(kind, base, again) for kind, again in found.items())
+    return retests, tuple(each for each in net if each is not None)
+
+
+def _whole_cost(paid: Iterable[PaidStep]) -> Cost:
+    """What was computed, each step once; parts of one name are added up."""
+    once = {step.made: step.part for step in paid}
+    parts: dict[str, CostPart] = {}
+    for part in once.values():
+        before = parts.get(part.name, CostPart(part.name, 0.0, 0, 0, shared=False))
+        parts[part.name] = replace(
+            before,
+            seconds=before.seconds + part.seconds,
+            tokens=before.tokens + part.tokens,
+            steps=before.steps + part.steps,
+        )
+    added = tuple(parts.values())
+    return Cost(
+        seconds=sum(part.seconds for part in added),
+        tokens=sum(part.tokens for part in added),
+        steps=sum(part.steps for part in added),
+        parts=added,
+    )
+
+
+def _problems(plan: Plan, arms: Sequence[Arm], retests: Sequence[Retest]) -> Iterable[str]:
+    names = [arm.name for arm in plan.arms]
+    for role, name in (("main", plan.main), ("reference", plan.reference)):
+        if name not in names:
+            yield f"{name} ({role}) is not among the arms, so nothing is held against it"
+    flattered = [
+        arm.name for arm in arms if any(stage.optimism is not None for run in arm.runs for stage in run.stages)
+    ]
+    if flattered:
+        told = "test facts chose the epochs (evaluation.protocol: paper), so test accuracy flatters"
+        yield f"{listed(flattered)}: {told}"
+    for arm in arms:
+        notes: dict[str, list[str]] = {}
+        for run in arm.runs:
+            if run.note:
+                notes.setdefault(run.note, []).append(str(run.seed))
+        for note, seeds in notes.items():
+            yield f"{arm.name}, {'seeds' if len(seeds) > 1 else 'seed'} {listed(seeds)}: {note}"
+        yield from _short(arm)
+        if len(arm.seeds) == 1:
+            yield f"{arm.name}: one finished seed, so nothing is tested across seeds"
+    found = {each.kind for each in retests}
+    yield from (f"noise {kind}: the base model was not probed again" for kind in _WANTED_OF_NOISE if kind not in found)
+
+
+def _short(arm: Arm) -> Iterable[str]:
+    """Stages that had fewer new facts than asked for."""
+    for run in arm.runs:
+        for number, stage in enumerate(run.stages, start=1):
+            if stage.new_shortfall:
+                where = f", stage {number}" if len(run.stages) > 1 else ""
+                facts = plural(stage.new_shortfall, "fact")
+                yield f"{arm.name}, seed {run.seed}{where}: {facts} fewer than the size asked for"

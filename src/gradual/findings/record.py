@@ -1,0 +1,364 @@
+"""What a comparison found: the types of `comparison.json`, from which tables and the report are made.
+
+The dataclasses are the file's description: a field is a key of the same name, a tuple a list, None null. Knows no files
+and computes nothing; `comparison_data` fills them.
+
+Conventions: shares and accuracies lie in [0, 1], a difference of two in [-1, 1]. A tuple "per stage" or "per probe" has
+the base model at place 0; what an arm ended with is the last place in that seed's run. Levels are the names of
+`levels.Level`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gradual.findings.entity_record import Entities
+from gradual.findings.noise_record import NetPromotion, Retest
+from gradual.run.status import SeedStatus
+from gradual.statistics.measured import LevelCounts, Measure, Share
+
+SCHEMA_VERSION = 2
+"""Version of `comparison.json`; a field that changes its meaning changes it, a new field does not."""
+
+GroupName = Literal["trained_stage_1", "trained_later_only", "never_trained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Training facts by level at one probe (outer key) and at a later one (inner key)."""
+
+    start: int
+    end: int
+    counts: dict[str, LevelCounts]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupShares:
+    """Test accuracy of some of the test facts in one run, per stage."""
+
+    name: str
+    """A level under the base model, or a relation."""
+    total: int
+    stages: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HighlyKnown:
+    """HighlyKnown training facts of one run, per probe."""
+
+    counts: tuple[int, ...]
+    gained: tuple[int, ...]
+    """HighlyKnown now and not under the base model."""
+    lost: tuple[int, ...]
+    """HighlyKnown under the base model and no longer."""
+    split: dict[GroupName, tuple[int, ...]]
+    """`counts` by what the run trained on; groups do not overlap, and their sum is `counts`."""
+    split_totals: dict[GroupName, int]
+    """Facts in each group, whatever their level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch of a stage; 0 is before training."""
+
+    epoch: int
+    loss: float | None
+    validation: Share
+    test: Share | None
+    """Of the test facts; None unless these chose the epoch (`evaluation.protocol: paper`)."""
+    steps: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One round of selection and training in one run."""
+
+    strategy: str
+    select: str
+    num_new: int
+    new_shortfall: int
+    """New facts that are missing for the size asked for."""
+    num_replay: int
+    replay_shortfall: int
+    promoted_trained: int
+    trained_levels: LevelCounts
+    """What was trained on, replayed facts included, by level at the time of training."""
+    best_epoch: int
+    improved: bool
+    """Some epoch was better than none on the facts that choose the epoch."""
+    stopped_early: bool
+    optimism: float | None
+    """Test accuracy of the epoch that test facts chose, less that of the epoch that validation facts choose; None where
+    validation facts chose."""
+    steps: int
+    tokens: int
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageShare:
+    """An accuracy after one stage."""
+
+    stage: int
+    accuracy: Share
+
+
+@dataclass(frozen=True, slots=True)
+class CostPart:
+    """What one step of a run took."""
+
+    name: str
+    seconds: float
+    tokens: int
+    """Tokens read."""
+    steps: int
+    """Optimiser steps; 0 for what trains nothing."""
+    shared: bool
+    """Other runs of the comparison use the same result: it was computed once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a run, or the whole comparison, took. In a run shared steps count in full, in the whole once."""
+
+    seconds: float
+    tokens: int
+    steps: int
+    parts: tuple[CostPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One arm with one seed, as far as it came."""
+
+    seed: int
+    status: SeedStatus
+    note: str
+    """Why the run takes no part in what is said of its arm; empty where it does."""
+    levels: tuple[LevelCounts, ...]
+    """Training facts, per probe."""
+    transitions: tuple[Transition, ...]
+    """From each probe to the next, and last from the base to the last where there are more than two."""
+    test: tuple[Share, ...]
+    by_level: tuple[GroupShares, ...]
+    """By the test fact's level under the base model, best first; levels that no fact has are left out."""
+    by_relation: tuple[GroupShares, ...]
+    highly_known: HighlyKnown
+    ood: tuple[StageShare, ...]
+    """Facts of relations that were never trained on; empty where they were not asked."""
+    zero_shot: tuple[StageShare, ...]
+    """The test facts asked without shots; empty where they were not."""
+    stages: tuple[Stage, ...]
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class GroupResult:
+    """Test accuracy of some of the test facts over all seeds of an arm."""
+
+    name: str
+    total: float
+    """Facts in the group, mean over seeds (they differ only where exemplars are drawn anew with each seed)."""
+    base: Measure
+    result: Measure
+    change: Measure
+    """`result` minus `base` on the same facts, with the interval of `methods`."""
+    falls: Literal["no", "perhaps", "yes"]
+    """yes: the whole interval of `change` lies below 0; perhaps: its mean does."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTest:
+    """Accuracy on another set of facts, or asked another way, over the seeds of an arm that have it."""
+
+    seeds: tuple[int, ...]
+    num_facts: int
+    base: Measure
+    result: Measure
+    change: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class GroupGain:
+    """HighlyKnown training facts of one group of `GroupName`, mean over seeds."""
+
+    total: Measure
+    """Facts in the group."""
+    base: Measure
+    after_stage_1: Measure
+    result: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to train, over all its finished seeds; every `Measure` has the order of `seeds`."""
+
+    name: str
+    doc: str
+    same_steps_as: str | None
+    num_stages: int | None
+    """Stages planned; None where a stop rule decides."""
+    is_base: bool
+    """Trains nothing: `runs` hold stage 0 of other arms' runs."""
+    seeds: tuple[int, ...]
+    """Seeds whose run is finished. With none, every measure is empty."""
+    runs: tuple[Run, ...]
+    """One for each seed of the plan, in its order."""
+    test: tuple[Measure, ...]
+    """Test accuracy per stage, over the seeds that have the stage."""
+    result: Measure
+    """Test accuracy at the end."""
+    validation: tuple[Measure, ...]
+    """Validation accuracy at the epoch kept of stages 1, 2, ... (place 0 is stage 1)."""
+    validation_result: Measure
+    """Validation accuracy at the epoch kept of each seed's last stage; empty where nothing is trained."""
+    best_epochs: tuple[Measure, ...]
+    """Of stages 1, 2, ..."""
+    trained: tuple[Measure, ...]
+    """Facts trained on, replayed ones included, in stages 1, 2, ..."""
+    highly_known: tuple[Measure, ...]
+    """HighlyKnown training facts per probe."""
+    highly_known_result: Measure
+    gained: Measure
+    """HighlyKnown at the end and not at the start."""
+    lost: Measure
+    """HighlyKnown at the start and not at the end."""
+    split: dict[GroupName, GroupGain]
+    by_level: tuple[GroupResult, ...]
+    by_relation: tuple[GroupResult, ...]
+    ood: OtherTest | None
+    zero_shot: OtherTest | None
+    steps: Measure
+    """Optimiser steps, all stages."""
+    tokens: Measure
+    """Tokens trained on, all stages."""
+    seconds: Measure
+    """All steps of the run in full, shared ones included."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """Test facts of one seed answered rightly on one side only, with the exact p-value (`statistics.mcnemar`)."""
+
+    seed: int
+    gained: int
+    lost: int
+    difference: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One result held against another on the same facts with the same seeds.
+
+    kind: `base` an arm's end against the base model; `reference` against the end of the reference arm; `main` the main
+    arm's end against that of another arm, `against`; `stage` stage `stage` of an arm against the stage before it (1
+    against 0, the base model; 2 against 1 is the paper's comparison).
+    """
+
+    kind: Literal["base", "reference", "main", "stage"]
+    arm: str
+    stage: int | None
+    """None: what the arm ended with."""
+    against: str
+    against_stage: int | None
+    seeds: tuple[int, ...]
+    """Seeds that both sides have."""
+    num_test_facts: int
+    test: Measure
+    """Difference in test accuracy."""
+    p_value: float | None
+    """Two-sided; `p_from` says of which test."""
+    p_holm: float | None
+    """The same, adjusted (Holm) for all of this kind; None for stage 1 against the base, which kind `base` tests."""
+    p_from: str
+    mcnemar: tuple[PairedTest, ...]
+    """One per seed."""
+    smallest_visible: float | None
+    """Smallest difference that McNemar's test of one seed sees with 80 % power (`smallest_visible_difference`)."""
+    highly_known: Measure
+    """Difference in the number of HighlyKnown training facts."""
+    reading_a: Measure
+    """HK / HK(against) - 1."""
+    reading_b: Measure
+    """(HK - HK(base)) / (HK(against) - HK(base)) - 1."""
+    ood: Measure | None
+    zero_shot: Measure | None
+    validation: Measure | None
+    """Difference in accuracy on the validation facts at the epochs kept; None where a side has kept no verdicts."""
+    note: str
+    """What could not be tested, and why; empty where all was."""
+
+    @property
+    def name(self) -> str:
+        """What is held against what, for people."""
+        if self.kind == "stage":
+            return f"{self.arm}, stage {self.stage} against {self.against_stage}"
+        return f"{self.arm} against {self.against}"
+
+
+@dataclass(frozen=True, slots=True)
+class RelationDifference:
+    """Facts of one relation that the main arm has right beyond those of the reference: a number, mean over seeds.
+
+    Intervals are of this relation's facts, drawn with replacement, and of seeds where there are several.
+    """
+
+    name: str
+    num_test_facts: int
+    test: Measure
+    num_validation_facts: int
+    validation: Measure
+    """At the epochs kept. Empty, and of 0 facts, unless both sides have kept verdicts with every seed."""
+    num_training_facts: int
+    highly_known: Measure
+    """HighlyKnown training facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`comparison.json`."""
+
+    schema: int
+    model: str
+    """The model that all arms start from, as the settings name it."""
+    main: str
+    """Arm that the question is about."""
+    reference: str
+    """Arm that the others are held against, besides the base model."""
+    seeds: tuple[int, ...]
+    """Seeds of the plan."""
+    num_facts: dict[str, int]
+    """train, validation, test and, where asked, ood."""
+    arms: tuple[Arm, ...]
+    """In order of display."""
+    contrasts: tuple[Contrast, ...]
+    by_relation: tuple[RelationDifference, ...]
+    """`main` against `reference`, relation by relation; empty where no seed of both is finished."""
+    retests: tuple[Retest, ...]
+    promotions: tuple[NetPromotion, ...]
+    entities: Entities | None
+    """Whether what came within reach lies near what was trained on; None where that was not looked at."""
+    cost: Cost
+    """Of everything, shared steps counted once."""
+    power: tuple[str, ...]
+    """What differences these facts can show, a sentence each."""
+    methods: tuple[str, ...]
+    """How the intervals and tests were made, a sentence each with its source."""
+    problems: tuple[str, ...]
+    """What is missing or was left out, a line each."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison as JSON values; equal comparisons give equal JSON."""
+        return dataclasses.asdict(self)
+
+    def arm(self, name: str) -> Arm | None:
+        """The arm of this name, or None."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+    def contrast(self, kind: str, arm: str, stage: int | None = None) -> Contrast | None:
+        """The first contrast of this kind and arm (and, of kind `stage`, of this stage), or None."""
+        return next((c for c in self.contrasts if (c.kind, c.arm, c.stage) == (kind, arm, stage)), None)

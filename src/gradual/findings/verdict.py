@@ -1,0 +1,374 @@
+"""What a comparison shows, in plain sentences: a verdict, and what cannot be said.
+
+Says a difference only as firmly as its interval and its adjusted p-value allow. Knows the record, no HTML and no files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gradual.findings.record import Arm, Comparison, Contrast
+from gradual.statistics.measured import Measure
+from gradual.text import (
+    NBSP,
+    NO_VALUE,
+    listed,
+    mean_count,
+    number_word,
+    p_value,
+    percent,
+    plural,
+    signed_decimal,
+    signed_interval,
+)
+
+SIGNIFICANCE = 0.05
+"""A test with a smaller adjusted p-value is told from chance."""
+PAPER_GAIN = 0.24
+"""What a second stage adds to the gain in HighlyKnown facts by the paper's headline (arXiv 2410.05802)."""
+
+_ROUNDING = 1e-9
+"""Means over seeds that add up to less are 0."""
+
+Stance = Literal["above", "below", "open", "unknown"]
+
+_ACCURACY_CLAIMS: dict[Stance, str] = {
+    "above": "test accuracy is higher",
+    "below": "test accuracy is lower",
+    "open": "no difference in test accuracy is shown",
+    "unknown": "the difference in test accuracy is not known",
+}
+_HIGHLY_CLAIMS: dict[Stance, str] = {
+    "above": "more training facts are HighlyKnown",
+    "below": "fewer training facts are HighlyKnown",
+    "open": "no difference in the number of HighlyKnown training facts is shown",
+    "unknown": "the difference in HighlyKnown training facts is not known",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be said of a comparison."""
+
+    headline: str
+    sentences: tuple[str, ...]
+    """In order: against the reference, the relation that makes most of that, against the base model, HighlyKnown facts,
+    the bar, lost facts, other arms."""
+    limits: tuple[str, ...]
+    """What cannot be said, and why."""
+
+
+def tell_comparison(comparison: Comparison) -> Verdict:
+    """The verdict on the main arm; of a partial comparison it says what is not known yet."""
+    main = comparison.arm(comparison.main)
+    if main is None or not main.seeds:
+        headline = f"Nothing can be said of {comparison.main} yet: none of its runs is finished."
+        return Verdict(headline, (), tuple(_limits(comparison)))
+    base = comparison.contrast("base", main.name)
+    reference = comparison.contrast("reference", main.name)
+    sentences = (
+        _test(reference),
+        _one_relation(comparison),
+        _test(base),
+        _highly_known(comparison, main, reference, base),
+        told_bar(reference),
+        _second_stage(comparison.contrast("stage", main.name, 2)),
+        _lost(main),
+        _falling(main),
+        _other_relations(main),
+        _others(comparison),
+    )
+    return Verdict(
+        _headline(comparison, reference, base),
+        tuple(sentence for sentence in sentences if sentence),
+        tuple(_limits(comparison)),
+    )
+
+
+def stance(measure: Measure | None) -> Stance:
+    """Where the whole interval of a difference lies: above 0, below it, or `open` where 0 is in it or on its edge."""
+    if measure is None or measure.value is None or measure.low is None or measure.high is None:
+        return "unknown"
+    return "above" if measure.low > 0 else "below" if measure.high < 0 else "open"
+
+
+def accuracy_stance(contrast: Contrast | None) -> Stance:
+    """As `stance`, of the difference in test accuracy; `open` too where the adjusted test does not tell it from 0."""
+    if contrast is None:
+        return "unknown"
+    found = stance(contrast.test)
+    p = contrast.p_value if contrast.p_holm is None else contrast.p_holm
+    return "open" if found in ("above", "below") and p is not None and p >= SIGNIFICANCE else found
+
+
+def claim(contrast: Contrast) -> str:
+    """How firmly the difference in test accuracy may be stated, as a clause."""
+    found = stance(contrast.test)
+    if found == "unknown":
+        return f"how much of it is chance is not known{_because(contrast.note)}"
+    if found == "open":
+        return "the interval holds 0, so no difference is shown"
+    if accuracy_stance(contrast) == "open":
+        adjusted = "adjusted for all that were made, " if contrast.p_holm is not None else ""
+        return f"the interval leaves out 0, but {adjusted}the test does not tell the difference from chance"
+    if len(contrast.seeds) == 1:
+        return "more than the choice of facts would give; what another seed would give is not known"
+    return "more than chance would give"
+
+
+def bounds(measure: Measure) -> str:
+    """The interval of a difference of shares or of a relative change, times 100: `[-0.4, +4.6]`; empty without one."""
+    low, high = (None if bound is None else 100 * bound for bound in (measure.low, measure.high))
+    return signed_interval(low, high)
+
+
+def bare_points(measure: Measure) -> str:
+    """A difference of shares in percentage points with its interval, for a column that says so: `+2.1 [-0.4, +4.6]`."""
+    return _with_bounds(measure, "")
+
+
+def points(measure: Measure) -> str:
+    """A difference of shares in percentage points with its interval: `+2.1 points [-0.4, +4.6]`."""
+    return _with_bounds(measure, f"{NBSP}points")
+
+
+def relative(measure: Measure) -> str:
+    """A relative change as a signed percentage with its interval: `+22.6 % [+3.1, +44.0]`."""
+    return _with_bounds(measure, f"{NBSP}%")
+
+
+def _with_bounds(measure: Measure, unit: str) -> str:
+    if measure.value is None:
+        return "undefined" if measure.note.startswith("undefined") else NO_VALUE
+    return f"{signed_decimal(100 * measure.value)}{unit} {bounds(measure)}".rstrip()
+
+
+def difference(measure: Measure) -> str:
+    """A difference in the number of facts with its interval: `+18.7 [-2.0, +40.3]`."""
+    if measure.value is None:
+        return NO_VALUE
+    numbers = [number for number in (measure.value, measure.low, measure.high) if number is not None]
+    digits = 0 if all(abs(number - round(number)) < 0.05 for number in numbers) else 1
+    return f"{signed_decimal(measure.value, digits)} {signed_interval(measure.low, measure.high, digits)}".rstrip()
+
+
+def _headline(comparison: Comparison, reference: Contrast | None, base: Contrast | None) -> str:
+    """The answer in one sentence: against the reference where there is one, else against the base model."""
+    contrast = reference if reference is not None and reference.seeds else base
+    if contrast is None or not contrast.seeds:
+        return f"What {comparison.main} changes is not known yet."
+    accuracy, highly = accuracy_stance(contrast), stance(contrast.highly_known)
+    if accuracy == highly == "open":
+        found = "no difference is shown, neither in test accuracy nor in the number of HighlyKnown training facts"
+    else:
+        found = f"{_ACCURACY_CLAIMS[accuracy]}, and {_HIGHLY_CLAIMS[highly]}"
+    against = "the base model" if contrast.kind == "base" else contrast.against
+    how_often = ", with one seed" if len(contrast.seeds) == 1 else ""
+    left = "" if contrast is reference else f"; {comparison.main} against {comparison.reference} cannot be told yet"
+    return f"{contrast.arm} against {against}{how_often}: {found}{left if _has_other_reference(comparison) else ''}."
+
+
+def _has_other_reference(comparison: Comparison) -> bool:
+    return comparison.reference not in ("", comparison.main)
+
+
+def _test(contrast: Contrast | None) -> str:
+    if contrast is None or contrast.test.value is None:
+        return ""
+    value = contrast.test.value
+    size = f"{signed_decimal(abs(100 * value)).lstrip('+')}{NBSP}points"
+    course = "as often as" if value == 0 else f"{size} {'more' if value > 0 else 'less'} often than"
+    against = "the base model" if contrast.kind == "base" else contrast.against
+    interval = bounds(contrast.test)
+    tests = f"95{NBSP}% interval {interval}" if interval else "no interval"
+    if contrast.p_holm is not None:
+        tests += f", Holm p{NBSP}{p_value(contrast.p_holm)}"
+    return (
+        f"On {plural(contrast.num_test_facts, 'test fact')} {contrast.arm} is right {course} {against} "
+        f"({tests}; {_seeds(contrast)}): {claim(contrast)}."
+    )
+
+
+def _one_relation(comparison: Comparison) -> str:
+    """Names a relation that makes more than half of the difference to the reference, beyond its own interval."""
+    found = [(each.test.value or 0.0, each) for each in comparison.by_relation if each.num_test_facts]
+    whole = math.fsum(value for value, _ in found)
+    side: Stance = "above" if whole > 0 else "below"
+    sure = [(value, each.name) for value, each in found if stance(each.test) == side]
+    most, name = max(sure, key=lambda one: abs(one[0]), default=(0.0, ""))
+    if abs(whole) < _ROUNDING or len(found) < 2 or 2 * abs(most) <= abs(whole) + _ROUNDING:
+        return ""
+    own, rest = _signed_count(most), _signed_count(whole - most)
+    return f"By relation, {name} differs most: {own} test facts; all others together {rest}."
+
+
+def _signed_count(number: float) -> str:
+    rounded = round(number, 1) + 0.0  # adding 0.0 turns -0.0 into 0.0
+    return f"{'+' if rounded > 0 else ''}{mean_count(rounded)}"
+
+
+def _seeds(contrast: Contrast) -> str:
+    number = len(contrast.seeds)
+    return f"{number_word(number)} seed" + ("" if number == 1 else "s")
+
+
+def _highly_known(comparison: Comparison, main: Arm, reference: Contrast | None, base: Contrast | None) -> str:
+    start = main.highly_known[0].value if main.highly_known else None
+    total = comparison.num_facts.get("train")
+    of_all = f"Of {plural(total, 'training fact')} " if total else ""
+    told = (
+        f"{of_all}{mean_count(start)} were HighlyKnown at the start and {mean_count(main.highly_known_result.value)} "
+    )
+    told += f"at the end of {main.name}"
+    told = told[0].upper() + told[1:]
+    if reference is None or not reference.seeds:
+        return f"{told}{_of_chance(base)}."
+    other = comparison.arm(reference.against)
+    with_other = f", against {mean_count(other.highly_known_result.value)} with {other.name}" if other else ""
+    return f"{told}{with_other}{_of_chance(reference)}. By reading (b), {_reading_b(reference)}."
+
+
+def _of_chance(contrast: Contrast | None) -> str:
+    if contrast is None or not contrast.seeds:
+        return ""
+    return f": {difference(contrast.highly_known)}, {_within(contrast.highly_known)}"
+
+
+def told_bar(contrast: Contrast | None) -> str:
+    """The main arm against the reference beside the paper's claim: 24 % more gain, and higher test accuracy.
+
+    Reached where the whole interval of reading (b) lies at 24 % or above, missed where it lies below, open where 24 %
+    is in it; accuracy counts as higher where its whole interval lies above 0. Empty without a common seed.
+    """
+    if contrast is None or not contrast.seeds:
+        return ""
+    paper, reading = percent(PAPER_GAIN, digits=0), contrast.reading_b
+    if reading.value is None or reading.low is None or reading.high is None:
+        why = _because(reading.note.removeprefix("undefined: "))
+        found = f"reading (b) against {contrast.against} is not defined{why}, so whether it is reached is open"
+    else:
+        held = f"reading (b) against {contrast.against} is {relative(reading)}"
+        if reading.low >= PAPER_GAIN:
+            found = f"{held}, so it is reached"
+        elif reading.high < PAPER_GAIN:
+            found = f"{held}, so it is not reached"
+        else:
+            found = f"{held}, so whether it is reached is open: {paper} lies in the interval"
+    accuracy = {
+        "above": "is higher beyond its interval",
+        "below": "is lower beyond its interval",
+        "open": "is not higher beyond its interval",
+        "unknown": "has no interval to tell by",
+    }[stance(contrast.test)]
+    how_often = " (one seed)" if len(contrast.seeds) == 1 else ""
+    at = f"{points(contrast.test)}, " if contrast.test.value is not None else ""
+    return f"The bar is the paper's {paper} more gain{how_often}: {found}. Test accuracy, {at}{accuracy}."
+
+
+def _second_stage(contrast: Contrast | None) -> str:
+    """Stage 2 against stage 1 of the main arm, with the paper's headline beside it."""
+    if contrast is None or not contrast.seeds:
+        return ""
+    told = f"With stage 2 of {contrast.arm} against its stage 1 alone, which takes fewer steps, {_reading_b(contrast)}"
+    return f"{told}; {_beside_the_paper(contrast.reading_b)}."
+
+
+def _reading_b(contrast: Contrast) -> str:
+    reading = contrast.reading_b
+    if reading.value is None:
+        return f"the change in the gain is not defined{_because(reading.note.removeprefix('undefined: '))}"
+    interval = f" {bounds(reading)}" if bounds(reading) else ""
+    size = f"{percent(abs(reading.value))} {'larger' if reading.value >= 0 else 'smaller'}{interval}"
+    return f"the gain over the base model is {size}, {_within(reading)}"
+
+
+def _beside_the_paper(reading: Measure) -> str:
+    paper = f"the paper's {percent(PAPER_GAIN, digits=0)}"
+    if reading.value is None or reading.low is None or reading.high is None:
+        return f"it cannot be held beside {paper}"
+    if reading.low > PAPER_GAIN:
+        return f"{paper} lies below the interval"
+    return f"{paper} lies {'above' if reading.high < PAPER_GAIN else 'in'} the interval"
+
+
+def _within(measure: Measure) -> str:
+    found = {
+        "above": "beyond what chance would give",
+        "below": "beyond what chance would give",
+        "open": "no more than chance could give",
+        "unknown": "how much of it is chance is not known",
+    }[stance(measure)]
+    return f"{found} (one seed)" if len(measure.values) == 1 and stance(measure) != "unknown" else found
+
+
+def _lost(main: Arm) -> str:
+    if main.lost.value is None or not main.highly_known:
+        return ""
+    held = mean_count(main.highly_known[0].value)
+    mean = f" (mean of {number_word(len(main.seeds))} seeds)" if len(main.seeds) > 1 else ""
+    return (
+        f"{main.name} made {mean_count(main.gained.value)} facts HighlyKnown that were not, and lost "
+        f"{mean_count(main.lost.value)} of the {held} that were{mean}."
+    )
+
+
+def _falling(main: Arm) -> str:
+    falls = [f"{group.name} ({points(group.change)})" for group in main.by_level if group.falls == "yes"]
+    if not falls:
+        return ""
+    return f"Among test facts by their level at the start, {main.name} falls where they were {listed(falls)}."
+
+
+def _other_relations(main: Arm) -> str:
+    """What training did to relations that it never saw; said whether they rise or fall."""
+    if main.ood is None or main.ood.change.value is None:
+        return ""
+    change = f"{points(main.ood.change)}, {_within(main.ood.change)}"
+    return f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}."
+
+
+def _others(comparison: Comparison) -> str:
+    tested = [c for c in comparison.contrasts if c.kind == "reference" and c.seeds and c.arm != comparison.main]
+    if not tested:
+        return ""
+    higher, lower = ([c.arm for c in tested if accuracy_stance(c) == way] for way in ("above", "below"))
+    others = "the other arm" if len(tested) == 1 else f"the {number_word(len(tested))} other arms"
+    return (
+        f"Of {others} held against {comparison.reference}, test accuracy is shown to be higher for "
+        f"{listed(higher) or 'none'} and lower for {listed(lower) or 'none'}."
+    )
+
+
+def _limits(comparison: Comparison) -> Iterator[str]:
+    yield from comparison.power
+    main = comparison.arm(comparison.main)
+    named = {comparison.main: "main", comparison.reference: "reference"}
+    for name, role in named.items():
+        arm = comparison.arm(name)
+        if arm is None:
+            yield f"{name} ({role} arm) is not in this comparison."
+            continue
+        missing = [str(seed) for seed in comparison.seeds if seed not in arm.seeds]
+        if missing and not arm.seeds:
+            yield f"{name} ({role} arm): no seed is finished."
+        elif missing:
+            noun = "seed" if len(missing) == 1 else "seeds"
+            yield f"{name} ({role} arm): not finished with {noun} {listed(missing)}, and told without."
+    chosen = [stage.optimism for run in main.runs for stage in run.stages if stage.optimism is not None] if main else []
+    if main is not None and chosen:
+        size = signed_decimal(100 * sum(chosen) / len(chosen))
+        yield (
+            f"Test facts chose the epochs of {main.name}, as in the paper, so its test accuracy flatters: by {size}"
+            f"{NBSP}points a stage against the epochs that validation facts choose."
+        )
+    if len(comparison.seeds) == 1:
+        yield "One seed: differences that training alone makes cannot be told from those between arms."
+    if comparison.problems:
+        yield f"{plural(len(comparison.problems), 'problem')} in all: see Problems below."
+
+
+def _because(note: str) -> str:
+    return f" ({note})" if note else ""

@@ -1,0 +1,399 @@
+"""The knowledge map: what a model knows of a set of facts, with the evidence, in memory and as a folder.
+
+Owns the dataclasses and the folder's files (`facts`, `answers` and `prompts` as Parquet, `map.json` last). Knows no
+model: `probing` makes maps; `levels` says what a level means; `statistics` compares two maps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from operator import attrgetter
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gradual.errors import ProbeError, RunDirError
+from gradual.files import storage
+from gradual.files.parquet import Column, read_table, write_table
+from gradual.files.storage import Json, JsonScalar
+from gradual.knowledge.levels import Level
+
+SCHEMA_VERSION = 1
+"""Version of the folder's format; readers refuse another one."""
+
+MAP_FILE = "map.json"
+FACTS_FILE = "facts.parquet"
+ANSWERS_FILE = "answers.parquet"
+PROMPTS_FILE = "prompts.parquet"
+COST_FILE = "cost.json"
+
+_FACTS = (
+    Column("id", "text"),
+    Column("relation", "text"),
+    Column("level", "text"),
+    Column("p_greedy", "number"),
+    Column("p_sampled", "number"),
+    Column("p_any_sample", "number"),
+    Column("level_probability", "number"),
+    Column("near_tie", "truth"),
+    Column("min_margin", "number"),
+    Column("greedy_answer", "text", nullable=True),
+    Column("question", "text"),
+    Column("answers", "texts"),
+)
+_ANSWERS = (
+    Column("id", "text"),
+    Column("set", "integer"),
+    Column("greedy_correct", "truth"),
+    Column("greedy_answer", "text", nullable=True),
+    Column("p_lower", "number"),
+    Column("p_upper", "number"),
+    Column("margin", "number"),
+    Column("n_right", "integer", nullable=True),
+    Column("n_samples", "integer", nullable=True),
+    Column("prompt_ref", "text", nullable=True),
+)
+_PROMPTS = (
+    Column("relation", "text"),
+    Column("set", "integer"),
+    Column("for_fact", "text"),
+    Column("exemplar_ids", "texts"),
+    Column("before", "text"),
+    Column("after", "text"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAnswer:
+    """How a model answers one question behind one exemplar set."""
+
+    set: int
+    """Number of the exemplar set, from 0."""
+    greedy_correct: bool
+    greedy_answer: str | None
+    """The greedy answer, where it was written out."""
+    p_lower: float
+    """Probability in [0, 1] that a sampled answer is right: lower bound."""
+    p_upper: float
+    """The same: upper bound."""
+    margin: float
+    """Gap between the two largest logits at the closest decision of the greedy answer."""
+    n_right: int | None = None
+    """Right answers among `n_samples` drawn; nothing where the probability was computed."""
+    n_samples: int | None = None
+
+    @property
+    def p(self) -> float:
+        """Probability in [0, 1] that a sampled answer is right: the middle of its bounds."""
+        return (self.p_lower + self.p_upper) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class FactKnowledge:
+    """What a model knows of one fact, over all exemplar sets."""
+
+    id: str
+    relation: str
+    question: str
+    answers: tuple[str, ...]
+    """The accepted answers."""
+    level: Level
+    p_greedy: float
+    """Share of exemplar sets with a right greedy answer, P_correct(T=0) of SliCK."""
+    p_sampled: float
+    """Mean over exemplar sets of the probability that a sampled answer is right, P_correct(T>0) of SliCK."""
+    p_any_sample: float
+    """Chance that SliCK's sampling shows a right answer (`levels.chance_of_right_sample`)."""
+    level_probability: float
+    """Chance that SliCK's random protocol gives this level (`levels.level_probability`)."""
+    near_tie: bool
+    """A greedy verdict hangs on a difference of logits so small that other arithmetic may turn it."""
+    min_margin: float
+    """Smallest `SetAnswer.margin`."""
+    greedy_answer: str | None
+    """Greedy answer under exemplar set 0."""
+    sets: tuple[SetAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What stands around the question: the solved facts of one exemplar set of a relation."""
+
+    relation: str
+    set: int
+    for_fact: str
+    """Id of the only fact that is asked so, because it is itself among the shots of the others; else empty."""
+    exemplar_ids: tuple[str, ...]
+    before: str
+    after: str
+
+    @property
+    def ref(self) -> str:
+        """Name by which the rows of `answers.parquet` point here."""
+        return _prompt_ref(self.relation, self.set, self.for_fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a probe took, since it was last continued. No part of what a map says: it has a file of its own."""
+
+    seconds: float = 0.0
+    tokens_read: int = 0
+    forward_passes: int = 0
+    host_share: float = 0.0
+    """Share of the seconds, 0 to 1, spent outside the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapInfo:
+    """How a map was made: the settings of the probe and the fingerprint of the model."""
+
+    probe: Mapping[str, JsonScalar]
+    model: Mapping[str, str]
+    cost: Cost = field(default=Cost(), compare=False)
+
+
+@dataclass(frozen=True)
+class KnowledgeMap:
+    """What a model knows of a set of facts; facts are kept sorted by id, prompts by relation and set.
+
+    Raises:
+        ProbeError: two facts have one id, or two prompts one relation and set.
+    """
+
+    facts: tuple[FactKnowledge, ...]
+    prompts: tuple[Prompt, ...]
+    info: MapInfo
+    _by_id: Mapping[str, FactKnowledge] = field(init=False, repr=False, compare=False)
+    _by_ref: Mapping[str, Prompt] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sort and index."""
+        facts = tuple(sorted(self.facts, key=attrgetter("id")))
+        prompts = tuple(sorted(self.prompts, key=attrgetter("relation", "set", "for_fact")))
+        for one, other in pairwise(facts):
+            if one.id == other.id:
+                raise ProbeError(
+                    f"fact {one.id!r} is twice in a knowledge map, expected once; give each fact its own id"
+                )
+        for prompt, next_prompt in pairwise(prompts):
+            if prompt.ref == next_prompt.ref:
+                raise ProbeError(f"prompt {prompt.ref!r} is twice in a knowledge map, expected once")
+        object.__setattr__(self, "facts", facts)
+        object.__setattr__(self, "prompts", prompts)
+        object.__setattr__(self, "_by_id", MappingProxyType({fact.id: fact for fact in facts}))
+        object.__setattr__(self, "_by_ref", MappingProxyType({prompt.ref: prompt for prompt in prompts}))
+
+    def __getitem__(self, fact_id: str) -> FactKnowledge:
+        """Knowledge of a fact; KeyError where the map has none."""
+        return self._by_id[fact_id]
+
+    def __contains__(self, fact_id: object) -> bool:
+        """Whether the fact was probed."""
+        return fact_id in self._by_id
+
+    def __iter__(self) -> Iterator[FactKnowledge]:
+        """The facts, sorted by id."""
+        return iter(self.facts)
+
+    def __len__(self) -> int:
+        """Number of facts."""
+        return len(self.facts)
+
+    def level_of(self, fact_id: str) -> Level:
+        """Level of a fact; KeyError where the map has none."""
+        return self._by_id[fact_id].level
+
+    def prompt(self, fact_id: str, exemplar_set: int) -> Prompt:
+        """How a fact was asked under an exemplar set; KeyError where the map does not say."""
+        relation = self[fact_id].relation
+        own = self._by_ref.get(_prompt_ref(relation, exemplar_set, fact_id))
+        return own or self._by_ref[_prompt_ref(relation, exemplar_set, "")]
+
+    def prompt_text(self, fact_id: str, exemplar_set: int) -> str:
+        """The whole prompt of a fact under an exemplar set, byte for byte; KeyError where the map does not say."""
+        prompt = self.prompt(fact_id, exemplar_set)
+        return prompt.before + self[fact_id].question + prompt.after
+
+    def levels(self) -> dict[Level, int]:
+        """Number of facts at each level, all four, worst first."""
+        counts = dict.fromkeys(Level, 0)
+        for fact in self.facts:
+            counts[fact.level] += 1
+        return counts
+
+
+def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
+    """Write a map as a folder; `map.json` comes last and names the other files by their SHA-256.
+
+    Equal maps give equal bytes, apart from `cost.json`. An older map in the folder is replaced; after a crash on the
+    way the folder reads as damaged or unfinished, never as a mixture.
+
+    Raises:
+        RunDirError: the disk refused, or a number is NaN.
+    """
+    storage.make_folder(folder)
+    write_table(folder / FACTS_FILE, _FACTS, _facts_columns(knowledge))
+    write_table(folder / ANSWERS_FILE, _ANSWERS, _answers_columns(knowledge))
+    prompts: dict[str, list[object]] = {
+        column.name: [getattr(prompt, column.name) for prompt in knowledge.prompts] for column in _PROMPTS
+    }
+    write_table(folder / PROMPTS_FILE, _PROMPTS, prompts)
+    info = knowledge.info
+    storage.write_json(folder / COST_FILE, dataclasses.asdict(info.cost))
+    storage.write_json(
+        folder / MAP_FILE,
+        {
+            "schema": SCHEMA_VERSION,
+            "probe": info.probe,
+            "model": info.model,
+            "num_facts": len(knowledge),
+            "levels": {str(level): count for level, count in knowledge.levels().items()},
+            "files": {name: storage.sha256_of_file(folder / name) for name in (FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE)},
+        },
+    )
+
+
+def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
+    """The map in a folder that `write_map` made; `with_answers=False` leaves `sets` empty and that file unread.
+
+    Raises:
+        RunDirError: a file or column is missing, damaged or of another format version; the message names it.
+    """
+    info = _read_map_file(folder)
+    sha256 = _object(info, "files", folder)
+    facts = read_table(folder / FACTS_FILE, _FACTS, sha256=_digest(sha256, FACTS_FILE))
+    answers: dict[str, list[Any]] = {column.name: [] for column in _ANSWERS}
+    if with_answers:
+        answers = read_table(folder / ANSWERS_FILE, _ANSWERS, sha256=_digest(sha256, ANSWERS_FILE))
+    prompts = read_table(folder / PROMPTS_FILE, _PROMPTS, sha256=_digest(sha256, PROMPTS_FILE))
+
+    sets: dict[str, list[SetAnswer]] = {fact_id: [] for fact_id in facts["id"]}
+    evidence = (answers[attribute.name] for attribute in dataclasses.fields(SetAnswer))
+    for fact_id, *values in zip(answers["id"], *evidence, strict=True):
+        if fact_id not in sets:
+            raise RunDirError(f"{folder / ANSWERS_FILE}: fact {fact_id!r} is not in {FACTS_FILE}; probe again")
+        sets[fact_id].append(SetAnswer(*values))
+    rows = (dict(zip(facts, row, strict=True)) for row in zip(*facts.values(), strict=True))
+    return KnowledgeMap(
+        facts=tuple(
+            FactKnowledge(
+                **row
+                | {
+                    "level": _level(row["level"], folder),
+                    "answers": tuple(row["answers"]),
+                    "sets": tuple(sets[row["id"]]),
+                }
+            )
+            for row in rows
+        ),
+        prompts=tuple(
+            Prompt(relation, number, for_fact, tuple(exemplar_ids), before, after)
+            for relation, number, for_fact, exemplar_ids, before, after in zip(*prompts.values(), strict=True)
+        ),
+        info=_read_info(info, folder),
+    )
+
+
+def read_cost(folder: Path) -> Cost:
+    """What the map in a folder took; nothing where `cost.json` is not there.
+
+    Raises:
+        RunDirError: the file is damaged.
+    """
+    cost = storage.read_json(folder / COST_FILE) if (folder / COST_FILE).is_file() else {}
+    return Cost(**{field.name: _number(cost, field.name, folder) for field in dataclasses.fields(Cost)})
+
+
+def _read_map_file(folder: Path) -> dict[str, Json]:
+    if not (folder / MAP_FILE).is_file():
+        raise RunDirError(
+            f"{folder} holds no finished knowledge map ({MAP_FILE} is missing); probe again with this --out"
+        )
+    info = storage.read_json(folder / MAP_FILE)
+    if info.get("schema") != SCHEMA_VERSION:
+        found = f"expected format {SCHEMA_VERSION}, found {info.get('schema')!r}"
+        raise RunDirError(f"{folder / MAP_FILE}: {found}; read it with the version of gradual that wrote it")
+    return info
+
+
+def _facts_columns(knowledge: KnowledgeMap) -> dict[str, list[object]]:
+    columns: dict[str, list[object]] = {
+        column.name: [getattr(fact, column.name) for fact in knowledge.facts] for column in _FACTS
+    }
+    columns["level"] = [str(fact.level) for fact in knowledge.facts]
+    return columns
+
+
+def _answers_columns(knowledge: KnowledgeMap) -> dict[str, list[object]]:
+    rows = [(fact, answer) for fact in knowledge.facts for answer in fact.sets]
+    known_refs = {prompt.ref for prompt in knowledge.prompts}
+    refs = [
+        next(
+            (
+                ref
+                for variant in (fact.id, "")
+                if (ref := _prompt_ref(fact.relation, answer.set, variant)) in known_refs
+            ),
+            None,
+        )
+        for fact, answer in rows
+    ]
+    columns: dict[str, list[object]] = {
+        "id": [fact.id for fact, _ in rows],
+        "prompt_ref": list(refs),
+    }
+    for column in _ANSWERS:
+        if column.name not in columns:
+            columns[column.name] = [getattr(answer, column.name) for _, answer in rows]
+    return columns
+
+
+def _prompt_ref(relation: str, exemplar_set: int, for_fact: str) -> str:
+    return f"{relation}#{exemplar_set}" + (f"#{for_fact}" if for_fact else "")
+
+
+def _level(name: str, folder: Path) -> Level:
+    try:
+        return Level(name)
+    except ValueError:
+        expected = ", ".join(Level)
+        raise RunDirError(
+            f"{folder / FACTS_FILE}: expected a level of {expected}, found {name!r}; probe again"
+        ) from None
+
+
+def _object(info: Mapping[str, Json], name: str, folder: Path) -> Mapping[str, Json]:
+    value = info.get(name)
+    if not isinstance(value, Mapping):
+        raise RunDirError(f"{folder / MAP_FILE}: field {name!r} should be an object, found {value!r}; probe again")
+    return value
+
+
+def _digest(sha256: Mapping[str, Json], file_name: str) -> str:
+    return str(sha256.get(file_name))
+
+
+def _read_info(info: Mapping[str, Json], folder: Path) -> MapInfo:
+    probe: dict[str, JsonScalar] = {}
+    for name, value in _object(info, "probe", folder).items():
+        if value is not None and not isinstance(value, str | int | float):
+            raise RunDirError(
+                f"{folder / MAP_FILE}: field 'probe.{name}' should be one value, found {value!r}; probe again"
+            )
+        probe[name] = value
+    return MapInfo(
+        probe=probe,
+        model={name: str(value) for name, value in _object(info, "model", folder).items()},
+        cost=read_cost(folder),
+    )
+
+
+def _number(cost: Mapping[str, Json], name: str, folder: Path) -> Any:
+    value = cost.get(name, 0)
+    if not isinstance(value, int | float):
+        raise RunDirError(f"{folder / COST_FILE}: field {name!r} should be a number, found {value!r}; remove the file")
+    return value

@@ -1,0 +1,6 @@
+"""Models of strangers: their files are checked, they are loaded, adapters are put on, chat templates run apart.
+
+Loads torch and its kind. Knows how to hold a model, not how to ask or train it.
+"""
+
+__all__ = ["adapters", "chat_templates", "load", "memory"]

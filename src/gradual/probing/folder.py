@@ -1,0 +1,183 @@
+"""The folder that a probe outside of a run writes: made once, continued after a kill, never mixed with another probe.
+
+Owns what makes two such probes the same. Files of a map are the business of `knowledge_map`, asking that of `probing`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.engines.engine import Engine
+from gradual.errors import RunDirError
+from gradual.facts.fact import Fact
+from gradual.files import storage
+from gradual.files.units import UnitStore
+from gradual.knowledge.map import (
+    ANSWERS_FILE,
+    COST_FILE,
+    FACTS_FILE,
+    MAP_FILE,
+    PROMPTS_FILE,
+    KnowledgeMap,
+    read_map,
+    write_map,
+)
+from gradual.probing.probe import probe_facts
+from gradual.progress import Progress
+from gradual.run.folder import single_writer
+
+CHECK_FILE = "check.json"
+"""What the comparison of the map with sampled answers gave, where one was asked for."""
+
+_UNITS = "units"
+_OF_A_WRITER = {"run.lock", "owner.json"}
+_OF_AN_UNFINISHED_PROBE = {*_OF_A_WRITER, _UNITS, FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE, COST_FILE}
+
+
+@dataclass(frozen=True)
+class ProbeRequest:
+    """What to ask of which model. Two equal requests give the same map, whatever the order of their facts."""
+
+    model: ModelConfig
+    facts: tuple[Fact, ...]
+    exemplars: Mapping[str, Sequence[Fact]]
+    settings: ProbeConfig
+    seed: int
+    num_checked: int = 0
+    """Facts whose exact probabilities are compared with sampled answers afterwards; no part of the map."""
+
+    def asked(self) -> dict[str, str | int | float | bool | None]:
+        """All that decides the map besides the model, by field."""
+        exemplars = [fact for relation in sorted(self.exemplars) for fact in self.exemplars[relation]]
+        return {
+            **self.settings.model_dump(mode="json"),
+            "seed": self.seed,
+            "facts_digest": _digest(self.facts),
+            "exemplars_digest": _digest(exemplars),
+        }
+
+
+OpenEngine = Callable[[ModelConfig], Engine]
+"""Loads a model; called at most once, after everything that can be wrong without one."""
+
+
+def make_map(request: ProbeRequest, out: Path | None, *, open_engine: OpenEngine, progress: Progress) -> KnowledgeMap:
+    """The map that was asked for, written into `out` if that is given.
+
+    A finished map of the same request is read and not made again. Of an unfinished one the finished units are kept.
+
+    Raises:
+        RunDirError: `out` holds the map of another request (each difference is named) or something else, or another
+            process writes there; before the model is loaded, where that can be known.
+        ModelError, ProbeError: the model cannot be loaded or probed.
+    """
+    if out is None:
+        engine = open_engine(request.model)
+        known = _probe(request, engine, None, progress)
+        _check(request, engine, None, progress)
+        return known
+    _refuse_foreign_folder(out)
+    with single_writer(out):
+        found = read_map(out) if (out / MAP_FILE).is_file() else None
+        if found is not None:
+            _refuse_other(out, "probe", found.info.probe, request.asked())
+        engine = open_engine(request.model)
+        if found is not None:
+            _refuse_other(out, "model", found.info.model, engine.fingerprint)
+            progress.say(f"{out} holds this map already, finished; nothing is computed again")
+            storage.remove(out / _UNITS)  # left where a kill came between the map and this
+        known = found or _probe_into(request, engine, out, progress)
+        _check(request, engine, out, progress)
+    return known
+
+
+def _probe_into(request: ProbeRequest, engine: Engine, out: Path, progress: Progress) -> KnowledgeMap:
+    asked = {f"probe.{name}": json.dumps(value) for name, value in request.asked().items()}
+    model = {f"model.{name}": value for name, value in engine.fingerprint.items()}
+    units = UnitStore(out / _UNITS, asked | model)
+    known = _probe(request, engine, units, progress)
+    write_map(known, out)
+    units.clear()
+    return known
+
+
+def _probe(request: ProbeRequest, engine: Engine, units: UnitStore | None, progress: Progress) -> KnowledgeMap:
+    with progress.bar("probe", len(request.facts), "facts") as advance:
+        known = probe_facts(
+            request.facts,
+            request.exemplars,
+            engine,
+            request.settings,
+            seed=request.seed,
+            units=units,
+            progress=advance,
+        )
+    return dataclasses.replace(known, info=dataclasses.replace(known.info, probe=request.asked()))
+
+
+def read_check(out: Path) -> dict[str, storage.Json]:
+    """What the comparison with sampled answers came to, as `checking.Check.as_dict` gives it.
+
+    Raises:
+        RunDirError: the file is missing or damaged.
+    """
+    return storage.read_json(out / CHECK_FILE)
+
+
+def _check(request: ProbeRequest, engine: Engine, out: Path | None, progress: Progress) -> None:
+    """Compares the map with sampled answers, if asked to; says the result and keeps it beside the map."""
+    if not request.num_checked:
+        return
+    from gradual.probing.check import check_against_sampling
+
+    check = check_against_sampling(
+        request.facts,
+        request.exemplars,
+        engine,
+        request.settings,
+        seed=request.seed,
+        num_facts=request.num_checked,
+        progress=progress,
+    )
+    for line in check.lines():
+        progress.say(line)
+    if out is not None:
+        storage.write_json(out / CHECK_FILE, check.as_dict())
+
+
+def _digest(facts: Iterable[Fact]) -> str:
+    rows = sorted(json.dumps([fact.id, fact.relation, fact.question, *fact.answers]) for fact in facts)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def _refuse_foreign_folder(out: Path) -> None:
+    """Refuse a folder that is neither empty nor a probe's, before anything is written there."""
+    if not out.is_dir() or (out / MAP_FILE).is_file():
+        return
+    if (out / "run.json").exists():
+        raise RunDirError(f"{out} is the folder of a run, expected a new one or that of a probe; use another --out")
+    with storage.disk_errors_named("read", out):
+        names = sorted(child.name for child in out.iterdir())
+    # Tables without units were not left by a killed probe: they are somebody's own.
+    ours = _OF_AN_UNFINISHED_PROBE if _UNITS in names else _OF_A_WRITER
+    foreign = [name for name in names if name not in ours and not name.endswith(".tmp")]
+    if foreign:
+        raise RunDirError(
+            f"{out} is not empty and holds no knowledge map, but {foreign[0]!r}; expected a new folder; "
+            "use another --out"
+        )
+
+
+def _refuse_other(out: Path, section: str, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    differing = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
+    if not differing:
+        return
+    lines = [f"{out} holds the knowledge map of another probe:"]
+    lines += [f"  {section}.{name}: {found.get(name)!r} in the folder, {wanted.get(name)!r} now" for name in differing]
+    raise RunDirError("\n".join([*lines, "use another --out for a new map"]))

@@ -1,0 +1,282 @@
+"""Makes knowledge maps: asks every fact under every exemplar set and turns what comes back into levels.
+
+A probe is a list of independent units (some blocks, each of one relation's facts, under all exemplar sets); finished
+units are kept, so that an interrupted probe goes on where it was. Knows engines only through `engines`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from gradual.config.run import ProbeConfig
+from gradual.engines.engine import Engine, Forest, Node
+from gradual.engines.vocabulary import finished_text
+from gradual.errors import OutOfMemoryError, ProbeError
+from gradual.facts.fact import Fact, by_relation
+from gradual.facts.matching import Targets
+from gradual.facts.problems import shown
+from gradual.knowledge.levels import Level, chance_of_right_sample, classify, level_probability
+from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
+from gradual.probing.exact import ExactProbe, FactTask, Search, settled_level, usual_paths
+from gradual.probing.prompts import Asking, draw_asking, plant_prompts, usual_completion_ids
+from gradual.probing.sampled import SampledProbe, SampledTask
+
+FACTS_PER_BLOCK = 48
+"""Facts of one relation behind one copy of their shots, at most."""
+PROMPTS_PER_UNIT = 960
+"""Prompts whose searches advance together on a CPU, at most: enough to keep it busy in the last rounds, few enough to
+lose little when a probe is interrupted."""
+ROWS_PER_UNIT = 64
+"""Copies of shots in a unit, at most: with relations of few facts it is these that fill the memory."""
+
+_WAVE_STARTS = (2, 5)
+"""Where the second and third wave of exemplar sets begin when only levels are asked: a fact that is right under one set
+and wrong under another is MaybeKnown whatever the others say."""
+
+Progress = Callable[[int], None]
+"""Called with the number of facts that have just been finished."""
+
+
+class Units(Protocol):
+    """Where finished units of a probe are kept (see `rundir.UnitStore`)."""
+
+    def get(self, key: str) -> bytes | None:
+        """What was put under a key, or None."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keeps a finished unit."""
+        ...
+
+
+def probe_facts(
+    facts: Sequence[Fact],
+    exemplars: Mapping[str, Sequence[Fact]],
+    engine: Engine,
+    settings: ProbeConfig,
+    *,
+    seed: int,
+    sampling_seed: int | None = None,
+    units: Units | None = None,
+    progress: Progress = lambda _: None,
+) -> KnowledgeMap:
+    """The knowledge map of `facts` under the engine's model.
+
+    The order of `facts` does not matter. Facts of one relation share the exemplar sets that `seed` draws; sampled
+    answers are drawn with `sampling_seed`, or with `seed` as well.
+
+    Raises:
+        DataError: a relation has too few exemplars.
+        ProbeError: the model's logits are not numbers, or the prompts of a fact do not fit into memory.
+    """
+    started, before = time.perf_counter(), engine.cost()
+    asking = draw_asking(
+        facts,
+        exemplars,
+        engine.prompt_style(settings.prompt_style),
+        num_sets=settings.num_exemplar_sets,
+        num_shots=settings.num_shots,
+        seed=seed,
+    )
+    known: list[FactKnowledge] = []
+    for key, blocks in probe_units(facts, settings.num_exemplar_sets, scale_of_units(engine, settings)):
+        stored = units.get(key) if units else None
+        if stored is None:
+            drawn_with = seed if sampling_seed is None else sampling_seed
+            found = _probe_within_memory(blocks, asking, engine, settings, seed=drawn_with)
+            if units:
+                units.put(key, _to_bytes(found))
+        else:
+            found = _from_bytes(stored)
+        known += found
+        progress(len(found))
+    seconds = time.perf_counter() - started
+    after = engine.cost()
+    cost = Cost(
+        seconds=seconds,
+        tokens_read=after.tokens - before.tokens,
+        forward_passes=after.forward_passes - before.forward_passes,
+        host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
+    )
+    about = settings.model_dump(mode="json") | {"seed": seed}
+    if settings.method == "sampled" and sampling_seed is not None:
+        about["sampling_seed"] = sampling_seed
+    info = MapInfo(probe=about, model=dict(engine.fingerprint), cost=cost)
+    return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
+
+
+def scale_of_units(engine: Engine, settings: ProbeConfig) -> int:
+    """How many times as large as on a CPU the units of a probe are; sampled answers take too much memory for more."""
+    return engine.unit_scale if settings.method == "exact" else 1
+
+
+def fact_blocks(facts: Sequence[Fact]) -> Iterator[list[Fact]]:
+    """Blocks of at most `FACTS_PER_BLOCK` facts, each of one relation: what shares one copy of the shots."""
+    for group in by_relation(facts).values():
+        members = sorted(group, key=lambda fact: fact.id)
+        for start in range(0, len(members), FACTS_PER_BLOCK):
+            yield members[start : start + FACTS_PER_BLOCK]
+
+
+def probe_units(facts: Sequence[Fact], num_sets: int, scale: int) -> Iterator[tuple[str, list[list[Fact]]]]:
+    """The units of a probe: a key and blocks of facts, each of one relation, whatever the order of `facts`.
+
+    A unit has blocks of at most `scale` times `PROMPTS_PER_UNIT` prompts in `ROWS_PER_UNIT` rows, one per block and
+    exemplar set, but at least one block: small relations are read together.
+    """
+    units: list[list[list[Fact]]] = []
+    for block in fact_blocks(facts):
+        last = [*units[-1], block] if units else []
+        prompts, rows = sum(map(len, last)) * num_sets, len(last) * num_sets
+        fits = prompts <= scale * PROMPTS_PER_UNIT and rows <= scale * ROWS_PER_UNIT
+        if last and fits:
+            units[-1] = last
+        else:
+            units.append([block])
+    for unit in units:
+        yield "/".join(f"{fact.relation}:{fact.id}" for block in unit for fact in block), unit
+
+
+def _probe_within_memory(
+    blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
+) -> list[FactKnowledge]:
+    """What the model knows of a unit; where that does not fit into memory, of its halves one after the other."""
+    facts = [fact for block in blocks for fact in block]
+    try:
+        return probe_unit(blocks, asking, engine, settings, seed=seed)
+    except OutOfMemoryError as error:
+        if len(facts) == 1:
+            raise ProbeError(
+                f'fact "{facts[0].id}": its prompts do not fit into memory even alone ({error}) - use fewer or shorter '
+                "exemplars (probe.num_shots, probe.num_exemplar_sets), or a device with more memory"
+            ) from None
+    except ProbeError as error:
+        raise ProbeError(f"facts {shown(facts[0].id)} to {shown(facts[-1].id)}: {error}") from error
+    pieces = blocks if len(blocks) > 1 else [[fact] for fact in facts]
+    middle = len(pieces) // 2
+    halves = [pieces[:middle], pieces[middle:]]
+    return [known for half in halves for known in _probe_within_memory(half, asking, engine, settings, seed=seed)]
+
+
+def probe_unit(
+    blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
+) -> list[FactKnowledge]:
+    """What the model knows of some blocks of facts, each of one relation: a pure function of its arguments."""
+    forest = engine.new_forest(settings.num_exemplar_sets * len(blocks), top_k=settings.top_k)
+    if settings.method == "sampled":
+        return _probe_sampled(blocks, forest, asking, engine, settings, seed=seed)
+    return _probe_exactly(blocks, forest, asking, engine, settings)
+
+
+def _plant(
+    blocks: Sequence[Sequence[Fact]], forest: Forest, sets: Sequence[int], asking: Asking, engine: Engine, num_sets: int
+) -> Iterator[tuple[Fact, list[Node]]]:
+    """Adds the blocks' prompts under some exemplar sets to the forest; the last node of each, by fact and set."""
+    for index, block in enumerate(blocks):
+        rows = [index * num_sets + number for number in sets]
+        trees = {number: forest.trees[row] for number, row in zip(sets, rows, strict=True)}
+        for fact, nodes in zip(block, plant_prompts(trees, asking, block, engine), strict=True):
+            yield fact, list(zip(rows, nodes, strict=True))
+
+
+def _probe_exactly(
+    blocks: Sequence[Sequence[Fact]], forest: Forest, asking: Asking, engine: Engine, settings: ProbeConfig
+) -> list[FactKnowledge]:
+    tasks: dict[Fact, FactTask] = {}
+    for fact in (fact for block in blocks for fact in block):
+        paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
+        tasks[fact] = FactTask(Targets(fact.answers), paths)
+    probe = ExactProbe(forest, engine.vocabulary, settings)
+    for sets in _waves(settings):
+        undecided = [[fact for fact in block if settled_level(tasks[fact], settings) is None] for block in blocks]
+        for fact, places in _plant(undecided, forest, sets, asking, engine, settings.num_exemplar_sets):
+            tasks[fact].searches += [Search(row, tasks[fact], node) for row, node in places]
+        probe.run([tasks[fact] for block in undecided for fact in block])
+    return [_exact_knowledge(fact, task, settings) for fact, task in tasks.items()]
+
+
+def _waves(settings: ProbeConfig) -> list[range]:
+    """The exemplar sets in the order they are asked: a few first where one right and one wrong answer decide."""
+    later = [start for start in _WAVE_STARTS if settings.levels_only and start < settings.num_exemplar_sets]
+    return [range(*pair) for pair in itertools.pairwise([0, *later, settings.num_exemplar_sets])]
+
+
+def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactKnowledge:
+    answers = []
+    for number, search in enumerate(task.searches):
+        is_written = search.greedy_correct is True or (search.greedy_correct is False and search.wrong_end is None)
+        answers.append(
+            SetAnswer(
+                number,
+                greedy_correct=search.greedy_correct is True,
+                greedy_answer=finished_text(search.greedy_answer).strip() if is_written else None,
+                p_lower=search.p_lower,
+                p_upper=search.p_upper,
+                margin=search.margin,
+            )
+        )
+    p_any = chance_of_right_sample([answer.p for answer in answers], settings.num_samples)
+    return _knowledge(fact, answers, p_any, settings)
+
+
+def _probe_sampled(
+    blocks: Sequence[Sequence[Fact]],
+    forest: Forest,
+    asking: Asking,
+    engine: Engine,
+    settings: ProbeConfig,
+    *,
+    seed: int,
+) -> list[FactKnowledge]:
+    num_sets = settings.num_exemplar_sets
+    planted = list(_plant(blocks, forest, range(num_sets), asking, engine, num_sets))
+    tasks = [SampledTask(fact.id, Targets(fact.answers), nodes) for fact, nodes in planted]
+    answers = SampledProbe(forest, engine.vocabulary, settings, seed=seed).run(tasks)
+    return [
+        _knowledge(fact, found, float(any(answer.n_right for answer in found)), settings)
+        for (fact, _), found in zip(planted, answers, strict=True)
+    ]
+
+
+def _knowledge(fact: Fact, answers: Sequence[SetAnswer], p_any: float, settings: ProbeConfig) -> FactKnowledge:
+    p_greedy = sum(answer.greedy_correct for answer in answers) / len(answers)
+    min_margin = min(answer.margin for answer in answers)
+    level: Level = classify(p_greedy, p_any)
+    return FactKnowledge(
+        id=fact.id,
+        relation=fact.relation,
+        question=fact.question,
+        answers=fact.answers,
+        level=level,
+        p_greedy=p_greedy,
+        p_sampled=sum(answer.p for answer in answers) / len(answers),
+        p_any_sample=p_any,
+        level_probability=level_probability(p_greedy, p_any),
+        near_tie=min_margin < settings.near_tie_margin,
+        min_margin=min_margin,
+        greedy_answer=answers[0].greedy_answer,
+        sets=tuple(answers),
+    )
+
+
+def _to_bytes(known: Sequence[FactKnowledge]) -> bytes:
+    return json.dumps([dataclasses.asdict(fact) for fact in known], allow_nan=False).encode()
+
+
+def _from_bytes(data: bytes) -> list[FactKnowledge]:
+    return [
+        FactKnowledge(
+            **fact
+            | {
+                "answers": tuple(fact["answers"]),
+                "level": Level(fact["level"]),
+                "sets": tuple(SetAnswer(**answer) for answer in fact["sets"]),
+            }
+        )
+        for fact in json.loads(data)
+    ]

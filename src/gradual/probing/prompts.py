@@ -1,0 +1,117 @@
+"""Prompts as a probe asks them: every fact of a relation under every exemplar set, as text, as tokens and as a tree.
+
+Knows prompts, tokens and trees of them; not how answers are searched or drawn (`exact`, `sampled`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gradual.engines.engine import Engine
+from gradual.engines.token_tree import ROOT, TokenTree
+from gradual.errors import ModelError
+from gradual.facts.fact import Fact, by_relation
+from gradual.facts.prompts import ExemplarSet, PromptStyle, draw_exemplar_sets
+from gradual.knowledge.map import Prompt
+from gradual.training.rows import continuation
+
+_QUESTION = "\ue000question\ue000"
+"""Stands for the question while the text around it is rendered; private-use characters that no template touches."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """The exemplar sets of every relation and the style in which they are put before a question."""
+
+    style: PromptStyle
+    exemplar_sets: Mapping[str, tuple[ExemplarSet, ...]]
+
+    def prompt(self, fact: Fact, number: int) -> str:
+        """The whole prompt of a fact under one exemplar set."""
+        chosen = self.exemplar_sets[fact.relation][number]
+        before, after = self._frame(chosen.shots_for(fact))
+        return before + fact.question + after
+
+    def completions(self, fact: Fact) -> list[str]:
+        """Each accepted answer as it would follow the prompt, without the stop token."""
+        return [self.style.render_answer(answer) for answer in fact.answers]
+
+    def record(self, facts: Sequence[Fact]) -> list[Prompt]:
+        """What has to be kept so that every prompt can be rebuilt byte for byte."""
+        prompts = []
+        for relation, members in by_relation(facts).items():
+            for chosen in self.exemplar_sets[relation]:
+                variants = {chosen.shots: ""}
+                for fact in members:
+                    variants.setdefault(chosen.shots_for(fact), fact.id)
+                for shots, fact_id in variants.items():
+                    before, after = self._frame(shots)
+                    ids = tuple(shot.id for shot in shots)
+                    prompts.append(Prompt(relation, chosen.index, fact_id, ids, before, after))
+        return prompts
+
+    def _frame(self, shots: Sequence[Fact]) -> tuple[str, str]:
+        """The text before and after the question."""
+        parts = self.style.render_prompt(shots, _QUESTION).split(_QUESTION)
+        if len(parts) != 2:
+            raise ModelError(
+                f"expected a chat template that writes the question once, found it {len(parts) - 1} times - "
+                'use prompt_style "plain", or a model with another template'
+            )
+        return parts[0], parts[1]
+
+
+def draw_asking(
+    facts: Sequence[Fact],
+    exemplars: Mapping[str, Sequence[Fact]],
+    style: PromptStyle,
+    *,
+    num_sets: int,
+    num_shots: int,
+    seed: int,
+) -> Asking:
+    """The exemplar sets for all relations of `facts`.
+
+    Raises:
+        DataError: a relation has fewer exemplars than shots + 1, or a fact cannot be asked in this style.
+    """
+    for fact in (*facts, *(shot for group in exemplars.values() for shot in group)):
+        style.check(fact)
+    relations = sorted({fact.relation for fact in facts})
+    return Asking(
+        style,
+        {
+            relation: draw_exemplar_sets(
+                exemplars.get(relation, ()), relation, num_sets=num_sets, num_shots=num_shots, seed=seed
+            )
+            for relation in relations
+        },
+    )
+
+
+def plant_prompts(
+    trees: Mapping[int, TokenTree], asking: Asking, facts: Sequence[Fact], engine: Engine
+) -> list[list[int]]:
+    """Adds every prompt of the facts (of one relation) to the trees, one for each number of an exemplar set.
+
+    Each prompt is tokenised whole, and the tree shares what turns out equal: where shots and question would merge into
+    other tokens at their seam, that is what is read. Returns the last node of each prompt, by fact and exemplar set.
+    """
+    texts = [asking.prompt(fact, number) for fact in facts for number in trees]
+    ids = iter(engine.encode(texts, add_special_tokens=asking.style.adds_special_tokens))
+    return [[tree.add(ROOT, next(ids))[-1] for tree in trees.values()] for _ in facts]
+
+
+def usual_completion_ids(asking: Asking, fact: Fact, engine: Engine) -> list[list[int]]:
+    """The usual tokens of each target behind the fact's first prompt, without the stop token.
+
+    Tokenised together with the prompt; where the two merge at their seam, apart. A proposal for where to look first,
+    never a limit: the exact probe counts every tokenisation.
+    """
+    prompt = asking.prompt(fact, 0)
+    texts = asking.completions(fact)
+    add = asking.style.adds_special_tokens
+    prompt_ids, *together = engine.encode([prompt, *(prompt + text for text in texts)], add_special_tokens=add)
+    apart = engine.encode(texts, add_special_tokens=False)
+    return [continuation(prompt_ids, whole, alone) for whole, alone in zip(together, apart, strict=True)]

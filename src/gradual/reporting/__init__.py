@@ -1,0 +1,6 @@
+"""Pages, charts and tables of runs and comparisons.
+
+Draws what `run` and `findings` have worked out; works out no number of its own.
+"""
+
+__all__ = ["comparison", "run_page", "run_story"]

@@ -1,0 +1,1 @@
+"""The tables, drawings and page of a comparison."""

@@ -1,0 +1,95 @@
+"""Table 5 in three parts: what came within reach by distance from trained facts, its odds, and linked test facts.
+
+Formats what `entity_record` holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradual.findings.entity_record import AtDistance, Entities, LinkedOdds, LinkedTest
+from gradual.findings.record import Comparison
+from gradual.reporting.comparison.cells import accuracy_cell, count_cell, p_cell, seeds_told
+from gradual.reporting.table import Cell, Table, make_table, text
+from gradual.statistics.measured import Measure
+from gradual.text import NO_VALUE, decimal, listed
+
+_MISSING = "Not made for this comparison."
+
+
+def entity_tables(comparison: Comparison) -> list[Table]:
+    """Tables 5a, 5b and 5c; without rows where no first stage of the main arm is measured."""
+    found = comparison.entities
+    return [_distances(found), _odds(found), _tests(found)]
+
+
+def _distances(found: Entities | None) -> Table:
+    rows = [_distance_row(row) for row in found.distances] if found else []
+    note = (
+        "Training facts that were WeaklyKnown or Unknown and not trained on in stage 1, by their distance from those "
+        f"that were ({_seeds(found)}): how many came within reach (rate with Wilson's interval), and their share of "
+        "all that did, beside that of labels permuted within relation and number of links; p by seed."
+    )
+    columns = ["distance", "facts", "came within reach", "rate", "share of all", "share by chance", "p", "remark"]
+    title = "Table 5a. Facts that came within reach, by their distance from trained facts"
+    return make_table("entities", title, columns, rows, note if found else _MISSING)
+
+
+def _distance_row(row: AtDistance) -> list[Cell]:
+    counts = [count_cell(row.facts), count_cell(row.within_reach)]
+    shares = [accuracy_cell(measure) for measure in (row.rate, row.share, row.by_chance)]
+    return [text(row.distance), *counts, *shares, _p_values(row.p_values), text(_remark(row.reasons))]
+
+
+def _odds(found: Entities | None) -> Table:
+    rows = [_odds_row(row) for row in found.odds] if found else []
+    note = (
+        "How many times the odds of coming within reach are those of all others for facts that share an entity with a "
+        f"trained one ({_seeds(found, 'geometric mean')}, ends of the intervals likewise); 1 makes no difference. p by "
+        "seed."
+    )
+    columns = ["compared", "odds ratio", "p", "remark"]
+    title = "Table 5b. The odds of coming within reach next to trained facts"
+    return make_table("entity-odds", title, columns, rows, note if found else _MISSING)
+
+
+def _odds_row(row: LinkedOdds) -> list[Cell]:
+    return [text(row.compared), _ratio_cell(row.ratio), _p_values(row.p_values), text(_remark(row.reasons))]
+
+
+def _ratio_cell(ratio: Measure) -> Cell:
+    """Without an upper end the interval is open: its ratio can be any larger one."""
+    high = "∞" if ratio.high is None else decimal(ratio.high)
+    ends = "" if ratio.value is None or ratio.low is None else f" [{decimal(ratio.low)}, {high}]"
+    shown = NO_VALUE if ratio.value is None else f"{decimal(ratio.value)}{ends}"
+    return Cell(shown, {"": ratio.value, "low": ratio.low, "high": ratio.high, "sd": ratio.sd})
+
+
+def _tests(found: Entities | None) -> Table:
+    rows = [_test_row(row) for row in found.tests] if found else []
+    remarks = " ".join(f"{note[0].upper()}{note[1:]}." for note in found.notes) if found else ""
+    note = (
+        f"Test facts by how they are linked to facts trained on in stage 1, {_seeds(found)}, with Wilson intervals; p "
+        f"of McNemar's test, by seed. {remarks}"
+    )
+    columns = ["test facts", "facts", "base model", "after stage 1", "McNemar p"]
+    title = "Table 5c. Test accuracy by links to trained facts"
+    return make_table("entity-tests", title, columns, rows, note.strip() if found else _MISSING)
+
+
+def _test_row(row: LinkedTest) -> list[Cell]:
+    accuracy = [accuracy_cell(row.before), accuracy_cell(row.after)]
+    return [text(row.linked), count_cell(row.facts), *accuracy, _p_values(row.p_values)]
+
+
+def _p_values(values: Sequence[float | None]) -> Cell:
+    """One for each seed; the raw value is that of a single seed."""
+    return Cell(", ".join(p_cell(value).text for value in values), {"": values[0] if len(values) == 1 else None})
+
+
+def _remark(reasons: Sequence[str]) -> str:
+    return listed(list(reasons))
+
+
+def _seeds(found: Entities | None, mean: str = "mean") -> str:
+    return seeds_told(found.seeds if found else ()).replace("mean", mean, 1)

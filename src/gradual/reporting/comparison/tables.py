@@ -1,0 +1,262 @@
+"""Every table of a comparison: all arms, controls, the paper's twelve, noise, relations, seeds, other tests, cost.
+
+Formats what `comparison_record` holds. Where tables go is the business of `result_tables` and the console.
+"""
+
+from __future__ import annotations
+
+from gradual.findings.record import Arm, Comparison, Contrast, Run, Stage
+from gradual.findings.verdict import told_bar
+from gradual.reporting.comparison.cells import (
+    NOTHING,
+    accuracy_cell,
+    change_cell,
+    contrast_cells,
+    count_cell,
+    facts_told,
+    number_cell,
+    p_cell,
+    points_cell,
+    seeds_told,
+    share_cell,
+    spread_cell,
+    time_cell,
+)
+from gradual.reporting.comparison.paper_tables import FALLS, paper_tables
+from gradual.reporting.comparison.transitions import net_promotions
+from gradual.reporting.table import Cell, Table, make_table, text
+from gradual.text import NO_VALUE, count, signed_decimal
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """All tables, those of all arms first, then the controls, the paper's twelve, and what else was measured."""
+    return [
+        _arms(comparison),
+        _arms_highly_known(comparison),
+        _controls(comparison),
+        *paper_tables(comparison),
+        net_promotions(comparison),
+        _relations(comparison),
+        _relations_apart(comparison),
+        _other_tests(comparison),
+        _seeds(comparison),
+        _cost(comparison),
+        _remarks(comparison),
+    ]
+
+
+def _arms(comparison: Comparison) -> Table:
+    rows = []
+    for arm in comparison.arms:
+        base, held = comparison.contrast("base", arm.name), comparison.contrast("reference", arm.name)
+        cells = [accuracy_cell(arm.result), *contrast_cells(base), *contrast_cells(held)]
+        rows.append([text(arm.name), number_cell(len(arm.seeds)), *cells, accuracy_cell(arm.validation_result)])
+    columns = ["arm", "seeds", "test accuracy", "to the base, points", "p"]
+    columns += [f"to {comparison.reference}, points", f"p to {comparison.reference}", "validation accuracy"]
+    note = (
+        f"Of {facts_told(comparison, 'test')}, mean over finished seeds; in brackets Holm's p over all arms. An arm is "
+        f"chosen by {facts_told(comparison, 'validation')}, at the epoch kept of the last stage. How intervals and "
+        "tests were made, and what is missing, stands in the last table."
+    )
+    return make_table("arms", "All arms: test accuracy", columns, rows, note)
+
+
+def _arms_highly_known(comparison: Comparison) -> Table:
+    rows = []
+    for arm in comparison.arms:
+        held = comparison.contrast("reference", arm.name)
+        against = [count_cell(held.highly_known, signed=True), change_cell(held.reading_b)] if held else [NOTHING] * 2
+        known = [count_cell(measure) for measure in (arm.highly_known_result, arm.gained, arm.lost)]
+        cost = [spread_cell(arm.steps, digits=0), time_cell(arm.seconds.value)]
+        rows.append([text(arm.name), known[0], *against, *known[1:], *cost])
+    columns = ["arm", "HighlyKnown", f"to {comparison.reference}", f"reading (b) to {comparison.reference}"]
+    columns += ["gained", "lost", "steps", "time"]
+    note = (
+        f"Of {facts_told(comparison, 'train')}, mean over finished seeds; gained and lost since the start. Steps of "
+        "the optimiser and time of a whole run, shared parts in full. "
+        f"{told_bar(comparison.contrast('reference', comparison.main))}"
+    ).strip()
+    return make_table("arms-highly-known", "All arms: HighlyKnown training facts, and cost", columns, rows, note)
+
+
+def _controls(comparison: Comparison) -> Table:
+    rows = []
+    for held in comparison.contrasts:
+        if held.kind == "main":
+            arm = comparison.arm(held.against)
+            about = text(arm.doc if arm else "")
+            mcnemar = text(", ".join(p_cell(test.p_value).text for test in held.mcnemar) or NO_VALUE)
+            cells = [count_cell(held.highly_known, signed=True), change_cell(held.reading_b)]
+            cells.append(points_cell(held.validation) if held.validation else NOTHING)
+            rows.append([text(held.against), about, *contrast_cells(held), mcnemar, *cells])
+    columns = ["against", "what it is", "test, points", "p", "McNemar p by seed"]
+    columns += ["HighlyKnown", "reading (b)", "validation, points"]
+    note = (
+        f"What {comparison.main} has over each other arm on the same {facts_told(comparison, 'test')}, "
+        f"{facts_told(comparison, 'train')} (HighlyKnown) and {facts_told(comparison, 'validation')}, with the same "
+        "seeds; in brackets Holm's p over all of these. Arms are chosen by the validation facts, at the epochs kept."
+    )
+    return make_table("controls", f"{comparison.main} against every other arm", columns, rows, note)
+
+
+def _relations(comparison: Comparison) -> Table:
+    main = comparison.arm(comparison.main)
+    rows = [
+        [
+            text(group.name),
+            number_cell(group.total),
+            accuracy_cell(group.base),
+            accuracy_cell(group.result),
+            points_cell(group.change, mark=FALLS[group.falls]),
+        ]
+        for group in (main.by_relation if main else ())
+    ]
+    seeds = seeds_told(main.seeds if main else ())
+    note = (
+        f"Of each relation's test facts, {seeds}. FALLS: the whole interval (facts and seeds resampled) lies below 0."
+    )
+    columns = ["relation", "test facts", "base model", "at the end", "change, points"]
+    return make_table("relations", f"Test accuracy by relation ({comparison.main})", columns, rows, note)
+
+
+def _relations_apart(comparison: Comparison) -> Table:
+    main, reference = comparison.main, comparison.reference
+    held = next((c for c in comparison.contrasts if (c.kind, c.against) == ("main", reference)), None)
+    rows = [
+        [
+            text(group.name),
+            *(number_cell(group.num_test_facts), count_cell(group.test, signed=True)),
+            *(number_cell(group.num_validation_facts or None), count_cell(group.validation, signed=True)),
+            *(number_cell(group.num_training_facts), count_cell(group.highly_known, signed=True)),
+        ]
+        for group in comparison.by_relation
+    ]
+    several = " and seeds" if held and len(held.seeds) > 1 else ""
+    note = (
+        f"What {main} has more than {reference} on the same facts ({seeds_told(held.seeds if held else ())}): right "
+        "test facts, right validation facts at the epochs kept, and HighlyKnown training facts. A lead that one "
+        f"relation makes says little of others. Intervals: this relation's facts{several}, drawn with replacement; "
+        "[0, 0] where no fact differs."
+    )
+    if not rows:
+        note = "There is nothing to split: no seed of both is finished, or both are one arm or the base model."
+    columns = ["relation", "test facts", "more test facts right", "validation facts", "more validation facts right"]
+    columns += ["training facts", "more HighlyKnown"]
+    return make_table("relations-apart", f"{main} against {reference}, relation by relation", columns, rows, note)
+
+
+def _other_tests(comparison: Comparison) -> Table:
+    rows = []
+    for arm in comparison.arms:
+        for name, found in (("other relations", arm.ood), ("no shots", arm.zero_shot)):
+            if found is not None:
+                held = comparison.contrast("reference", arm.name)
+                against = (held.ood if name == "other relations" else held.zero_shot) if held else None
+                cells = [accuracy_cell(found.base), accuracy_cell(found.result), points_cell(found.change)]
+                last = points_cell(against) if against else NOTHING
+                rows.append([text(arm.name), text(name), number_cell(found.num_facts), *cells, last])
+    note = "Other relations: facts of relations that were never trained on. No shots: the test facts asked alone."
+    if not rows:
+        note = "Neither other relations nor questions without shots were asked."
+    columns = [
+        "arm",
+        "asked",
+        "facts",
+        "base model",
+        "at the end",
+        "change, points",
+        f"to {comparison.reference}, points",
+    ]
+    return make_table("other-tests", "Other relations, and no shots", columns, rows, note)
+
+
+def _seeds(comparison: Comparison) -> Table:
+    every = [(arm, run) for arm in comparison.arms for run in arm.runs]
+    on_test = any(stage.optimism is not None for _, run in every for stage in run.stages)
+    rows = [[*_seed_row(comparison, arm, run), *([_optimism(run)] if on_test else [])] for arm, run in every]
+    columns = ["arm", "seed", "status", "test accuracy", "McNemar p to the base", "HighlyKnown", "gained", "lost"]
+    columns += ["facts trained on", "kept epochs", "validation accuracy", "steps", "time"]
+    note = f"Each run at the last stage it came to; of {facts_told(comparison, 'test')}."
+    if on_test:
+        columns.append("optimism by stage, points")
+        note += (
+            " Optimism: test accuracy at the epoch that test facts chose, less that at the one validation facts choose."
+        )
+    return make_table("seeds", "Every run", columns, rows, note)
+
+
+def _seed_row(comparison: Comparison, arm: Arm, run: Run) -> list[Cell]:
+    base = comparison.contrast("base", arm.name)
+    stages, known = run.stages, run.highly_known
+    best = [next((e.validation for e in stage.epochs if e.epoch == stage.best_epoch), None) for stage in stages]
+    return [
+        text(arm.name),
+        Cell(str(run.seed), {"": run.seed}),
+        text(run.note or run.status),
+        share_cell(run.test[-1]) if run.test else NOTHING,
+        p_cell(_p_of_seed(base, run.seed)),
+        number_cell(known.counts[-1] if known.counts else None),
+        number_cell(known.gained[-1] if known.gained else None),
+        number_cell(known.lost[-1] if known.lost else None),
+        text(", ".join(map(_trained_on, stages)) or NO_VALUE),
+        text(", ".join(str(stage.best_epoch) for stage in stages) or NO_VALUE),
+        share_cell(best[-1]) if best and best[-1] else NOTHING,
+        number_cell(run.cost.steps),
+        time_cell(run.cost.seconds),
+    ]
+
+
+def _trained_on(stage: Stage) -> str:
+    short = f" ({count(stage.new_shortfall)} fewer than asked for)" if stage.new_shortfall else ""
+    return f"{count(stage.num_new + stage.num_replay)}{short}"
+
+
+def _optimism(run: Run) -> Cell:
+    """By how much test accuracy flatters, stage by stage; the last one is the raw value."""
+    values = [stage.optimism for stage in run.stages]
+    shown = ", ".join(signed_decimal(None if value is None else 100 * value) for value in values)
+    return Cell(shown or NO_VALUE, {"": values[-1] if values else None})
+
+
+def _p_of_seed(contrast: Contrast | None, seed: int) -> float | None:
+    return next((test.p_value for test in contrast.mcnemar if test.seed == seed), None) if contrast else None
+
+
+def _cost(comparison: Comparison) -> Table:
+    parts = [*comparison.cost.parts]
+    rows = [
+        [
+            text(part.name),
+            number_cell(part.steps),
+            number_cell(part.tokens),
+            time_cell(part.seconds),
+        ]
+        for part in parts
+    ]
+    whole = comparison.cost
+    total = [number_cell(whole.steps), number_cell(whole.tokens), time_cell(whole.seconds)]
+    rows.append([text("all"), *total])
+    note = (
+        "Of all runs together; what several runs share is counted once here, and in full in the table of all arms. "
+        "Tokens: read by a probe, trained on by a stage."
+    )
+    return make_table(
+        "cost", "What the whole comparison took", ["step", "optimiser steps", "tokens", "time"], rows, note
+    )
+
+
+def _remarks(comparison: Comparison) -> Table:
+    several = {arm.name for arm in comparison.arms if len(arm.seeds) > 1}  # of the others `problems` tells already
+    untested = [
+        f"{held.name}: {held.note}"
+        for held in comparison.contrasts
+        if held.note and {held.arm, held.against} - {"base"} <= several
+    ]
+    parts = (
+        ("how", comparison.methods),
+        ("what can be seen", comparison.power),
+        ("missing", comparison.problems),
+        ("not tested", untested),
+    )
+    rows = [[text(name), text(sentence)] for name, sentences in parts for sentence in sentences]
+    return make_table("remarks", "How it was measured, and what is missing", ["about", "remark"], rows, "")

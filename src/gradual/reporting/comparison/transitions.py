@@ -1,0 +1,144 @@
+"""Tables of where training facts went: in stage 1, in later rounds, and with nothing learned at all.
+
+Formats what `comparison_record` holds; means over seeds of counts are taken here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradual.findings.noise_record import Retest
+from gradual.findings.record import Arm, Comparison
+from gradual.knowledge.levels import BEST_FIRST
+from gradual.reporting.comparison.cells import (
+    NOTHING,
+    accuracy_cell,
+    facts_told,
+    num_stages,
+    number_cell,
+    points_cell,
+    seeds_told,
+    share_cell,
+)
+from gradual.reporting.table import Cell, Table, make_table, text
+from gradual.statistics.measured import LevelCounts
+from gradual.statistics.measures import share
+from gradual.text import count, listed, percent
+
+_COLUMNS = ("from \\ to", *BEST_FIRST, "all")
+
+
+def first_transitions(comparison: Comparison) -> Table:
+    """Table 3: stage 1 of the main arm."""
+    seeds, counts = _moved(comparison.arm(comparison.main), 0, 1)
+    title = f"Table 3. Where training facts went in stage 1 ({comparison.main})"
+    note = (
+        f"Facts and shares of each row (Wilson intervals), {seeds_told(seeds)}; of {facts_told(comparison, 'train')}."
+    )
+    return make_table("transitions-stage-1", title, _COLUMNS, _transition_rows(counts), note)
+
+
+def later_transitions(comparison: Comparison) -> Table:
+    """Table 12: later stages of the main arm and of every arm with three or more."""
+    rows: list[list[Cell]] = []
+    arms = [arm for arm in comparison.arms if arm.name == comparison.main or num_stages(arm) > 2]
+    for arm in arms:
+        for start in range(1, num_stages(arm)):
+            _, counts = _moved(arm, start, start + 1)
+            where = f"{arm.name}, stage {start} to {start + 1}"
+            rows += [[text(where), *row] for row in _transition_rows(counts)]
+    note = f"Facts and shares of each row (Wilson intervals), mean over seeds; of {facts_told(comparison, 'train')}."
+    title = "Table 12. Where training facts went in later rounds"
+    return make_table("transitions-later", title, ("round", *_COLUMNS), rows, note)
+
+
+def noise_transitions(comparison: Comparison) -> Table:
+    """Table 4: the base model probed twice."""
+    rows = []
+    for retest in comparison.retests:
+        for row in _transition_rows([retest.transitions]):
+            rows.append([text(retest.kind), *row])
+    changed = listed([_what(retest) for retest in comparison.retests]) or "not yet"
+    note = (
+        f"The base model probed twice, with nothing learned: {changed}. "
+        f"Facts that were probed both times: {_retested(comparison)}; shares of each row, Wilson intervals."
+    )
+    columns = ("probed again with", *_COLUMNS)
+    return make_table("noise", "Table 4. The same untrained model probed twice", columns, rows, note)
+
+
+def net_promotions(comparison: Comparison) -> Table:
+    """Rates of a retest, and what stage 1 of the main arm brought within reach beyond them."""
+    rates = {each.kind: each for each in comparison.retests}
+    rows = []
+    for kind, retest in rates.items():
+        net = next((each for each in comparison.promotions if each.kind == kind), None)
+        rows.append(
+            [
+                text(kind),
+                number_cell(retest.num_facts),
+                share_cell(retest.changed),
+                share_cell(retest.promoted),
+                share_cell(retest.demoted),
+                number_cell(retest.came_within_reach.total),
+                share_cell(retest.came_within_reach),
+                accuracy_cell(net.observed) if net else NOTHING,
+                accuracy_cell(net.observed_retested) if net else NOTHING,
+                points_cell(net.net) if net else NOTHING,
+            ]
+        )
+    columns = ["probed again with", "facts", "changed", "promoted", "demoted", "out of reach", "came within it"]
+    columns += ["all facts, in stage 1", "these facts, in stage 1", "net of the retest, points"]
+    note = (
+        "Changed, promoted (to any better level), demoted: of the facts probed both times. Out of reach: those that "
+        "were WeaklyKnown or Unknown at first; came within it: of these, that are MaybeKnown or HighlyKnown when "
+        f"probed again, and after stage 1 of {comparison.main} (mean over seeds; of all training facts, and of "
+        "these). The net is paired by fact; [0, 0] where no fact differs."
+    )
+    return make_table("noise-net", "What came within reach, net of what does by itself", columns, rows, note)
+
+
+def _moved(arm: Arm | None, start: int, end: int) -> tuple[list[int], list[Mapping[str, LevelCounts]]]:
+    """The transitions between two probes that follow each other, of finished runs that have both, and their seeds."""
+    found = {
+        run.seed: moved.counts
+        for run in (arm.runs if arm else ())
+        for moved in run.transitions
+        if arm is not None and run.seed in arm.seeds and (moved.start, moved.end) == (start, end)
+    }
+    return list(found), list(found.values())
+
+
+def _transition_rows(counts: Sequence[Mapping[str, LevelCounts]]) -> list[list[Cell]]:
+    """A row for each level at first: mean counts over seeds with their share of the row."""
+    rows = []
+    for level in BEST_FIRST if counts else ():
+        total = sum(sum(each[level].values()) for each in counts) / len(counts)
+        cells = [_moved_cell(sum(each[level][to] for each in counts) / len(counts), total) for to in BEST_FIRST]
+        rows.append([text(level), *cells, number_cell(total)])
+    return rows
+
+
+def _moved_cell(number: float, total: float) -> Cell:
+    found = share(min(round(number), round(total)), round(total))
+    if not total:
+        return Cell("0", {"": 0, "share": None, "low": None, "high": None})
+    shown = f"{count(number)} ({percent(number / total)} [{100 * found.low:.1f}, {100 * found.high:.1f}])"
+    return Cell(shown, {"": number, "share": number / total, "low": found.low, "high": found.high})
+
+
+def _what(retest: Retest) -> str:
+    """What was changed in a retest, as its maps say."""
+    if retest.kind == "again":
+        moved = "and nothing moved" if retest.changed.count == 0 else "so what moved is how numbers are rounded"
+        nothing = f"; the exact probe draws nothing, {moved}" if retest.method == "exact" else ""
+        return f"again (the same exemplars{nothing})"
+    if retest.kind == "exemplars":
+        return "exemplars (other exemplar sets)"
+    if retest.kind == "numerics" and retest.dtype and retest.base_dtype:
+        return f"numerics ({retest.dtype} in place of {retest.base_dtype})"
+    return retest.kind
+
+
+def _retested(comparison: Comparison) -> str:
+    return listed([f"{each.num_facts:,} ({each.kind})" for each in comparison.retests]) or "none"

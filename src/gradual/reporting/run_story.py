@@ -1,0 +1,146 @@
+"""What happened in a run, in at most five plain sentences.
+
+Says a difference only as firmly as the intervals and paired tests in the record allow. Knows no HTML and no files.
+"""
+
+from __future__ import annotations
+
+from gradual.knowledge.levels import Level
+from gradual.run.record import McNemar, RunRecord, Share, Summary
+from gradual.text import NBSP, count, interval, listed, number_word, p_value, percent, plural, signed
+
+SIGNIFICANCE = 0.05
+"""A paired test with a smaller p-value is told from chance."""
+
+
+def tell(run: RunRecord) -> tuple[str, ...]:
+    """The sentences, in the order of the run: the start, the stages, gained beside lost, the test, the last step."""
+    summary = run.summary
+    sentences = [_start(summary)]
+    if len(summary.levels) > 1:
+        sentences += [_stages(summary), _gained_and_lost(summary)]
+    elif run.status == "nothing_to_train":
+        sentences.append(
+            "No fact met the selection of stage 1, so there was nothing to train on and the run ended here."
+        )
+    elif summary.levels:
+        sentences.append("What a stage changed is not known yet: no probe after a stage is in the run folder.")
+    sentences += [_test(summary), _last_step(summary)]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def verdict(before: Share, after: Share, test: McNemar | None) -> str:
+    """How firmly a difference of two accuracies on the same facts may be stated, as a clause.
+
+    The paired test decides where there is one (exact McNemar: it looks only at facts whose answer changed); otherwise
+    the two 95 % intervals do, which is stricter.
+    """
+    overlap = _overlap(before, after)
+    if test is not None and test.p_value is not None:
+        if test.p_value >= SIGNIFICANCE:
+            return "no more than chance could give"
+        if overlap:
+            return "the intervals overlap, but the paired test tells the difference from chance"
+        return "more than chance would give"
+    if overlap is None:
+        return "how much of it is chance is not known"
+    return "within the intervals, so no change can be claimed" if overlap else "beyond both intervals"
+
+
+def _overlap(one: Share, other: Share) -> bool | None:
+    """Whether the two intervals share a value; None where one of them is not known."""
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return None
+    return one.low <= other.high and other.low <= one.high
+
+
+def _start(summary: Summary) -> str:
+    if not summary.levels:
+        return "The training facts have not been probed yet."
+    levels = summary.levels[0]
+    known = [
+        f"{count(levels.get(level, 0))} {adverb}"
+        for level, adverb in (
+            (Level.HIGHLY_KNOWN, "highly"),
+            (Level.MAYBE_KNOWN, "maybe"),
+            (Level.WEAKLY_KNOWN, "weakly"),
+        )
+    ]
+    where = f" in {plural(len(summary.relations), 'relation')}" if summary.relations else ""
+    return (
+        f"Of {plural(sum(levels.values()), 'training fact')}{where} the base model knew {listed(known)}, "
+        f"and {count(levels.get(Level.UNKNOWN, 0))} not at all."
+    )
+
+
+def _stages(summary: Summary) -> str:
+    highly = [levels.get(Level.HIGHLY_KNOWN, 0) for levels in summary.levels]
+    steps = [
+        f"{count(number)} {'highly after one stage' if stage == 1 else f'after {number_word(stage)}'}"
+        for stage, number in enumerate(highly[1:], start=1)
+    ]
+    told = f"It knew {listed(steps)}"
+    gain = summary.highly_known
+    readings = []
+    if gain.reading_a is not None:
+        readings.append(f"{_change(gain.reading_a, 'more', 'fewer')} HighlyKnown facts than stage 1 alone")
+    if gain.reading_b is not None:
+        readings.append(f"a gain over the base model that is {_change(gain.reading_b, 'larger', 'smaller')}")
+    return f"{told}: stage 2 brought {listed(readings)}." if readings else f"{told}."
+
+
+def _change(share: float, more: str, less: str) -> str:
+    return f"{percent(abs(share))} {more if share >= 0 else less}"
+
+
+def _gained_and_lost(summary: Summary) -> str:
+    last = len(summary.levels) - 1
+    moved = summary.transition(0, last)
+    if moved is None:
+        return ""
+    gained, lost = moved.gained(Level.HIGHLY_KNOWN), moved.lost(Level.HIGHLY_KNOWN)
+    held = summary.levels[0].get(Level.HIGHLY_KNOWN, 0)
+    return (
+        f"From first to last probe {plural(gained, 'fact')} became HighlyKnown, and {count(lost)} of the {count(held)} "
+        f"that were HighlyKnown at the start no longer are: a net change of {signed(gained - lost)}."
+    )
+
+
+def _test(summary: Summary) -> str:
+    scores = summary.test_accuracy
+    if not scores or scores[0].accuracy is None:
+        return "The test accuracy has not been measured yet."
+    if len(scores) == 1:
+        return f"The base model answered {_share(scores[0])} of the test facts rightly; no stage has been tested yet."
+    total = scores[0].total
+    facts = f" on {plural(total, 'fact')} that were never trained on" if total else ""
+    last = len(scores) - 1
+    return f"Test accuracy{facts} {_course(scores[0], scores[-1], summary.paired_test(0, last))}."
+
+
+def _last_step(summary: Summary) -> str:
+    scores = summary.test_accuracy
+    last = len(scores) - 1
+    if last < 2:
+        return ""
+    course = _course(scores[last - 1], scores[last], summary.paired_test(last - 1, last))
+    return f"From stage {last - 1} to stage {last} alone it {course}."
+
+
+def _course(before: Share, after: Share, test: McNemar | None) -> str:
+    """`rose from A to B; b gained, c lost, exact McNemar p = ...; verdict`."""
+    if before.accuracy is None or after.accuracy is None:
+        return "is not known"
+    if before.accuracy == after.accuracy:
+        course = f"stayed at {_share(after)}"
+    else:
+        course = f"{'rose' if after.accuracy > before.accuracy else 'fell'} from {_share(before)} to {_share(after)}"
+    if test is None:
+        return f"{course}, {verdict(before, after, test)}"
+    evidence = f"exact McNemar p{NBSP}{p_value(test.p_value)}: {verdict(before, after, test)}"
+    return f"{course}; {count(test.gained)} gained, {count(test.lost)} lost, {evidence}"
+
+
+def _share(share: Share) -> str:
+    bounds = interval(share.low, share.high, digits=0)
+    return f"{percent(share.accuracy)} {bounds}".rstrip()

@@ -1,0 +1,6 @@
+"""A run as steps: its folder and files, the pipeline that makes them, the plan before and the summary after.
+
+Puts facts, probing, selection and training together; knows of no other run.
+"""
+
+__all__ = ["folder", "pipeline", "plan", "record", "show", "stage_files", "stages", "status"]

@@ -1,0 +1,383 @@
+"""What a run would do, before it does it: prompts, loss mask, counts, tokens, time and disk. Trains nothing.
+
+Speeds come from a small probe and one training step on the user's own model and facts; counts of a stage come from the
+run folder where its map is there already, and are estimates else, marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gradual.config.run import ProbeConfig, RunConfig
+from gradual.config.stage import StageConfig
+from gradual.engines.token_tree import TokenTree
+from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
+from gradual.errors import RunDirError
+from gradual.facts.fact import Fact
+from gradual.facts.prepare import Prepared, spread
+from gradual.knowledge.map import MAP_FILE, KnowledgeMap, read_map
+from gradual.models.adapters import adapted, unload_adapter
+from gradual.models.load import LoadedModel, load_model
+from gradual.probing.probe import fact_blocks, probe_facts
+from gradual.probing.prompts import Asking, draw_asking, plant_prompts
+from gradual.progress import Progress, Silent
+from gradual.run.folder import RunDir
+from gradual.run.pipeline import evaluation_settings
+from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
+from gradual.selection.expressions import FactState
+from gradual.selection.strategies import Replay, Selection, select_facts
+from gradual.training.rows import TrainingRows
+from gradual.training.train import time_one_step
+
+SAMPLE_SIZE = 128
+"""Facts that are probed to measure speed and levels."""
+_FACTS_READ_TWICE = 48
+"""Facts that are probed with an adapter and without, to measure how much slower that is."""
+_BYTES_PER_ANSWER = 24
+"""Disk that one fact takes in a knowledge map per exemplar set, compressed; measured on the atlas."""
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """One token of a training example."""
+
+    token: int
+    text: str
+    has_loss: bool
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What one stage would train on."""
+
+    name: str
+    select: str
+    replay: str
+    num_facts: int
+    options: tuple[str, ...]
+    """What is out of the ordinary about the stage, a line each."""
+    is_estimate: bool
+    """The map that decides is not there yet; the number follows from a sample, or from the stage before."""
+    max_steps: int
+    max_tokens: int
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do; times are upper ends where early stopping may save some."""
+
+    model: str
+    num_facts: dict[str, int]
+    dropped_for_overlap: int
+    warnings: tuple[str, ...]
+    levels: dict[str, int]
+    levels_of: str
+    """`all training facts`, or the sample that was probed."""
+    probe_prompt: str
+    training_example: tuple[TokenLine, ...]
+    stages: tuple[StagePlan, ...]
+    probe_tokens: int
+    probe_seconds: float
+    """All probes and evaluations of the run."""
+    training_seconds: float
+    disk_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The plan for people."""
+        counts = ", ".join(f"{name} {count}" for name, count in self.num_facts.items())
+        levels = ", ".join(f"{name} {count}" for name, count in self.levels.items())
+        lines = [
+            f"model      {self.model}",
+            f"facts      {counts}; {self.dropped_for_overlap} dropped because they link training with held-out facts",
+            f"levels     {levels} (of {self.levels_of})",
+            *(f"warning    {warning}" for warning in self.warnings),
+            "",
+            "A prompt of the probe, byte for byte:",
+            *(f"  | {line}" for line in self.probe_prompt.split("\n")),
+            "",
+            "A training example, token by token; only tokens marked * carry loss:",
+            *(f"  {'*' if line.has_loss else ' '} {line.token:>7}  {line.text!r}" for line in self._shown_tokens()),
+            "",
+        ]
+        for stage in self.stages:
+            about = "about " if stage.is_estimate else ""
+            lines += [
+                f"{stage.name}    select {stage.select}; replay {stage.replay}",
+                f"           {about}{stage.num_facts} facts, at most {stage.max_steps} steps, "
+                f"{stage.max_tokens:,} tokens, {minutes(stage.max_seconds)}",
+                *(f"           {option}" for option in stage.options),
+            ]
+        total = self.probe_seconds + self.training_seconds
+        return [
+            *lines,
+            f"probes     {self.probe_tokens:,} tokens, {minutes(self.probe_seconds)}",
+            f"in all     about {minutes(total)}, {self.disk_bytes / 1e6:.0f} MB of disk",
+        ]
+
+    def _shown_tokens(self) -> Sequence[TokenLine]:
+        """The end of the example: the last shot, the question and the answer."""
+        return self.training_example[-40:]
+
+
+TIMING = "timing a training step, and some of the sample again with an adapter"
+"""Said before what takes about as long as the sample."""
+
+
+def make_plan(
+    config: RunConfig, prepared: Prepared, out: str | Path | None = None, *, progress: Progress | None = None
+) -> Plan:
+    """What `fit` would do with this config and these facts, and with the run folder `out` as far as it has come.
+
+    Raises:
+        ConfigError, DataError, ModelError: what `fit` would refuse.
+        TrainingError: a stage whose facts are known already could not be trained.
+    """
+    progress = progress or Silent()
+    loaded = load_model(config.model)
+    engine = TransformersEngine(loaded)
+    run = _opened(out, prepared)
+    sample = probe_sample(config, prepared, engine, progress)
+    known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
+    timed = timed_rows(prepared, known, config, engine)
+    progress.say(TIMING)
+    step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
+    stages = _stages(config, prepared, known, run, engine, step_seconds, step_tokens)
+    reading = Reading(config, prepared, loaded, sample)
+    evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
+    probe_tokens, probe_seconds, answers = _probe_work(config, prepared, reading)
+    validation = reading.tokens(prepared.validation, evaluation_settings(config))
+    example = timed.step(0, 0)[0].examples[0]
+    fact = prepared.train[0]
+    asking = _asking(config.probe, [fact], prepared, engine, config.seed_of_exemplars)
+    return Plan(
+        model=config.model.name_or_path,
+        num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
+        dropped_for_overlap=prepared.dropped_for_overlap,
+        warnings=(*prepared.warnings, *reading_warnings(loaded)),
+        levels={str(level): count for level, count in known.levels().items()},
+        levels_of="all training facts" if known is not sample else f"a sample of {len(sample)} training facts",
+        probe_prompt=asking.prompt(fact, 0),
+        training_example=_token_lines(example.prompt_ids, example.completion_ids, loaded),
+        stages=stages,
+        probe_tokens=probe_tokens,
+        probe_seconds=probe_seconds,
+        training_seconds=sum(stage.max_seconds for stage in stages)
+        + evaluations * validation * reading.seconds_per_adapted_token,
+        disk_bytes=_disk_bytes(loaded, config, answers),
+    )
+
+
+def probe_sample(config: RunConfig, prepared: Prepared, engine: TransformersEngine, progress: Progress) -> KnowledgeMap:
+    """The map of some training facts, to measure speed and levels."""
+    with progress.bar("timing a sample", min(SAMPLE_SIZE, len(prepared.train)), "facts") as advance:
+        return probe_facts(
+            spread(prepared.train, SAMPLE_SIZE),
+            prepared.exemplars,
+            engine,
+            config.probe,
+            seed=config.seed_of_exemplars,
+            progress=advance,
+        )
+
+
+def timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine) -> TrainingRows:
+    """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
+    by_id = {fact.id: fact for fact in prepared.train}
+    chosen = selected(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
+    facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
+    return training_rows(facts, config.stages[0], prepared.exemplars, engine, config)
+
+
+def selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
+    """Ids of the facts of a map that a first stage would train on."""
+    states = [
+        FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)
+        for f in known
+    ]
+    return [row.id for row in select_facts(states, stage.resolve(), rng_seed=0).rows]
+
+
+def _stages(
+    config: RunConfig,
+    prepared: Prepared,
+    known: KnowledgeMap,
+    run: RunDir | None,
+    engine: TransformersEngine,
+    step_seconds: float,
+    step_tokens: int,
+) -> tuple[StagePlan, ...]:
+    plans = []
+    by_id = {fact.id: fact for fact in prepared.train}
+    count = round(len(selected(known, config.stages[0])) * len(prepared.train) / len(known))
+    for index, stage in enumerate(config.stages, start=1):
+        strategy = stage.resolve()
+        replay = strategy.replay
+        options: tuple[str, ...]
+        is_known = run is not None and (run.probe(index - 1) / MAP_FILE).is_file()
+        if run is not None and is_known:
+            states = fact_states(run, index)
+            selection = select_for_stage(states, stage, seed=config.seed_of_training, index=index)
+            facts, at_end = [by_id[row.id] for row in selection.rows], known_ids(selection)
+            options = _options(stage, selection, stage_weights(states, selection, stage))
+        else:
+            num_replay = replay.wanted(count) if index > 1 and replay is not None else 0
+            facts = spread(prepared.train, count + num_replay)  # any as many: steps depend on the relations' sizes
+            at_end = frozenset(fact.id for fact in spread(facts, num_replay))
+            options = _options(stage, None, {})
+        count = len(facts)
+        if stage.placement == "mixed":
+            at_end = frozenset()
+        rows = training_rows(facts, stage, prepared.exemplars, engine, config, at_end=at_end)
+        steps = in_epochs(stage, rows).num_train_epochs * rows.steps_per_epoch
+        plans.append(
+            StagePlan(
+                name=f"stage {index}",
+                select=strategy.select,
+                replay=_replay(replay),
+                options=options,
+                num_facts=count,
+                is_estimate=not is_known,
+                max_steps=steps,
+                max_tokens=steps * step_tokens,
+                max_seconds=steps * step_seconds,
+            )
+        )
+    return tuple(plans)
+
+
+def _replay(replay: Replay | None) -> str:
+    if replay is None:
+        return "none"
+    first = "" if replay.choose == "random" else f", {replay.choose} first"
+    return f"{replay.ratio} of the {replay.of}, from {replay.pool}{first}"
+
+
+def _options(stage: StageConfig, selection: Selection | None, weights: Mapping[str, float]) -> tuple[str, ...]:
+    """How the stage differs from plain training; with counts where its selection is known."""
+    options = []
+    if stage.placement == "end":
+        count = "" if selection is None else f": {len(known_ids(selection))}"
+        options.append(f"known facts at the end of each epoch{count}")
+    if stage.weighting != "none":
+        num_without = sum(weight == 0.0 for weight in weights.values())
+        options.append(
+            f"loss weighted by {stage.weighting}" + (f"; {num_without} have weight 0" if num_without else "")
+        )
+    if stage.max_unknown_share is not None:
+        count = "" if selection is None else f": {selection.num_left_out} left out"
+        options.append(f"at most {stage.max_unknown_share:g} of a relation's facts Unknown{count}")
+    return tuple(options)
+
+
+def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:
+    """The run folder to look into, if any.
+
+    Raises:
+        RunDirError: it is none, or one of other facts.
+    """
+    if out is None:
+        return None
+    run = RunDir(Path(out))
+    if run.fingerprint.get("facts.digest") != prepared.digest():
+        raise RunDirError(
+            f"{out}: expected a run with the facts of this config, found one with others - leave --out away"
+        )
+    return run
+
+
+class Reading:
+    """How much there is to read: prompts are counted token by token, searches are extrapolated from the sample."""
+
+    def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:
+        self._config, self._prepared, self._engine = config, prepared, TransformersEngine(loaded)
+        by_id = {fact.id: fact for fact in prepared.train}
+        prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
+        read = sample.info.cost.tokens_read
+        self._searched_per_answer = (read - prompts) / (len(sample) * config.probe.num_exemplar_sets)
+        self.seconds_per_token = sample.info.cost.seconds / max(1, read)
+        slowdown = self._slowdown(loaded, [by_id[fact.id] for fact in sample][:_FACTS_READ_TWICE])
+        self.seconds_per_adapted_token = self.seconds_per_token * slowdown
+
+    def tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
+        """Tokens of a probe of `facts`."""
+        answers = len(facts) * settings.num_exemplar_sets
+        return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
+
+    def _slowdown(self, loaded: LoadedModel, facts: Sequence[Fact]) -> float:
+        """How many times longer the same facts take once there is an adapter on the model."""
+
+        def seconds(model: Any) -> float:
+            engine = TransformersEngine(replace(loaded, model=model))
+            exemplars, seed = self._prepared.exemplars, self._config.seed_of_exemplars
+            return probe_facts(facts, exemplars, engine, self._config.probe, seed=seed).info.cost.seconds
+
+        without = seconds(loaded.model)
+        model = adapted(loaded, self._config.lora, None)
+        try:
+            return max(1.0, seconds(model.eval()) / without)
+        finally:
+            unload_adapter(model)
+
+    def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
+        asking = _asking(settings, facts, self._prepared, self._engine, self._config.seed_of_exemplars)
+        total = 0
+        for block in fact_blocks(facts):
+            trees = {number: TokenTree() for number in range(settings.num_exemplar_sets)}
+            plant_prompts(trees, asking, block, self._engine)
+            total += sum(len(tree) for tree in trees.values())
+        return total
+
+
+def _asking(
+    settings: ProbeConfig, facts: Sequence[Fact], prepared: Prepared, engine: TransformersEngine, seed: int
+) -> Asking:
+    return draw_asking(
+        facts,
+        prepared.exemplars,
+        engine.prompt_style(settings.prompt_style),
+        num_sets=settings.num_exemplar_sets,
+        num_shots=settings.num_shots,
+        seed=seed,
+    )
+
+
+def _probe_work(config: RunConfig, prepared: Prepared, reading: Reading) -> tuple[int, float, int]:
+    """Tokens and seconds of reading for all maps of the run, and the answers (fact x set) that they will hold, at most.
+
+    The levels of test facts are counted as if asked in full; how many exemplar sets they need shows only when asked.
+    """
+    full, single, stages = config.probe, evaluation_settings(config), len(config.stages)
+    look = reading.tokens(prepared.train, full) + reading.tokens(prepared.test, single)
+    before, after = look + reading.tokens(prepared.test, full), stages * look
+    answers = (stages + 1) * (len(prepared.train) * full.num_exemplar_sets + len(prepared.test))
+    seconds = before * reading.seconds_per_token + after * reading.seconds_per_adapted_token
+    return before + after, seconds, answers + len(prepared.test) * full.num_exemplar_sets
+
+
+def _disk_bytes(loaded: LoadedModel, config: RunConfig, answers: int) -> int:
+    """Maps, one adapter per stage, and two checkpoints with the optimiser's state while a stage runs."""
+    weights = sum(
+        config.lora.r * (module.in_features + module.out_features)
+        for name, module in loaded.model.named_modules()
+        if hasattr(module, "in_features") and "lm_head" not in name
+    )
+    adapter: int = 4 * weights
+    return answers * _BYTES_PER_ANSWER + adapter * (len(config.stages) + 2 * 3)
+
+
+def _token_lines(prompt_ids: list[int], completion_ids: list[int], loaded: LoadedModel) -> tuple[TokenLine, ...]:
+    lines = [(token, False) for token in prompt_ids] + [(token, True) for token in completion_ids]
+    return tuple(TokenLine(token, loaded.tokenizer.decode([token]), has_loss) for token, has_loss in lines)
+
+
+def minutes(seconds: float) -> str:
+    """A time for people."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

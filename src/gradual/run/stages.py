@@ -1,0 +1,129 @@
+"""What a stage trains on, and in which rows: the levels of a run's maps, the selection they lead to, weights, epochs.
+
+Reads the run folder; trains nothing (`training`), and knows nothing of the order of a run's steps (`pipeline`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from gradual.config.run import RunConfig
+from gradual.config.stage import StageConfig
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.facts.fact import Fact
+from gradual.files import storage
+from gradual.files.parquet import Column, read_table, write_table
+from gradual.knowledge.levels import Level
+from gradual.knowledge.map import read_map
+from gradual.run.folder import RunDir
+from gradual.selection.expressions import FactState
+from gradual.selection.strategies import Selection, select_facts
+from gradual.selection.unknown_limit import limit_unknown
+from gradual.selection.weights import fact_weights
+from gradual.text import plural
+from gradual.training.rows import TrainingRows
+
+_SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
+
+
+def training_rows(
+    facts: Sequence[Fact],
+    stage: StageConfig,
+    exemplars: Mapping[str, Sequence[Fact]],
+    engine: TransformersEngine,
+    config: RunConfig,
+    *,
+    at_end: frozenset[str] = frozenset(),
+    weights: Mapping[str, float] = MappingProxyType({}),
+) -> TrainingRows:
+    """The rows of a stage that trains on `facts`; of one fact each where the model reads no trees."""
+    return TrainingRows(
+        facts=facts,
+        exemplars=exemplars,
+        style=engine.prompt_style(config.probe.prompt_style),
+        encode=lambda texts, add_special_tokens: engine.encode(texts, add_special_tokens=add_special_tokens),
+        num_shots=stage.num_shots,
+        pack_size=stage.pack_size if engine.reads_trees else 1,
+        batch_size=stage.batch_size,
+        seed=config.seed_of_training,
+        at_end=at_end,
+        weights=weights,
+    )
+
+
+def in_epochs(stage: StageConfig, rows: TrainingRows) -> StageConfig:
+    """The stage by its number of epochs: steps are rounded up to whole ones, and nothing stops it early."""
+    if stage.max_steps is None:
+        return stage
+    epochs = math.ceil(stage.max_steps / rows.steps_per_epoch)
+    return stage.model_copy(update={"num_train_epochs": epochs, "early_stopping_patience": epochs + 1})
+
+
+def warm_up_warning(stage: StageConfig, steps: int) -> str:
+    """What to say of a stage that ends before its rate has reached its peak; empty where it has."""
+    if stage.lr_scheduler_type == "constant" or steps > stage.warmup_steps:
+        return ""
+    return (
+        f"all {plural(steps, 'step')} lie within warmup_steps {stage.warmup_steps}, which begin at a rate of 0, so "
+        "next to nothing is learnt; lower warmup_steps, or take more epochs or facts"
+    )
+
+
+def select_for_stage(states: Sequence[FactState], stage: StageConfig, *, seed: int, index: int) -> Selection:
+    """What a stage trains on: what its strategy selects, less the surplus of Unknown facts.
+
+    Raises:
+        TrainingError: `max_unknown_share` leaves no new fact.
+    """
+    rng_seed = f"{seed}/stage-{index}"  # not a sum: stage 2 of one seed would draw as stage 1 of the next
+    selection = select_facts(states, stage.resolve(), rng_seed=rng_seed)
+    return limit_unknown(selection, states, stage.max_unknown_share, rng_seed=rng_seed)
+
+
+def stage_weights(states: Sequence[FactState], selection: Selection, stage: StageConfig) -> dict[str, float]:
+    """Weight of the loss of each fact that a stage trains on; none where all count the same.
+
+    Raises:
+        TrainingError: all weights are 0.
+    """
+    chosen = {row.id for row in selection.rows}
+    return fact_weights({s.id: s.p for s in states if s.id in chosen and s.p is not None}, stage.weighting)
+
+
+def known_ids(selection: Selection) -> frozenset[str]:
+    """Ids of the facts of a stage that the model knows: those replayed, and new ones that are HighlyKnown now."""
+    return frozenset(row.id for row in selection.rows if row.role == "replay" or row.now is Level.HIGHLY_KNOWN)
+
+
+def fact_states(run: RunDir, index: int) -> list[FactState]:
+    """The training facts as stage `index` sees them: their levels so far, and whether one before trained on them."""
+    probes = sorted({0, max(0, index - 2), index - 1})
+    maps = [read_map(run.probe(each), with_answers=False) for each in probes]
+    first, before, now = maps[0], maps[-2] if len(maps) > 1 else maps[0], maps[-1]
+    trained = {row_id for each in range(1, index) for row_id in read_table(run.selection(each), _SELECTION)["id"]}
+    return [
+        FactState(
+            id=fact.id,
+            relation=fact.relation,
+            first=first.level_of(fact.id),
+            before=before.level_of(fact.id),
+            now=fact.level,
+            trained=fact.id in trained,
+            p=fact.p_sampled,
+            p_before=before[fact.id].p_sampled,
+            margin=fact.min_margin,
+        )
+        for fact in now
+    ]
+
+
+def write_selection(selection: Selection, path: Path) -> None:
+    """Keeps what a stage trains on, and why, as a table."""
+    storage.make_folder(path.parent)
+    rows = [dataclasses.asdict(row) for row in selection.rows]
+    columns: dict[str, list[object]] = {column.name: [str(row[column.name]) for row in rows] for column in _SELECTION}
+    write_table(path, _SELECTION, columns)

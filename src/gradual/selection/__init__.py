@@ -1,0 +1,6 @@
+"""What a stage trains on: the language of selections, the strategies, weights, and the limit on Unknown facts.
+
+Knows the levels of facts; no texts, files or models.
+"""
+
+__all__ = ["drawing", "expressions", "strategies", "unknown_limit", "weights"]

@@ -1,0 +1,6 @@
+"""Numbers in, numbers out: values with intervals, paired tests, resampling over facts and seeds, odds ratios.
+
+Knows no fact, level, file or model.
+"""
+
+__all__ = ["intervals", "measured", "measures", "odds_ratios", "resampling"]

@@ -1,0 +1,241 @@
+"""The numbers that say how sure we are: intervals, paired tests, transitions between levels, gains.
+
+Knows counts and levels only, no facts and no files. Every function names its source.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist
+from typing import NamedTuple, TypeVar
+
+from gradual.knowledge.levels import Level
+
+_Value = TypeVar("_Value")
+
+
+class Interval(NamedTuple):
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+class Accuracy(NamedTuple):
+    """A share of right answers with its Wilson interval."""
+
+    correct: int
+    total: int
+    accuracy: float | None
+    """correct / total in [0, 1]; None where nothing was asked."""
+    low: float
+    high: float
+
+
+class PairedCounts(NamedTuple):
+    """What became of the same facts between two measurements."""
+
+    gained: int
+    """Wrong, then right."""
+    lost: int
+    """Right, then wrong."""
+    kept: int
+    """Right both times."""
+    missed: int
+    """Wrong both times."""
+
+    @property
+    def total(self) -> int:
+        """All facts."""
+        return self.gained + self.lost + self.kept + self.missed
+
+
+class HighlyKnownGain(NamedTuple):
+    """What the second stage added in HighlyKnown facts, both readings; None where a reading is undefined."""
+
+    reading_a: float | None
+    """Of the level: HK2 / HK1 - 1."""
+    reading_b: float | None
+    """Of the gain: (HK2 - HK0) / (HK1 - HK0) - 1."""
+
+
+def wilson(correct: int, total: int, *, confidence: float = 0.95) -> Interval:
+    """Wilson score interval of a share, within [0, 1]; (0, 1) when `total` is 0.
+
+    (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), without continuity correction.
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22.
+
+    Raises:
+        ValueError: not 0 <= correct <= total.
+    """
+    if not 0 <= correct <= total:
+        raise ValueError(f"expected 0 <= correct <= total, found correct={correct}, total={total}")
+    if total == 0:
+        return Interval(0.0, 1.0)
+    z = _two_sided_z(confidence)
+    p = correct / total
+    centre = p + z * z / (2 * total)
+    half = z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    low = 0.0 if correct == 0 else (centre - half) / scale
+    high = 1.0 if correct == total else (centre + half) / scale
+    return Interval(low, high)
+
+
+def accuracy(verdicts: Iterable[bool]) -> Accuracy:
+    """Share of right answers among `verdicts`, with its 95 % Wilson interval."""
+    seen = list(verdicts)
+    correct, total = sum(seen), len(seen)
+    return Accuracy(correct, total, correct / total if total else None, *wilson(correct, total))
+
+
+def paired_counts(before: Mapping[str, bool], after: Mapping[str, bool]) -> PairedCounts:
+    """How the verdicts on the same facts, by id, changed.
+
+    Raises:
+        ValueError: the two hold different ids.
+    """
+    pairs = _paired(before, after)
+    return PairedCounts(
+        gained=pairs.count((False, True)),
+        lost=pairs.count((True, False)),
+        kept=pairs.count((True, True)),
+        missed=pairs.count((False, False)),
+    )
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Exact two-sided p-value in (0, 1] of McNemar's test; 1.0 when nothing changed.
+
+    min(1, 2 P(X <= min(gained, lost))) with X ~ Binomial(gained + lost, 1/2).
+    McNemar (1947), Psychometrika 12, in the exact conditional form.
+
+    Raises:
+        ValueError: a count is negative.
+    """
+    if gained < 0 or lost < 0:
+        raise ValueError(f"expected counts of at least 0, found gained={gained}, lost={lost}")
+    changed = gained + lost
+    tail, term = 0, 1
+    for k in range(min(gained, lost) + 1):
+        tail += term
+        term = term * (changed - k) // (k + 1)
+    # Whole numbers until the one division: no rounding, however many facts changed.
+    p_value: float = 2 * tail / 2**changed
+    return min(1.0, p_value)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for testing several hypotheses at once, in the order given; each in [0, 1].
+
+    The i-th smallest of m is multiplied by m - i + 1, made monotone and cut at 1.
+    Holm (1979), "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def level_counts(levels: Iterable[Level]) -> dict[Level, int]:
+    """How many facts have each level; all four are present, worst first."""
+    counts = dict.fromkeys(Level, 0)
+    for level in levels:
+        counts[level] += 1
+    return counts
+
+
+def transition_counts(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[Level, dict[Level, int]]:
+    """How many facts went from each level (outer) to each level (inner); all sixteen cells are present.
+
+    Raises:
+        ValueError: the two maps hold different ids.
+    """
+    counts = {level: dict.fromkeys(Level, 0) for level in Level}
+    for was, is_now in _paired(before, after):
+        counts[was][is_now] += 1
+    return counts
+
+
+def came_within_reach(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, bool]:
+    """For each fact in both that was out of reach, WeaklyKnown or Unknown: whether it is MaybeKnown or HighlyKnown now.
+
+    A fact is promoted when its level rises at all; it comes within reach when training can then make use of it, as the
+    method's second stage does (arXiv 2410.05802: MaybeKnown facts are those to train on).
+    """
+    return {
+        fact: after[fact].rank >= Level.MAYBE_KNOWN.rank
+        for fact, level in before.items()
+        if level.rank < Level.MAYBE_KNOWN.rank and fact in after
+    }
+
+
+def highly_known_gain(counts: Sequence[int]) -> HighlyKnownGain:
+    """What stage 2 added in HighlyKnown facts over stage 1, as shares (0.24 is 24 % more).
+
+    The paper's 24 % (arXiv 2410.05802) can be read of the level (a) or of the gain (b); its wording, "solely
+    considering incremental enhancements", favours (b). (a) is undefined when HK1 is 0; (b) when stage 1 gained
+    nothing, or lost, for a share of a loss means nothing.
+
+    Args:
+        counts: HighlyKnown facts in the base map, after stage 1, after stage 2 (later ones are not looked at).
+    """
+    if len(counts) < 3:
+        return HighlyKnownGain(None, None)
+    start, one, two = counts[:3]
+    return HighlyKnownGain(
+        reading_a=two / one - 1 if one > 0 else None,
+        reading_b=(two - start) / (one - start) - 1 if one > start else None,
+    )
+
+
+def smallest_visible_difference(
+    num_facts: int, discordant_share: float, *, power: float = 0.8, confidence: float = 0.95
+) -> float | None:
+    """The smallest difference in accuracy, in (0, 1], that McNemar's test on `num_facts` facts sees with `power`.
+
+    None when no difference can be seen: it would have to be larger than the share of facts that change at all.
+    The d that solves n = (z_a sqrt(s) + z_b sqrt(s - d^2))^2 / d^2 with s the discordant share:
+    Connor (1987), "Sample size for testing differences in proportions for the paired-sample design", Biometrics 43.
+
+    Args:
+        num_facts: facts measured both times.
+        discordant_share: share of them, in (0, 1], whose verdict changes in either direction.
+        power: chance in [0.5, 1) of a significant result when the difference is real.
+        confidence: 1 - the two-sided significance level.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    if num_facts < 1 or not 0 < discordant_share <= 1 or not 0.5 <= power < 1:
+        raise ValueError(
+            "expected num_facts >= 1, discordant_share in (0, 1] and power in [0.5, 1), "
+            f"found {num_facts}, {discordant_share} and {power}"
+        )
+    z_a, z_b = _two_sided_z(confidence), NormalDist().inv_cdf(power)
+    if num_facts < z_a * z_a:  # not even a change of every fact in one direction would be significant
+        return None
+    numerator = z_a * math.sqrt(num_facts) + z_b * math.sqrt(num_facts - z_a * z_a + z_b * z_b)
+    difference = math.sqrt(discordant_share) * numerator / (num_facts + z_b * z_b)
+    return difference if difference <= discordant_share else None
+
+
+def _two_sided_z(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ValueError(f"expected a confidence between 0 and 1, found {confidence}")
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _paired(before: Mapping[str, _Value], after: Mapping[str, _Value]) -> list[tuple[_Value, _Value]]:
+    """The two values of each id.
+
+    Raises:
+        ValueError: the ids differ.
+    """
+    if before.keys() != after.keys():
+        odd = sorted(before.keys() ^ after.keys())
+        raise ValueError(f"expected the same facts on both sides, found {len(odd)} on one only, such as {odd[0]!r}")
+    return [(before[key], after[key]) for key in before]

@@ -1,0 +1,105 @@
+"""Numbers over seeds in the form that is stored (`comparison_record.Measure`), with the interval that suits each.
+
+Knows values by seed and fact, no files and no arms. The intervals are those of `statistics` and `resampling`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import stdev
+
+from gradual.statistics.intervals import accuracy, wilson
+from gradual.statistics.measured import Measure, Share
+from gradual.statistics.resampling import BySeed, Resampled, resampled_change, resampled_mean
+
+ONE_SEED = "one seed: the interval says nothing of what another seed would give"
+NO_RUN = "no finished run"
+NO_GAIN_TO_COMPARE = "undefined: the interval of what it is a share of reaches 0"
+
+EMPTY = Measure(None, None, None, None, (), NO_RUN)
+
+
+def share(count: int, total: int) -> Share:
+    """So many of so many, with the 95 % Wilson interval; no share of nothing."""
+    low, high = wilson(count, total)
+    return Share(count, total, count / total if total else None, low, high)
+
+
+def share_of(verdicts: Iterable[bool]) -> Share:
+    """Share of true verdicts, with its 95 % Wilson interval."""
+    found = accuracy(verdicts)
+    return Share(found.correct, found.total, found.accuracy, found.low, found.high)
+
+
+def spread(values: Sequence[float | None]) -> Measure:
+    """Mean and standard deviation of a number over seeds, without an interval; None is left out."""
+    numbers = tuple(None if value is None else float(value) for value in values)
+    known = [value for value in numbers if value is not None]
+    if not known:
+        return Measure(None, None, None, None, numbers, NO_RUN)
+    return Measure(math.fsum(known) / len(known), None, None, _sd(known), numbers)
+
+
+def counted(counts: Sequence[int | None], total: int) -> Measure:
+    """A number of facts out of `total` over seeds; the interval is Wilson's at the mean, times `total`.
+
+    All seeds count the same facts, so more seeds make it no narrower.
+    """
+    found = spread(counts)
+    if found.value is None or total == 0:
+        return found
+    low, high = wilson(round(found.value), total)
+    return Measure(found.value, low * total, high * total, found.sd, found.values)
+
+
+def averaged(shares: Sequence[Share | None]) -> Measure:
+    """An accuracy over seeds; the interval is Wilson's at the mean, for the number of facts of one seed."""
+    found = spread([None if each is None else each.share for each in shares])
+    if found.value is None:
+        return found
+    total = max(each.total for each in shares if each is not None)
+    low, high = wilson(round(found.value * total), total)
+    return Measure(found.value, low, high, found.sd, found.values)
+
+
+def differences(after: Sequence[Mapping[str, bool]], before: Sequence[Mapping[str, bool]]) -> list[dict[str, float]]:
+    """After minus before by fact and seed, each -1, 0 or 1.
+
+    Raises:
+        KeyError: a fact of one is not in the other.
+    """
+    return [{fact: float(now[fact]) - float(was[fact]) for fact in now} for now, was in zip(after, before, strict=True)]
+
+
+def mean_of(values: BySeed, groups: Mapping[str, str], *, times: float = 1.0) -> tuple[Measure, Resampled | None]:
+    """Mean of a number by fact and seed, times a constant, with its interval; what was resampled stands beside it."""
+    if not any(values):
+        return EMPTY, None
+    found = resampled_mean(values, groups)
+    by_seed = [times * math.fsum(one.values()) / len(one) if one else None for one in values]
+    known = [value for value in by_seed if value is not None]
+    note = ONE_SEED if len(values) == 1 else ""
+    bounds = [None if bound is None else times * bound for bound in (found.value, found.low, found.high)]
+    return Measure(bounds[0], bounds[1], bounds[2], _sd(known), tuple(by_seed), note), found
+
+
+def change_of(tops: BySeed, bottoms: BySeed, groups: Mapping[str, str]) -> Measure:
+    """Sum above / sum below - 1 with its interval; undefined where what stands below may be 0 or a loss."""
+    if not any(tops):
+        return EMPTY
+    found = resampled_change(tops, bottoms, groups)
+    by_seed = tuple(_change(sum(top.values()), sum(bottom.values())) for top, bottom in zip(tops, bottoms, strict=True))
+    if found.value is None:
+        return Measure(None, None, None, None, by_seed, NO_GAIN_TO_COMPARE)
+    known = [value for value in by_seed if value is not None]
+    return Measure(found.value, found.low, found.high, _sd(known), by_seed, ONE_SEED if len(tops) == 1 else "")
+
+
+def _change(top: float, bottom: float) -> float | None:
+    return top / bottom - 1 if bottom > 0 else None
+
+
+def _sd(values: Sequence[float]) -> float | None:
+    """Standard deviation with n - 1; None with fewer than two values."""
+    return stdev(values) if len(values) > 1 else None

@@ -1,0 +1,79 @@
+"""The packs of a step as tensors, and the loss of all their facts in one forward pass.
+
+Knows packs and a model; no optimiser and no epochs (`training`).
+Shapes: B rows (packs), T slots, N supervised places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradual.engines.next_tokens import logits_at
+from gradual.engines.tree_attention import MaskKinds, tree_attention
+from gradual.models.adapters import in_model_precision
+from gradual.training.rows import Pack
+
+
+def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tensor]:
+    """The tensors of packs: input_ids, position_ids, is_token (B, T), allowed (B, T, T), rows, columns, labels (N,).
+
+    Beside them weights (N,), where a fact has one that is not 1.
+    """
+    trees = [pack.tree() for pack in packs]
+    width = max(len(tree) for tree, _ in trees)
+    ids = np.full((len(packs), width), pad_token, dtype=np.int64)
+    positions = np.zeros((len(packs), width), dtype=np.int64)
+    is_token = np.zeros((len(packs), width), dtype=np.int64)
+    allowed = np.zeros((len(packs), width, width), dtype=bool)
+    allowed[:, np.arange(width), np.arange(width)] = True
+    rows: list[int] = []
+    columns: list[int] = []
+    labels: list[int] = []
+    for row, (tree, supervised) in enumerate(trees):
+        count = len(tree)
+        ids[row, :count] = tree.tokens
+        positions[row, :count] = tree.depths
+        is_token[row, :count] = 1
+        allowed[row, :count, :count] = tree.ancestors()
+        rows += [row] * len(supervised)
+        columns += [node for node, _ in supervised]
+        labels += [token for _, token in supervised]
+    tensors = {"input_ids": ids, "position_ids": positions, "is_token": is_token, "allowed": allowed}
+    places = {"rows": np.array(rows), "columns": np.array(columns), "labels": np.array(labels)}
+    batch = {name: torch.from_numpy(array) for name, array in (tensors | places).items()}
+    weights = [weight for pack in packs for weight in pack.weights()]
+    if any(weight != 1.0 for weight in weights):
+        batch["weights"] = torch.tensor(weights)
+    return batch | {"num_tokens": torch.tensor(sum(len(tree) for tree, _ in trees))}
+
+
+def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds | None) -> torch.Tensor:
+    """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding.
+
+    Each token's is multiplied by its fact's weight before anything is added up.
+
+    The batch may lie on another device than the model.
+
+    Without `masks` a row is a plain sequence, padded on the right: for packs of one fact, with any architecture.
+    """
+    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    positions = batch["position_ids"]
+    inputs: dict[str, Any] = {"attention_mask": batch["is_token"]}
+    attention: AbstractContextManager[None] = nullcontext()
+    if masks is not None:
+        mask = masks.masks(batch["allowed"], positions, positions, model.dtype)
+        inputs = {"attention_mask": mask, "position_ids": positions}
+        attention = tree_attention(model)
+    with in_model_precision(model), attention:
+        logits = logits_at(
+            model, (batch["rows"], batch["columns"]), input_ids=batch["input_ids"], use_cache=False, **inputs
+        )
+    if "weights" not in batch:
+        return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
+    each = torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
+    return (each * batch["weights"]).sum()

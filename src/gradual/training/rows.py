@@ -1,0 +1,161 @@
+"""What a stage reads: training facts with their shots, packed so that facts that share shots share their reading.
+
+Owns the order of the facts, the drawn shots and which tokens carry loss; the same seed and epoch give the same rows.
+Knows tokens, not tensors (`training` makes those and trains).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gradual.engines.token_tree import ROOT, TokenTree
+from gradual.errors import TrainingError
+from gradual.facts.fact import Fact, by_relation
+from gradual.facts.prompts import PromptStyle
+
+Encode = Callable[[Sequence[str], bool], list[list[int]]]
+"""Token ids of texts; the flag adds the tokenizer's special tokens."""
+
+
+class TrainingExample(NamedTuple):
+    """One fact as it is trained on: only the completion (the answer and its stop token) carries loss."""
+
+    fact_id: str
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    weight: float = 1.0
+    """What the loss of each of its tokens is multiplied by."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Facts of one relation behind one drawn exemplar set."""
+
+    examples: tuple[TrainingExample, ...]
+
+    def weights(self) -> list[float]:
+        """The weight of each supervised place, in the order of `tree`."""
+        return [example.weight for example in self.examples for _ in example.completion_ids]
+
+    def tree(self) -> tuple[TokenTree, list[tuple[int, int]]]:
+        """The pack as one token tree, and its supervised places: (node that predicts, token to predict)."""
+        tree = TokenTree()
+        supervised = []
+        for example in self.examples:
+            nodes = tree.add(ROOT, example.prompt_ids + example.completion_ids[:-1])
+            first = len(example.prompt_ids) - 1
+            supervised += list(zip(nodes[first:], example.completion_ids, strict=True))
+        return tree, supervised
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a stage, epoch by epoch and step by step."""
+
+    facts: Sequence[Fact]
+    exemplars: Mapping[str, Sequence[Fact]]
+    style: PromptStyle
+    encode: Encode
+    num_shots: int
+    pack_size: int
+    batch_size: int
+    seed: int
+    at_end: frozenset[str] = frozenset()
+    """Ids of the facts that come after all others in every epoch (2511.02626: known facts at the end of training). The
+    rows of the two parts are drawn apart; where the first part ends within a step, that step holds rows of both."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Weight of each fact's loss by id, of every fact or of none; none: all are 1."""
+
+    @property
+    def facts_per_pack(self) -> int:
+        """Most facts of one row."""
+        return min(self.pack_size, self.batch_size)
+
+    @property
+    def packs_per_step(self) -> int:
+        """Rows of one optimiser step."""
+        return self.batch_size // self.facts_per_pack
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch."""
+        num_packs = sum(
+            -(-len(members) // self.facts_per_pack) for part in self._parts() for members in by_relation(part).values()
+        )
+        return -(-num_packs // self.packs_per_step)
+
+    def step(self, epoch: int, step: int) -> list[Pack]:
+        """The packs of one optimiser step.
+
+        Raises:
+            TrainingError: a fact would be trained on without a supervised token.
+        """
+        groups = self._groups(epoch)[step * self.packs_per_step : (step + 1) * self.packs_per_step]
+        return [self._pack(facts, shots) for facts, shots in groups]
+
+    def _groups(self, epoch: int) -> list[tuple[list[Fact], list[Fact]]]:
+        """All packs of an epoch in their order, as (facts, shots): every fact once, shots drawn anew."""
+        rng = random.Random(f"rows/{self.seed}/{epoch}")
+        return [group for part in self._parts() for group in self._groups_of(part, rng)]
+
+    def _parts(self) -> list[list[Fact]]:
+        """The facts in the parts of an epoch that follow each other."""
+        parts: tuple[list[Fact], list[Fact]] = ([], [])
+        for fact in self.facts:
+            parts[fact.id in self.at_end].append(fact)
+        return list(parts)
+
+    def _groups_of(self, part: Sequence[Fact], rng: random.Random) -> list[tuple[list[Fact], list[Fact]]]:
+        groups = []
+        for relation, members in by_relation(part).items():
+            members = sorted(members, key=lambda fact: fact.id)
+            rng.shuffle(members)
+            pool = sorted(self.exemplars.get(relation, ()), key=lambda fact: fact.id)
+            for start in range(0, len(members), self.facts_per_pack):
+                facts = members[start : start + self.facts_per_pack]
+                asked = {fact.question for fact in facts}
+                others = [shot for shot in pool if shot.question not in asked]
+                groups.append((facts, rng.sample(others, min(self.num_shots, len(others)))))
+        rng.shuffle(groups)
+        return groups
+
+    def _pack(self, facts: Sequence[Fact], shots: Sequence[Fact]) -> Pack:
+        prompts = [self.style.render_prompt(shots, fact.question) for fact in facts]
+        completions = [self.style.render_completion(fact.answers[0]) for fact in facts]
+        add_special_tokens = self.style.adds_special_tokens
+        prompt_ids = self.encode(prompts, add_special_tokens)
+        whole_ids = self.encode([p + c for p, c in zip(prompts, completions, strict=True)], add_special_tokens)
+        alone_ids = self.encode(completions, False)
+        examples = []
+        for fact, prompt, whole, alone in zip(facts, prompt_ids, whole_ids, alone_ids, strict=True):
+            completion = continuation(prompt, whole, alone)
+            if not completion:
+                raise TrainingError(f'fact "{fact.id}": expected an answer with at least one token, found none')
+            weight = self.weights[fact.id] if self.weights else 1.0
+            examples.append(TrainingExample(fact.id, prompt, completion, weight))
+        return Pack(tuple(examples))
+
+
+def split_packs(packs: Sequence[Pack], most: int) -> list[list[Pack]]:
+    """The packs in parts of at most `most` facts, in their order; a pack with more facts is divided."""
+    pieces = [
+        Pack(pack.examples[start : start + most]) for pack in packs for start in range(0, len(pack.examples), most)
+    ]
+    parts: list[list[Pack]] = []
+    room = 0
+    for piece in pieces:
+        if len(piece.examples) > room:
+            parts.append([])
+            room = most
+        parts[-1].append(piece)
+        room -= len(piece.examples)
+    return parts
+
+
+def continuation(prompt_ids: list[int], whole_ids: list[int], alone_ids: list[int]) -> list[int]:
+    """The tokens of a text behind its prompt: as tokenised with it, or alone where the two merge at their seam."""
+    is_prefix = whole_ids[: len(prompt_ids)] == prompt_ids
+    return whole_ids[len(prompt_ids) :] if is_prefix else alone_ids

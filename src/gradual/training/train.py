@@ -1,0 +1,315 @@
+"""Trains one stage: a LoRA adapter on packed rows, with TRL and PEFT, stopped on accuracy by generation.
+
+Knows rows, not why these facts were selected; the score it stops on comes from the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before trl is imported: it pings its makers otherwise
+
+import torch
+from datasets import Dataset
+from transformers import EarlyStoppingCallback, set_seed
+from transformers.integrations import get_reporting_integration_callbacks
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import EvalLoopOutput
+from trl import SFTConfig, SFTTrainer
+
+from gradual.config.run import LoraSettings
+from gradual.config.stage import StageConfig
+from gradual.engines.tree_attention import MaskKinds
+from gradual.errors import ConfigError, GradualError, TrainingError
+from gradual.files import storage
+from gradual.models.adapters import adapted, in_model_precision, save_adapter, unload_adapter
+from gradual.models.load import LoadedModel
+from gradual.models.memory import free_memory, is_out_of_memory
+from gradual.training.checkpoints import last_checkpoint
+from gradual.training.epochs import EpochRecord, Score, Watcher
+from gradual.training.loss import pack_tensors, packed_loss
+from gradual.training.rows import TrainingRows, split_packs
+
+BEST_METRIC = "score"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage of training came to."""
+
+    best_epoch: int
+    stopped_early: bool
+
+
+def train_stage(
+    loaded: LoadedModel,
+    rows: TrainingRows,
+    stage: StageConfig,
+    *,
+    lora: LoraSettings,
+    start_adapter: Path | None,
+    folder: Path,
+    score: Callable[[Any], Score],
+    seed: int,
+    report_to: Sequence[str] = (),
+    on_step: Callable[[], None] = lambda: None,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> StageResult:
+    """Trains an adapter and saves the kept epoch's in `folder/adapter` (PEFT format); the base model is left as it was.
+
+    Args:
+        rows: of one fact each where the model reads no trees (`reads_trees`).
+        start_adapter: folder of the adapter to go on from; None starts a new one from `seed`.
+        folder: also keeps `checkpoints/`, from which an interrupted stage goes on at its last finished epoch.
+        score: accuracy by generation of a model (the base with its adapter) on the validation facts.
+        on_step: called after each optimiser step; in a resumed stage at once for those that were taken before.
+
+    Raises:
+        TrainingError: nothing to train on, a loss that is not a number, or a fact that does not fit into memory.
+    """
+    if not rows.facts:
+        raise TrainingError("expected facts to train on, found none - see the level counts of the knowledge map")
+    set_seed(seed)
+    model = adapted(loaded, lora, start_adapter)
+    try:
+        checkpoint = last_checkpoint(folder / "checkpoints")
+        trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
+        trainer.args.eval_on_start = checkpoint is None
+        _train(trainer, checkpoint)
+        model.eval()
+        with storage.staged_folder(folder / "adapter") as staged:
+            save_adapter(model, staged)
+        last = trainer.state.global_step
+        kept = last if stage.keep_epoch == "last" else trainer.state.best_global_step or last
+        return StageResult(
+            best_epoch=round(kept / rows.steps_per_epoch),
+            stopped_early=last < rows.steps_per_epoch * stage.num_train_epochs,
+        )
+    finally:
+        unload_adapter(model)
+        free_memory()
+
+
+def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[str]) -> None:
+    """Finds out before hours of probing whether the adapter and the trackers can be made.
+
+    Raises:
+        ConfigError: `lora.target_modules` names no layer of the model, or a tracker is unknown.
+    """
+    try:
+        unload_adapter(adapted(loaded, lora, None))
+    except ValueError as error:
+        raise ConfigError(f"lora: no adapter can be made for this model: {' '.join(str(error).split())}") from error
+    try:
+        get_reporting_integration_callbacks(list(report_to))
+    except ValueError as error:
+        raise ConfigError(f"report_to: {' '.join(str(error).split())}") from error
+
+
+def _train(trainer: _StageTrainer, checkpoint: Path | None) -> Any:
+    """Trains to the end, from a checkpoint if there is one."""
+    if checkpoint is None:
+        return trainer.train()
+    try:
+        if last_epoch := _epoch_of_early_stop(checkpoint):
+            trainer.args.num_train_epochs = last_epoch  # only the end of the stage is left to be done
+        return trainer.train(resume_from_checkpoint=str(checkpoint))
+    except Exception as error:
+        if trainer.watcher.has_begun or isinstance(error, GradualError | MemoryError):
+            raise
+        found = " ".join(str(error).split())[:120]  # torch reads numbers only, and raises anything over the rest
+        raise TrainingError(
+            f"{checkpoint}: expected the state of training, found something else ({found}) - remove the folder"
+        ) from error
+
+
+def _epoch_of_early_stop(checkpoint: Path) -> int | None:
+    """The epoch after which the stage had stopped when this was saved: a trainer that goes on forgets that it had."""
+    state = json.loads(storage.read_bytes(checkpoint / "trainer_state.json"))
+    has_stopped = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
+    return round(state["epoch"]) if has_stopped else None
+
+
+def _make_trainer(
+    model: Any,
+    loaded: LoadedModel,
+    rows: TrainingRows,
+    stage: StageConfig,
+    folder: Path,
+    score: Callable[[Any], Score],
+    seed: int,
+    report_to: Sequence[str],
+    on_step: Callable[[], None],
+    on_epoch: Callable[[EpochRecord], None],
+) -> _StageTrainer:
+    args = SFTConfig(
+        output_dir=str(folder / "checkpoints"),
+        num_train_epochs=stage.num_train_epochs,
+        per_device_train_batch_size=1,  # one row of the data set is one step: see _Steps
+        learning_rate=stage.learning_rate,
+        weight_decay=stage.weight_decay,
+        lr_scheduler_type=stage.lr_scheduler_type,
+        warmup_steps=stage.warmup_steps,
+        max_grad_norm=stage.max_grad_norm,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        eval_on_start=True,
+        load_best_model_at_end=stage.keep_epoch != "last",
+        metric_for_best_model="eval_p" if stage.keep_epoch == "best_p" else f"eval_{BEST_METRIC}",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        train_sampling_strategy="sequential",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        gradient_checkpointing=False,
+        bf16=False,  # the model's own number format is kept; the adapter trains in float32
+        use_cpu=loaded.model.device.type == "cpu",
+        dataloader_pin_memory=loaded.model.device.type != "cpu",
+        seed=seed,
+        data_seed=seed,
+        report_to=list(report_to) or "none",
+        disable_tqdm=True,
+    )
+    # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
+    args._n_gpu = min(args.n_gpu, 1)
+    watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch)
+    trainer = _StageTrainer(
+        model=model,
+        args=args,
+        train_dataset=Dataset.from_dict({"step": list(range(rows.steps_per_epoch))}),
+        eval_dataset=Dataset.from_dict({"step": [0]}),
+        data_collator=_Steps(rows, watcher, loaded.tokenizer.pad_token_id),
+        processing_class=loaded.tokenizer,
+        callbacks=[watcher, *_early_stopping(stage)],
+    )
+    trainer.score = score
+    trainer.watcher = watcher
+    trainer.masks = _masks(loaded, rows)
+    trainer.pop_callback(PrinterCallback)
+    return trainer
+
+
+def _early_stopping(stage: StageConfig) -> list[EarlyStoppingCallback]:
+    """What ends a stage before its last epoch; nothing does where the last one is kept."""
+    if stage.keep_epoch == "last":
+        return []
+    return [EarlyStoppingCallback(early_stopping_patience=stage.early_stopping_patience)]
+
+
+class _Steps:
+    """Collates: turns the number of a step into the tensors of its packs."""
+
+    def __init__(self, rows: TrainingRows, watcher: Watcher, pad_token: int) -> None:
+        self._rows = rows
+        self._watcher = watcher
+        self._pad_token = pad_token
+
+    def __call__(self, numbers: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+        packs = [pack for row in numbers for pack in self._rows.step(self._watcher.epoch, row["step"])]
+        batch = pack_tensors(packs, self._pad_token)
+        self._watcher.tokens += int(batch["num_tokens"])
+        return batch | {"packs": packs}
+
+
+def _masks(loaded: LoadedModel, rows: TrainingRows) -> MaskKinds | None:
+    """What packs of several facts need; a pack of one is a plain sequence, which every architecture reads."""
+    return MaskKinds(loaded.model.config) if rows.facts_per_pack > 1 else None
+
+
+def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
+    """Seconds and tokens of one optimiser step's forward and backward pass, with a new adapter that is thrown away."""
+    model = adapted(loaded, lora, None)
+    masks = _masks(loaded, rows)
+    try:
+        batch = pack_tensors(rows.step(0, 0), loaded.tokenizer.pad_token_id)
+        packed_loss(model, batch, masks).backward()  # once to warm up: first calls allocate
+        _wait_for(loaded.model.device)
+        started = time.perf_counter()
+        packed_loss(model, batch, masks).backward()
+        _wait_for(loaded.model.device)
+        return time.perf_counter() - started, int(batch["num_tokens"])
+    finally:
+        unload_adapter(model)
+
+
+def _wait_for(device: torch.device) -> None:
+    """A GPU computes on while Python goes ahead."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class _StageTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with the packed loss, evaluated by accuracy instead of loss."""
+
+    score: Callable[[Any], Score]
+    watcher: Watcher
+    masks: MaskKinds | None
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        summed = packed_loss(self.accelerator.unwrap_model(model), inputs, self.masks)
+        loss: torch.Tensor = summed / num_items_in_batch
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"step {self.state.global_step + 1}: expected a finite loss, found {value} - lower learning_rate, or "
+                "use dtype float32"
+            )
+        return loss
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """The gradients of a step, added up over parts of it where memory does not hold it at once."""
+        packs, watcher = inputs.pop("packs"), self.watcher
+        num_facts = sum(len(pack.examples) for pack in packs)
+        # Not the trainer's own count: it leaves out the first label of a row, but every one of ours is to be learnt.
+        count = len(inputs["labels"])
+        part = packs
+        while True:
+            try:
+                if watcher.most_facts >= num_facts:
+                    loss: torch.Tensor = super().training_step(model, inputs, count)
+                else:
+                    loss = torch.zeros((), device=self.args.device)
+                    for part in split_packs(packs, watcher.most_facts):
+                        batch = pack_tensors(part, self.processing_class.pad_token_id)
+                        loss += super().training_step(model, batch, count)
+                watcher.losses.append(float(loss))
+                return loss
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            model.zero_grad()
+            free_memory()
+            if min(watcher.most_facts, num_facts) == 1:
+                raise TrainingError(
+                    f'fact "{part[0].examples[0].fact_id}": training on it does not fit into memory even alone - use '
+                    "a smaller num_shots, or a device with more memory"
+                )
+            watcher.most_facts = min(watcher.most_facts, num_facts) // 2
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: Any = None,
+        ignore_keys: Any = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        self.model.eval()
+        with in_model_precision(self.model):
+            found = self.score(self.model)
+        self.watcher.verdicts = found.verdicts
+        metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
+        if found.validation_accuracy is not None:
+            metrics["validation_accuracy"] = found.validation_accuracy
+        named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        return EvalLoopOutput(predictions=None, label_ids=None, metrics=named, num_samples=1)

@@ -1,0 +1,344 @@
+"""The page of a comparison is whole, honest, the same every time, and safe whatever texts it holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.comparison_pages import (
+    EMPTY,
+    SEEDS,
+    make_arm,
+    make_comparison,
+    make_contrast,
+    make_relation,
+    make_tables,
+    measure,
+)
+from tests.support.comparisons import write_folder
+from tests.support.pages import CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
+
+from gradual.findings.record import Comparison
+from gradual.findings.verdict import claim, difference, stance, tell_comparison
+from gradual.reporting.comparison.page import render_comparison, write_comparison_page
+from gradual.reporting.comparison.write import write_results
+from gradual.statistics.measured import Measure
+from gradual.text import MINUS, NBSP
+
+SECTIONS = ("arms", "highly", "readings", "transitions", "by-level", "entities", "other", "cost", "tables", "methods")
+
+
+def page_of(comparison: Comparison) -> str:
+    return render_comparison(comparison, make_tables(), name="mine")
+
+
+def words_of(comparison: Comparison) -> str:
+    return Skeleton(page_of(comparison)).text.replace(MINUS, "-")
+
+
+def skeleton_of(text: str) -> Skeleton:
+    """The page when `text` stands at the end of all that users and models write."""
+    return Skeleton(render_comparison(make_comparison(text), make_tables(text), name="a" + text))
+
+
+def told(comparison: Comparison) -> str:
+    verdict = tell_comparison(comparison)
+    return " ".join((verdict.headline, *verdict.sentences, *verdict.limits)).replace(NBSP, " ").replace(MINUS, "-")
+
+
+def with_contrast(comparison: Comparison, kind: str, arm: str, **changes: object) -> Comparison:
+    changed = tuple(
+        replace(each, **changes) if (each.kind, each.arm) == (kind, arm) else each  # type: ignore[arg-type]
+        for each in comparison.contrasts
+    )
+    return replace(comparison, contrasts=changed)
+
+
+def test_whole_comparison_has_every_section_and_nothing_missing() -> None:
+    page = page_of(make_comparison())
+    assert "Not in this comparison yet" not in page
+    assert "This comparison is not complete" not in page
+    for section in SECTIONS:
+        assert f'<section id="{section}">' in page
+        assert f'href="#{section}"' in page
+
+
+def test_page_is_written_into_the_folder_and_is_the_same_every_time(tmp_path: Path) -> None:
+    first = write_comparison_page(make_comparison(), make_tables(), tmp_path)
+    content = first.read_bytes()
+    assert first == tmp_path / "report.html"
+    assert write_comparison_page(make_comparison(), make_tables(), tmp_path).read_bytes() == content
+
+
+def test_verdict_says_the_numbers_with_their_intervals() -> None:
+    words = told(make_comparison())
+    assert words.startswith(
+        "S5 against same_steps: no difference is shown, neither in test accuracy nor in the number of HighlyKnown"
+    )
+    assert (
+        "On 600 test facts S5 is right 1.9 points more often than same_steps (95 % interval [-0.2, +4.0], "
+        "Holm p = 0.15; three seeds): the interval holds 0, so no difference is shown."
+    ) in words
+    assert (
+        "7.8 points more often than the base model (95 % interval [+5.2, +10.4], Holm p = 0.01; three seeds): " in words
+    )
+    assert "169 were HighlyKnown at the start and 359 at the end of S5, against 340 with same_steps: +18.7" in words
+    assert (
+        "the gain over the base model is 22.6 % larger [+6.6, +38.6], beyond what chance would give; the paper" in words
+    )
+    assert "lost 5 of the 169 that were (mean of three seeds)" in words
+    assert "S5 falls where they were HighlyKnown (-5.0 points [-7.0, -3.0])" in words
+    assert "test accuracy is shown to be higher for none and lower for natural_mix." in words
+    assert (
+        "On 240 facts of relations never trained on, S5 changes by +2.6 points [-0.4, +5.6], no more than chance"
+        in words
+    )
+    assert "a difference under 3.2 points can't be counted on to be seen" in words
+
+
+@pytest.mark.parametrize(
+    ("relations", "said"),
+    [
+        (
+            (("a", 8.0, 3.0), ("b", 3.4, 5.0)),
+            "a differs most: +8 test facts; all others together +3.4.",
+        ),
+        ((("a", 3.0, 1.0), ("b", -8.0, 1.0)), "b differs most: -8 test facts; all others together +3."),
+        ((("a", 8.0, 9.0), ("b", 3.4, 5.0)), ""),  # within its own interval
+        ((("a", 4.0, 1.0), ("b", 4.0, 1.0)), ""),
+        ((("a", 4.0, 1.0), ("b", -4.0, 1.0)), ""),
+        ((("a", 1.0, 0.5), ("b", -1 / 3, 0.1), ("c", -2 / 3, 0.1)), ""),  # 5.6e-17 in floating point
+        ((("a", 8.0, 1.0),), ""),
+        (
+            (("a", 3.7, 1.0), ("b", 0.1, 1.0), ("c", -0.1, 1.0)),
+            "a differs most: +3.7 test facts; all others together 0.",
+        ),
+        ((), ""),
+    ],
+)
+def test_a_relation_that_makes_most_of_the_difference_is_named(
+    relations: tuple[tuple[str, float, float], ...], said: str
+) -> None:
+    found = replace(make_comparison(), by_relation=tuple(make_relation(*each) for each in relations))
+    words = told(found)
+    assert said in words
+    assert ("differs most" in words) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("found", "p_holm", "seeds", "said"),
+    [
+        (measure(0.05, 0.02), 0.01, SEEDS, "more than chance would give"),
+        (measure(-0.05, 0.02), 0.01, SEEDS, "more than chance would give"),
+        (measure(0.05, 0.02), 0.3, SEEDS, "the interval leaves out 0, but adjusted for all that were made"),
+        (measure(0.05, 0.05), 0.01, SEEDS, "the interval holds 0, so no difference is shown"),
+        (measure(0.05, 0.06), 0.01, SEEDS, "the interval holds 0, so no difference is shown"),
+        (measure(0.05, None), None, SEEDS, "how much of it is chance is not known"),
+        (measure(0.05, 0.02, number=1), 0.01, (42,), "what another seed would give is not known"),
+    ],
+)
+def test_a_difference_is_claimed_only_as_firmly_as_its_interval_and_test(
+    found: Measure, p_holm: float | None, seeds: tuple[int, ...], said: str
+) -> None:
+    assert said in claim(make_contrast("reference", "S5", "same_steps", found, p_holm=p_holm, seeds=seeds))
+
+
+def test_loss_on_other_relations_is_said() -> None:
+    whole = make_comparison()
+    main = whole.arm("S5")
+    assert main is not None
+    assert main.ood is not None
+    worse = replace(main, ood=replace(main.ood, change=measure(-0.065, 0.03)))
+    words = told(replace(whole, arms=tuple(worse if arm.name == "S5" else arm for arm in whole.arms)))
+    assert "S5 changes by -6.5 points [-9.5, -3.5], beyond what chance would give." in words
+
+
+def test_whole_differences_have_no_decimals() -> None:
+    assert difference(measure(178.0, 50.0)) == "+178 [+128, +228]"
+    assert difference(measure(18.7, 22.0)).replace(MINUS, "-") == "+18.7 [-3.3, +40.7]"
+
+
+def test_interval_that_ends_at_0_shows_no_difference() -> None:
+    assert stance(Measure(0.1, 0.0, 0.2, None, ())) == "open"
+    assert stance(Measure(0.1, 1e-9, 0.2, None, ())) == "above"
+    assert stance(Measure(-0.1, -0.2, 0.0, None, ())) == "open"
+    assert stance(Measure(-0.1, -0.2, -1e-9, None, ())) == "below"
+    assert stance(Measure(0.1, None, None, None, ())) == "unknown"
+
+
+def test_headline_follows_interval_and_adjusted_test() -> None:
+    whole = make_comparison()
+    higher = with_contrast(whole, "reference", "S5", test=measure(0.05, 0.02), p_holm=0.01, highly_known=measure(20, 9))
+    assert told(higher).startswith(
+        "S5 against same_steps: test accuracy is higher, and more training facts are HighlyKnown."
+    )
+    adjusted = with_contrast(higher, "reference", "S5", p_holm=0.07)
+    assert told(adjusted).startswith("S5 against same_steps: no difference in test accuracy is shown, and more")
+    lower = with_contrast(
+        whole, "reference", "S5", test=measure(-0.05, 0.02), p_holm=0.01, highly_known=measure(-20, 9)
+    )
+    assert told(lower).startswith(
+        "S5 against same_steps: test accuracy is lower, and fewer training facts are HighlyKnown."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reading", "test", "said"),
+    [
+        (
+            measure(0.31, 0.06),
+            measure(0.05, 0.02),
+            "[+25.0, +37.0], so it is reached. Test accuracy, +5.0 points",
+        ),
+        (measure(0.11, 0.12), measure(0.05, 0.02), "[-1.0, +23.0], so it is not reached. Test accuracy, +5.0 points"),
+        (measure(0.11, 0.14), measure(0.05, 0.02), "so whether it is reached is open: 24 % lies in the interval."),
+        (EMPTY, measure(0.05, 0.02), "reading (b) against same_steps is not defined (no finished run), so whether"),
+        (measure(0.31, 0.06), measure(0.05, 0.02), "+5.0 points [+3.0, +7.0], is higher beyond its interval."),
+        (measure(0.31, 0.06), measure(0.02, 0.02), "is not higher beyond its interval."),
+        (measure(0.31, 0.06), measure(-0.05, 0.02), "is lower beyond its interval."),
+    ],
+)
+def test_the_bar_is_held_against_the_reference(reading: Measure, test: Measure, said: str) -> None:
+    words = told(with_contrast(make_comparison(), "reference", "S5", reading_b=reading, test=test))
+    assert "The bar is the paper's 24 % more gain: " in words
+    assert said in words
+
+
+def test_undefined_reading_is_said_to_be_undefined() -> None:
+    none = Measure(
+        None, None, None, None, (None, 4.0, None), "undefined: the interval of what it is a share of reaches 0"
+    )
+    comparison = with_contrast(make_comparison(), "stage", "S5", reading_b=none)
+    assert "the change in the gain is not defined (the interval of what it is a share of reaches 0)" in told(comparison)
+    assert "S5, stage 2 against 1: (b) undefined: the interval" in words_of(comparison)
+
+
+def test_seeds_and_reference_that_are_missing_are_named() -> None:
+    whole = make_comparison()
+    some = make_arm("S5", stages=2, gain=0.078, highly=359, lost=5, seeds=(42, 44))
+    none = make_arm("same_steps", stages=1, gain=0.06, highly=340, lost=9, seeds=())
+    arms = tuple({"S5": some, "same_steps": none}.get(arm.name, arm) for arm in whole.arms)
+    contrasts = tuple(
+        replace(each, test=EMPTY, highly_known=EMPTY, reading_a=EMPTY, reading_b=EMPTY, seeds=(), p_holm=None)
+        if each.kind == "reference"
+        else each
+        for each in whole.contrasts
+    )
+    partial = replace(whole, arms=arms, contrasts=contrasts, problems=("same_steps, seed 42: no run yet",))
+    words = words_of(partial)
+    assert "This comparison is not complete." in words
+    assert "S5: seed 43 not finished" in words
+    assert "same_steps: seeds 42, 43 and 44 not finished" in words
+    assert "S5 against same_steps cannot be told yet" in words
+    assert "S5 (main arm): not finished with seed 43, and told without." in words
+    assert "same_steps (reference arm): no seed is finished." in words
+    assert "same_steps, seed 42: no run yet" in words
+    assert "against same_steps, points" not in page_of(partial).split('id="arms"')[1].split("<table")[0]
+
+
+def test_comparison_of_nothing_finished_says_so_in_every_section() -> None:
+    empty = make_arm("S5", stages=2, gain=0.0, highly=0, lost=0, seeds=())
+    comparison = replace(
+        make_comparison(), arms=(empty,), contrasts=(), retests=(), promotions=(), entities=None, power=()
+    )
+    words = Skeleton(render_comparison(comparison, [], name="mine")).text
+    assert "Nothing can be said of S5 yet: none of its runs is finished." in words
+    assert "same_steps: the reference arm is not here" in words
+    assert words.count("Not in this comparison yet") >= 9
+
+
+def test_main_arm_that_is_not_in_the_comparison_is_named() -> None:
+    words = words_of(replace(make_comparison(), main="S9"))
+    assert "Nothing can be said of S9 yet" in words
+    assert "S9 (main arm) is not in this comparison." in words
+
+
+def test_one_seed_is_never_more_than_one_seed() -> None:
+    seeds = (42,)
+    arms = tuple(
+        make_arm(name, stages=stages, gain=0.05, highly=340, lost=5, seeds=seeds, plan=seeds)
+        for name, stages in (("same_steps", 1), ("S5", 2))
+    )
+    one = measure(0.05, 0.02, number=1)
+    more = measure(20, 9, number=1)
+    contrasts = (make_contrast("reference", "S5", "same_steps", one, highly=more, seeds=seeds),)
+    words = words_of(replace(make_comparison(), arms=arms, contrasts=contrasts, seeds=seeds))
+    assert "S5 against same_steps, with one seed: test accuracy is higher" in words
+    assert "beyond what chance would give (one seed)" in words
+    assert "One seed: differences that training alone makes cannot be told from those between arms." in words
+
+
+def test_tables_of_the_page_have_the_numbers() -> None:
+    words = words_of(make_comparison())
+    assert "S5 3 44.8 % [41.0, 48.6] +7.8 [+5.2, +10.4] 0.01 +1.9 [-0.2, +4.0] 0.15" in words
+    assert "S5 169 195 ± 3.0 5 ± 1.0 359 ± 4.0 +18.7 [-3.3, +40.7] +11.0 % [-2.0, +24.0]" in words
+    assert "42 169 324 359 8.8 % 17.6 %" in words  # HighlyKnown by probe and both readings of seed 42
+    assert "55 % 113" in words  # MaybeKnown facts that became HighlyKnown: share of the row and number
+    assert "other exemplars 28.0 % [23.0, 33.0] 265 28.0 % [23.0, 33.0] 4.5 %" in words
+    assert "whole 1 h 30 min 2,000,000 1,800" in words
+
+
+def test_entity_tables_stand_in_their_section() -> None:
+    words = words_of(make_comparison()).split("share entities with trained ones")[1].split("Other tests")[0]
+    row = "0 41 13 31.7 % [17.7, 45.7] 20.0 % 15.0 % [10.0, 20.0] 0.04, \N{EN DASH}, < 0.0001 few"
+    assert row in words
+    assert "facts of one relation 1.62 [0.50, \N{INFINITY}] 0.3 open" in words
+    assert "next to a trained fact 60 30.0 % [20.0, 40.0] 40.0 % [30.0, 50.0] 0.02" in words
+    assert "Paths." in words
+
+
+def test_results_of_a_folder_come_with_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradual.reporting.comparison.write.entity_rows", lambda folder: None)
+    folder = write_folder(tmp_path / "mine")
+    write_results(folder)
+    words = Skeleton((folder / "report.html").read_text(encoding="utf-8")).text
+    assert "S2: seeds 1 and 2 not finished" in words
+    assert "worse: seed 2 not finished" in words
+    assert "On 4 test facts S5 is right" in words
+    assert "Table 12. " in words
+
+
+def test_levels_that_fall_are_flagged() -> None:
+    page = page_of(make_comparison())
+    rows = page.split('id="by-level"')[1].split("</section>")[0].split("<tr>")
+    flags = {
+        name: ("▼ falls" in row, "▽ perhaps" in row)
+        for row in rows
+        for name in ("natural_<wbr>mix", "S5<")
+        if name in row
+    }
+    assert flags == {"natural_<wbr>mix": (True, False), "S5<": (True, False)}
+    assert "▽ perhaps" in next(row for row in rows if "one_<wbr>stage" in row)
+
+
+def test_hostile_texts_change_no_tag() -> None:
+    hostile = skeleton_of(HOSTILE)
+    assert (
+        hostile.tags == skeleton_of("x" * len(HOSTILE)).tags
+    )  # as long: the room for labels decides how many ticks fit
+    assert "<script>alert(1)</script></svg>" in hostile.text
+    assert r"\u202e\u0000\u0085\u2028\ud800" in hostile.text
+
+
+def test_page_loads_nothing_and_runs_nothing() -> None:
+    page = page_of(make_comparison())
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script|<link|<img|\ssrc=|\son\w+=|javascript:", page)
+    assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', page))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_page_of_hostile_texts_is_shown_whole_in_a_browser(tmp_path: Path) -> None:
+    hostile = REQUESTING.replace("U", "http://127.0.0.1:9/")
+    path = write_comparison_page(make_comparison(hostile), make_tables(hostile), tmp_path)
+    shown = browse(path, tmp_path / "profile")
+    assert "None: every run of the plan is finished" in shown
+    assert Skeleton(path.read_text()).tags == skeleton_of("x" * len(hostile)).tags
+
+
+def test_every_drawing_says_what_it_shows() -> None:
+    drawings = re.findall(r"<svg[^>]*>(<title>[^<]+</title>)?", page_of(make_comparison()))
+    assert len(drawings) == 11  # five for wide and narrow screens, and the levels for wide ones
+    assert all(drawings)

@@ -1,0 +1,289 @@
+"""The report is whole, honest, the same every time, and safe whatever texts a run holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.support.pages import BENIGN, CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
+from tests.support.runs import make_summary, write_run
+
+from gradual.errors import RunDirError
+from gradual.knowledge.levels import Level
+from gradual.reporting.run_page import report
+from gradual.reporting.run_story import tell, verdict
+from gradual.run.record import McNemar, Share, read_run
+from gradual.text import clipped, duration, interval, p_value, percent, signed, visible
+
+
+def page_of(folder: Path) -> str:
+    return report(folder).read_text(encoding="utf-8")
+
+
+def words_of(folder: Path) -> str:
+    return Skeleton(page_of(folder)).text
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run", make_summary())
+
+
+def counted_summary() -> dict[str, object]:
+    """Numbers small enough to follow by hand: 10 facts, one promoted and one lost; 3 of 20 test facts gained."""
+    return {
+        "model": "tiny",
+        "levels": [
+            {"HighlyKnown": 4, "MaybeKnown": 3, "Unknown": 3},
+            {"HighlyKnown": 4, "MaybeKnown": 3, "Unknown": 3},
+        ],
+        "transitions": [
+            {
+                "from": 0,
+                "to": 1,
+                "counts": {
+                    "HighlyKnown": {"HighlyKnown": 3, "MaybeKnown": 1},
+                    "MaybeKnown": {"HighlyKnown": 1, "MaybeKnown": 2},
+                    "Unknown": {"Unknown": 3},
+                },
+            }
+        ],
+        "test_accuracy": [
+            {"accuracy": 0.25, "low": 0.11, "high": 0.47, "correct": 5, "total": 20},
+            {"accuracy": 0.40, "low": 0.22, "high": 0.61, "correct": 8, "total": 20},
+        ],
+        "mcnemar": [{"from": 0, "to": 1, "gained": 3, "lost": 0, "p_value": 0.25}],
+        "stages": [{"num_new": 3, "epochs": [{"epoch": 1, "loss": 1.5, "eval_accuracy": 0.5}]}],
+        "settings": {"stages.0.strategy": "maybe_known"},
+    }
+
+
+def test_full_run_has_every_section_and_nothing_missing(run: Path) -> None:
+    page = page_of(run)
+    assert read_run(run).missing == ()
+    assert "Not in this run folder" not in page
+    assert "7 Unknown facts left out" in page
+    for section in (
+        "flow",
+        "test",
+        "levels",
+        "transitions",
+        "highly",
+        "by-level",
+        "relations",
+        "examples",
+        "training",
+        "cost",
+        "settings",
+        "glossary",
+    ):
+        assert f'<section id="{section}">' in page
+    assert len(page.encode()) < 200_000
+
+
+def test_same_folder_gives_same_bytes(run: Path) -> None:
+    assert page_of(run) == page_of(run)
+
+
+def test_only_the_page_is_left_in_the_folder(run: Path) -> None:
+    before = set(run.iterdir())
+    assert report(run) == run / "report.html"
+    assert set(run.iterdir()) == before | {run / "report.html"}
+
+
+def test_story_is_five_sentences_with_the_numbers_of_the_folder(run: Path) -> None:
+    record = read_run(run)
+    sentences = tell(record)
+    assert len(sentences) == 5
+    summary = record.summary
+    assert f"knew {summary.levels[0][Level.HIGHLY_KNOWN]} highly" in sentences[0]
+    assert str(summary.levels[2][Level.HIGHLY_KNOWN]) in sentences[1]
+    assert percent(summary.test_accuracy[2].accuracy) in sentences[3]
+
+
+def test_numbers_computed_by_hand(tmp_path: Path) -> None:
+    words = words_of(write_run(tmp_path, counted_summary()))
+    assert "Of 10 training facts the base model knew 4 highly, 3 maybe and 0 weakly, and 3 not at all." in words
+    assert "It knew 4 highly after one stage." in words
+    assert "1 fact became HighlyKnown, and 1 of the 4 that were HighlyKnown at the start no longer are" in words
+    assert (
+        "Test accuracy on 20 facts that were never trained on rose from 25.0 % [11, 47] to 40.0 % [22, 61]; "
+        "3 gained, 0 lost, exact McNemar p = 0.25: no more than chance could give."
+    ) in words
+    assert "75 % 3" in words  # HighlyKnown facts that stayed: share of the row, and their number
+
+
+@pytest.mark.parametrize(
+    ("after", "p", "claim"),
+    [
+        (Share(accuracy=0.4, low=0.3, high=0.5), 0.3, "no more than chance could give"),
+        (Share(accuracy=0.4, low=0.3, high=0.5), 0.01, "the intervals overlap, but the paired test tells"),
+        (Share(accuracy=0.7, low=0.6, high=0.8), 0.01, "more than chance would give"),
+        (Share(accuracy=0.4, low=0.3, high=0.5), None, "within the intervals, so no change can be claimed"),
+        (Share(accuracy=0.7, low=0.6, high=0.8), None, "beyond both intervals"),
+        (Share(accuracy=0.7), None, "how much of it is chance is not known"),
+    ],
+)
+def test_a_difference_is_claimed_only_as_firmly_as_the_evidence(after: Share, p: float | None, claim: str) -> None:
+    before = Share(accuracy=0.35, low=0.25, high=0.45)
+    test = None if p is None else McNemar(start=0, end=1, gained=1, lost=0, p_value=p)
+    assert verdict(before, after, test).startswith(claim)
+
+
+@pytest.mark.parametrize("probes", [1, 2])
+def test_partial_run_says_what_is_missing(tmp_path: Path, probes: int) -> None:
+    words = words_of(write_run(tmp_path, make_summary(probes), status="running"))
+    assert "This run is not complete." in words
+    assert "stage 2: not trained yet" in words
+    assert "probe 2 (after stage 2): the levels of the training facts" in words
+    assert ("stage 1: not trained yet" in words) == (probes == 1)
+
+
+def test_any_part_of_the_summary_may_be_missing(tmp_path: Path) -> None:
+    whole = make_summary()
+    for name in whole:
+        for absent in ({key: value for key, value in whole.items() if key != name}, {**whole, name: None}):
+            assert "The four levels" in words_of(write_run(tmp_path, absent))
+
+
+def test_run_without_summary_is_read_from_its_other_files(tmp_path: Path) -> None:
+    write_run(tmp_path, {}, status="running")
+    (tmp_path / "summary.json").unlink()
+    (tmp_path / "probes" / "0").mkdir(parents=True)
+    (tmp_path / "probes" / "0" / "map.json").write_text(json.dumps({"levels": {"HighlyKnown": 2, "Unknown": 5}}))
+    (tmp_path / "stages" / "1").mkdir(parents=True)
+    (tmp_path / "stages" / "1" / "epochs.jsonl").write_text(
+        '{"epoch": 0, "loss": null}\n{"epoch": 1, "loss": 1.25}\n{"ep'
+    )
+    (tmp_path / "config.yaml").write_text("seed: 7\nstages:\n- strategy: maybe_known\n- strategy: S5\n")
+    record = read_run(tmp_path)
+    assert record.summary.settings["stages.1.strategy"] == "S5"
+    assert len(record.summary.stages[0].epochs) == 2
+    words = words_of(tmp_path)
+    assert "summary.json: the run has not been summed up yet" in words
+    assert "Of 7 training facts the base model knew 2 highly" in words
+
+
+def test_run_with_nothing_to_train_ends_in_order(tmp_path: Path) -> None:
+    words = words_of(write_run(tmp_path, make_summary(1), status="nothing_to_train"))
+    assert "This run ended early: there was nothing to train on." in words
+    assert "No fact met the selection of stage 1" in words
+    assert "not trained yet" not in words
+
+
+def test_hostile_texts_change_no_tag(tmp_path: Path) -> None:
+    benign = Skeleton(page_of(write_run(tmp_path / "a" / "run", make_summary(hostile=BENIGN))))
+    hostile = Skeleton(page_of(write_run(tmp_path / "b" / "run", make_summary(hostile=HOSTILE))))
+    assert hostile.tags == benign.tags
+    assert "<script>alert(1)</script></svg>" in hostile.text
+    assert "{{7*7}}" in hostile.text
+    assert r"\u202e\u0000\u0085\u2028\ud800" in hostile.text
+
+
+def test_page_loads_nothing_and_runs_nothing(run: Path) -> None:
+    page = page_of(run)
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script|<link|<img|\ssrc=|\son\w+=|javascript:", page)
+    assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', page))
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[str, list[str]]]:
+    """A server of this machine: its address, and the paths that were asked for."""
+    paths: list[str] = []
+
+    class Counting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", paths
+        server.shutdown()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_report_of_hostile_texts_makes_no_request_in_a_browser(tmp_path: Path, asked: tuple[str, list[str]]) -> None:
+    address, paths = asked
+    (tmp_path / "control.html").write_text(f'<img src="{address}control">')
+    browse(tmp_path / "control.html", tmp_path / "profile")
+    assert paths == ["/control"], "the browser would not ask at all"
+    hostile = REQUESTING.replace("U", address)
+    page = report(write_run(tmp_path / "run", make_summary(hostile=hostile)))
+    assert page.read_text().count("127.0.0.1") > 50
+    shown = browse(page, tmp_path / "profile")
+    assert paths == ["/control"]
+    assert "What happened" in shown
+    harmless = Skeleton(page_of(write_run(tmp_path / "other" / "run", make_summary(hostile=BENIGN))))
+    assert Skeleton(page.read_text()).tags == harmless.tags
+
+
+def test_every_drawing_has_a_title(run: Path) -> None:
+    drawings = re.findall(r"<svg[^>]*>(<title>[^<]+</title>)?", page_of(run))
+    assert len(drawings) > 10
+    assert all(drawings)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "expected a JSON object"),
+        ('{"levels": [{"SortOfKnown": 3}]}', "field `levels.0.SortOfKnown"),
+        ('{"test_accuracy": 0.3}', "field `test_accuracy`"),
+    ],
+)
+def test_damaged_summary_is_named_in_one_line(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(RunDirError, match=re.escape(words)) as caught:
+        report(tmp_path)
+    assert "summary.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunDirError, match="not a run folder"):
+        report(tmp_path)
+    with pytest.raises(RunDirError, match="found nothing"):
+        report(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain Ünï 漢字 🙂", "plain Ünï 漢字 🙂"),
+        ("a\nb\tc", r"a\nb\tc"),
+        ("\u200f\u202e\u2066", r"\u200f\u202e\u2066"),
+        ("\x1b[31m\x7f", r"\u001b[31m\u007f"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+        ("\U000e0041", r"\U000e0041"),
+    ],
+)
+def test_invisible_characters_become_visible(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def test_numbers_are_written_for_people() -> None:
+    assert percent(0.2664) == "26.6\N{NO-BREAK SPACE}%"
+    assert percent(-0.00001) == "0.0\N{NO-BREAK SPACE}%"
+    assert percent(None) == percent(float("nan")) == "\N{EN DASH}"
+    assert interval(-1e-17, 0.306) == "[0.0, 30.6]"
+    assert interval(None, 0.3) == ""
+    assert p_value(3e-9) == "<\N{NO-BREAK SPACE}0.0001"
+    assert [signed(n) for n in (3, 0, -3)] == ["+3", "0", "\N{MINUS SIGN}3"]
+    assert [duration(s).replace("\N{NO-BREAK SPACE}", " ") for s in (8.44, 59.97, 552.4, 7500)] == [
+        "8.4 s",
+        "1 min 00 s",
+        "9 min 12 s",
+        "2 h 05 min",
+    ]
+    assert clipped("a" * 500) == "a" * 399 + "…"
