@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.installed
 # What runs here reads its models from installed packages: no look-ups on the Hugging Face Hub.
 export HF_HUB_OFFLINE := 1
+# Threads of torch that wait by sleeping: another process beside these tests then slows them by its share and no more.
+export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test check clean
@@ -25,6 +27,7 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict src
 	$(BIN)/codespell
+	$(BIN)/python -m pytest -q tests/contract/test_layers.py
 
 # PIP_CONSTRAINT, unlike -c, also pins what builds the package.
 $(READY): export PIP_CONSTRAINT := constraints.txt

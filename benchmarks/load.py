@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from gradual.config.base import flat_settings
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import dump_config, parse_config
 from gradual.facts.fact import Fact
@@ -29,7 +30,7 @@ from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, Pr
 from gradual.probing.prompts import draw_asking
 from gradual.reporting.run_page import report
 from gradual.run.folder import RunDir, open_run
-from gradual.run.pipeline import flat_settings, write_facts
+from gradual.run.pipeline import write_facts
 from gradual.run.stages import fact_states, write_selection
 from gradual.run.summary import summarise
 from gradual.selection.strategies import select_facts

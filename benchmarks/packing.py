@@ -18,7 +18,8 @@ from transformers.cache_utils import DynamicCache
 from gradual.config.run import FactsConfig, ModelConfig
 from gradual.engines.token_tree import ROOT
 from gradual.engines.transformers_engine import TransformersEngine
-from gradual.facts.prepare import prepare_probe, spread
+from gradual.facts.fact import spread
+from gradual.facts.prepare import prepare_probe
 from gradual.models.load import load_model
 from gradual.probing.prompts import draw_asking
 
@@ -82,7 +83,7 @@ def batched(engine: TransformersEngine, prompts: Sequence[Sequence[list[int]]]) 
         shared = _shared_length(of_set)
         order = sorted(range(len(of_set)), key=lambda place: -len(of_set[place]))
         width = len(of_set[order[0]]) - shared
-        batch_size = max(1, engine.tokens_per_pass // width)
+        batch_size = max(1, engine.reader.tokens_per_pass // width)
         found = torch.zeros(len(of_set))
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]

@@ -28,8 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
-from gradual.facts.fact import Fact
-from gradual.facts.prepare import prepare_probe, spread
+from gradual.facts.fact import Fact, spread
+from gradual.facts.prepare import prepare_probe
 from gradual.models.load import load_model
 from gradual.probing.probe import probe_facts
 from gradual.probing.prompts import draw_asking
@@ -180,7 +180,7 @@ def _multiply_peak(engine: TransformersEngine) -> float:
         (w for w in engine.model.get_decoder().layers[0].parameters() if w.dim() == 2), key=lambda w: w.numel()
     ).shape
     device, dtype = engine.model.device, engine.model.dtype
-    left = torch.randn(engine.tokens_per_pass, shape[1], device=device, dtype=dtype)
+    left = torch.randn(engine.reader.tokens_per_pass, shape[1], device=device, dtype=dtype)
     right = torch.randn(*shape, device=device, dtype=dtype)
 
     def multiply(count: int) -> float:

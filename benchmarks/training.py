@@ -21,8 +21,8 @@ from trl import SFTConfig, SFTTrainer
 from gradual.config.run import FactsConfig, LoraSettings, ModelConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
-from gradual.facts.fact import Fact
-from gradual.facts.prepare import prepare_probe, spread
+from gradual.facts.fact import Fact, spread
+from gradual.facts.prepare import prepare_probe
 from gradual.models.adapters import adapted, unload_adapter
 from gradual.models.load import LoadedModel, load_model
 from gradual.training.loss import pack_tensors, packed_loss

@@ -19,9 +19,9 @@ import torch
 
 from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
-from gradual.facts.fact import by_relation
+from gradual.facts.fact import by_relation, spread
 from gradual.facts.matching import Targets
-from gradual.facts.prepare import prepare_probe, spread
+from gradual.facts.prepare import prepare_probe
 from gradual.knowledge.map import FactKnowledge
 from gradual.models.load import load_model
 from gradual.probing.check import CONFIDENCE, check_against_sampling

@@ -245,7 +245,7 @@ def report(folder: str | Path) -> Path:
     Raises:
         RunDirError: the folder is neither a run nor a comparison, a file in it is damaged, or the disk refused.
     """
-    from gradual.findings.evidence import PLAN_FILE
+    from gradual.comparison.folder import PLAN_FILE
 
     if (Path(folder) / PLAN_FILE).is_file():
         from gradual.reporting.comparison.write import write_results

@@ -5,9 +5,10 @@ Knows no run folder and no HTML; `report_page` gives these functions to its temp
 
 from __future__ import annotations
 
+import difflib
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 NO_VALUE = "\N{EN DASH}"
 NBSP = "\N{NO-BREAK SPACE}"
@@ -148,3 +149,10 @@ def listed(parts: Sequence[str]) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest candidate, whatever the case and underscores; empty if none is near."""
+    by_key = {candidate.lower().replace("_", ""): candidate for candidate in candidates}
+    near = difflib.get_close_matches(word.lower().replace("_", ""), by_key, n=1)
+    return f"; did you mean '{by_key[near[0]]}'?" if near else ""

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from gradual.config.run import FactsConfig, LoraSettings, ModelConfig, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
-from gradual.facts.prepare import prepare_probe, spread
+from gradual.facts.fact import spread
+from gradual.facts.prepare import prepare_probe
 from gradual.knowledge.levels import Level
 from gradual.models.adapters import adapted, unload_adapter
 from gradual.models.load import LoadedModel, load_model

@@ -9,29 +9,33 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from gradual.findings.entity_record import AtDistance, Entities, LinkedOdds, LinkedTest
-from gradual.findings.noise_record import NetPromotion, Retest
 from gradual.findings.record import (
     SCHEMA_VERSION,
     Arm,
+    AtDistance,
     Comparison,
     Contrast,
     Cost,
     CostPart,
+    Entities,
     Epoch,
     GroupGain,
     GroupName,
     GroupResult,
     HighlyKnown,
+    LinkedOdds,
+    LinkedTest,
+    NetPromotion,
     OtherTest,
     PairedTest,
     RelationDifference,
+    Retest,
     Run,
     Stage,
     Transition,
 )
 from gradual.reporting.table import Cell, Table, text
-from gradual.statistics.measured import LevelCounts, Measure, Share
+from gradual.statistics.measures import LevelCounts, Measure, Share
 
 SEEDS = (42, 43, 44)
 TRAIN, TEST = 640, 600

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from gradual.comparison import compare as comparison
-from gradual.comparison.compare import ComparisonFolder, compare, plan_comparison
+from gradual.comparison.compare import compare, plan_comparison
+from gradual.comparison.folder import ComparisonFolder
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import parse_config
 from gradual.errors import DataError, RunDirError, TrainingError

@@ -27,7 +27,7 @@ class PathEngine(TransformersEngine):
     """Reads path by path, whatever the model can."""
 
     def new_forest(self, num_rows: int, *, top_k: int) -> Forest:
-        return PathForest(self, num_rows, top_k)
+        return PathForest(self.reader, num_rows, top_k)
 
 
 def load(folder: Path) -> LoadedModel:
@@ -51,16 +51,16 @@ def test_both_forests_give_every_node_the_same_logits(
     folder: str, tokens_per_pass: int, request: pytest.FixtureRequest
 ) -> None:
     engine = TransformersEngine(load(request.getfixturevalue(folder)))
-    expected = read_twice(TreeForest(engine, 2, 10), engine)
-    engine.tokens_per_pass = tokens_per_pass
-    trees, paths = TreeForest(engine, 2, 10), PathForest(engine, 2, 10)
+    expected = read_twice(TreeForest(engine.reader, 2, 10), engine)
+    engine.reader.tokens_per_pass = tokens_per_pass
+    trees, paths = TreeForest(engine.reader, 2, 10), PathForest(engine.reader, 2, 10)
     for one, other in zip([*read_twice(paths, engine), *read_twice(trees, engine)], expected * 2, strict=True):
         assert (one.tokens[:, 0] == other.tokens[:, 0]).all()
         np.testing.assert_allclose(one.logits, other.logits, atol=2e-5)
 
 
 def test_wanted_nodes_of_one_path_are_read_in_one_row(tiny_engine: TransformersEngine) -> None:
-    forest = PathForest(tiny_engine, 1, 5)
+    forest = PathForest(tiny_engine.reader, 1, 5)
     prompt = forest.trees[0].add(ROOT, range(10, 30))
     usual = forest.trees[0].add(prompt[-1], [3, 4, 5])
     forest.trees[0].add(prompt[-1], [6, 7])  # wanted by nobody
@@ -69,8 +69,8 @@ def test_wanted_nodes_of_one_path_are_read_in_one_row(tiny_engine: TransformersE
 
 
 def test_paths_are_padded_by_length_and_fit_the_pass(tiny_engine: TransformersEngine) -> None:
-    tiny_engine.tokens_per_pass = 24
-    forest = PathForest(tiny_engine, 4, 5)
+    tiny_engine.reader.tokens_per_pass = 24
+    forest = PathForest(tiny_engine.reader, 4, 5)
     lengths = (3, 12, 4, 11)
     ends = [(row, forest.trees[row].add(ROOT, range(10, 10 + count))[-1]) for row, count in enumerate(lengths)]
     forest.read(ends)
@@ -135,7 +135,7 @@ def test_greedy_verdicts_of_a_model_that_reads_no_trees_are_those_of_generate(
 ) -> None:
     loaded = load(treeless_folders[name])
     engine, facts = TransformersEngine(loaded), toy_facts(1, 8)
-    engine.tokens_per_pass = 8192  # recurrent layers go through a pass token by token, however many rows it has
+    engine.reader.tokens_per_pass = 8192  # recurrent layers go through a pass token by token, however many rows it has
     settings = SETTINGS.model_copy(update={"num_exemplar_sets": 2, "tolerance": 1.0})
     asked = probe_facts(facts, {"toy-0": facts}, engine, settings, seed=1)
     texts = {fact.id: [written(loaded, asked.prompt_text(fact.id, n), 6) for n in range(2)] for fact in asked}

@@ -39,7 +39,7 @@ def test_every_node_of_a_forest_gets_the_logits_of_its_own_path(
     path: Path = request.getfixturevalue(folder)
     loaded = load_model(ModelConfig(name_or_path=str(path), dtype="float32", device="cpu"))
     engine = TransformersEngine(loaded)
-    engine.tokens_per_pass = tokens_per_pass
+    engine.reader.tokens_per_pass = tokens_per_pass
     forest = engine.new_forest(2, top_k=10)
     ids = engine.encode(TEXTS, add_special_tokens=True)
     places = [(0, ids[0]), (0, ids[1]), (1, ids[2])]

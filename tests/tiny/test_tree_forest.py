@@ -61,10 +61,10 @@ def shapes_of_passes(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 def test_however_little_is_read_at_once_the_numbers_are_the_same(
     tiny_engine: TransformersEngine, tokens_per_pass: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = read_all(TreeForest(tiny_engine, 4, 10))
-    tiny_engine.tokens_per_pass = tokens_per_pass
+    expected = read_all(TreeForest(tiny_engine.reader, 4, 10))
+    tiny_engine.reader.tokens_per_pass = tokens_per_pass
     shapes = shapes_of_passes(tiny_engine, monkeypatch)
-    assert_same(read_all(TreeForest(tiny_engine, 4, 10)), expected)
+    assert_same(read_all(TreeForest(tiny_engine.reader, 4, 10)), expected)
     assert max(rows * width for rows, width, *_ in shapes) <= tokens_per_pass
 
 
@@ -72,12 +72,12 @@ def test_however_little_is_read_at_once_the_numbers_are_the_same(
 def test_shorter_rows_wait_where_too_much_would_be_padding(
     tiny_engine: TransformersEngine, sharing_width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = read_all(TreeForest(tiny_engine, 4, 10))
+    expected = read_all(TreeForest(tiny_engine.reader, 4, 10))
     monkeypatch.setitem(tree_forest._SHARING_WIDTH, "cpu", sharing_width)
     monkeypatch.setitem(tree_forest._MOST_PADDING, "cpu", 5)
     shapes = shapes_of_passes(tiny_engine, monkeypatch)
     before = tiny_engine.cost()
-    assert_same(read_all(TreeForest(tiny_engine, 4, 10)), expected)
+    assert_same(read_all(TreeForest(tiny_engine.reader, 4, 10)), expected)
     after = tiny_engine.cost()
     padding = after.padded_tokens - before.padded_tokens - (after.tokens - before.tokens)
     assert padding <= 5 * len(shapes)
@@ -87,17 +87,17 @@ def test_shorter_rows_wait_where_too_much_would_be_padding(
 def test_no_pass_has_more_logits_than_there_is_room_for(
     tiny_engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = read_all(TreeForest(tiny_engine, 4, 10))
+    expected = read_all(TreeForest(tiny_engine.reader, 4, 10))
     monkeypatch.setattr(tree_forest, "most_logits", lambda _: 3)
     shapes = shapes_of_passes(tiny_engine, monkeypatch)
-    assert_same(read_all(TreeForest(tiny_engine, 4, 10)), expected)
+    assert_same(read_all(TreeForest(tiny_engine.reader, 4, 10)), expected)
     assert max(wanted for *_, wanted in shapes) == 3
 
 
 def test_a_pass_looks_only_at_what_its_nodes_attend_to(
     tiny_engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forest = TreeForest(tiny_engine, 1, 10)
+    forest = TreeForest(tiny_engine.reader, 1, 10)
     tree = forest.trees[0]
     shots = tree.add(ROOT, range(5, 15))
     ends = [tree.add(shots[-1], [first, *range(20, 60)])[-1] for first in (70, 71, 72)]
@@ -110,7 +110,7 @@ def test_a_pass_looks_only_at_what_its_nodes_attend_to(
 def test_what_a_failed_pass_has_written_is_not_used(
     tiny_engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = read_all(TreeForest(tiny_engine, 4, 10))
+    expected = read_all(TreeForest(tiny_engine.reader, 4, 10))
     failures = limit_memory(tiny_engine.model, monkeypatch, lambda ids: ids.numel() <= 30, ERRORS["cpu"])
-    assert_same(read_all(TreeForest(tiny_engine, 4, 10)), expected)
+    assert_same(read_all(TreeForest(tiny_engine.reader, 4, 10)), expected)
     assert failures

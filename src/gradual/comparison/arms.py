@@ -12,7 +12,7 @@ from typing import Any
 from gradual.config.run import ArmConfig, CompareConfig, RunConfig, check_measured
 from gradual.config.stage import ReplayConfig, StageConfig, check_stages
 from gradual.errors import ConfigError
-from gradual.selection.expressions import did_you_mean
+from gradual.text import did_you_mean
 
 BASE = "base"
 """The arm that trains nothing."""
@@ -23,15 +23,7 @@ _GUARD = 0.5
 """Share of Unknown facts that the arm `guarded` allows a relation."""
 
 
-def _arm(
-    name: str, doc: str, *strategies: str | None, same_steps_as: str | None = None, max_stages: int | None = None
-) -> ArmConfig:
-    stages = [StageConfig() if strategy is None else StageConfig(strategy=strategy) for strategy in strategies]
-    return ArmConfig(name=name, doc=doc, stages=stages, same_steps_as=same_steps_as, max_stages=max_stages)
-
-
 _DEFAULT = StageConfig()
-
 _OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("known_last", "with the known facts at the end of each epoch", {"placement": "end"}),
     ("weighted_p", "each fact weighted by the chance p that it is answered rightly", {"weighting": "p"}),
@@ -41,6 +33,14 @@ _OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("replay_dropped", "replaying what has fallen most", {"replay": ReplayConfig(choose="largest_drop")}),
 )
 """Later methods: the name of an arm, what it is, and what its second stage does otherwise than S5."""
+
+
+def _arm(
+    name: str, doc: str, *strategies: str | None, same_steps_as: str | None = None, max_stages: int | None = None
+) -> ArmConfig:
+    stages = [StageConfig() if strategy is None else StageConfig(strategy=strategy) for strategy in strategies]
+    return ArmConfig(name=name, doc=doc, stages=stages, same_steps_as=same_steps_as, max_stages=max_stages)
+
 
 ARMS: dict[str, ArmConfig] = {
     arm.name: arm

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gradual.comparison.arms import Arm, check_comparison, resolve_arms
-from gradual.comparison.begun_arms import refuse_changed_arms
-from gradual.comparison.retests import Retesting
-from gradual.comparison.sharing import step_fingerprint
+from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, Request, plan_of, step_fingerprint
+from gradual.comparison.retests import RETESTS, Retesting
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
@@ -23,57 +20,16 @@ from gradual.engines.transformers_engine import reading_warnings
 from gradual.errors import TrainingError
 from gradual.facts.prepare import Prepared
 from gradual.files import storage
-from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
-from gradual.findings.evidence import PLAN_FILE
-from gradual.findings.noise_record import RETESTS
+from gradual.files.folder_guard import refuse_foreign_folder
+from gradual.files.lock import single_writer
 from gradual.knowledge.map import COST_FILE, KnowledgeMap, read_map
+from gradual.knowledge.transitions import came_within_reach
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
-from gradual.run.folder import RunDir, single_writer
-from gradual.run.pipeline import PAPER_WARNING, fit_loaded, run_fingerprint
+from gradual.run.folder import RunDir
+from gradual.run.pipeline import PAPER_WARNING, fit_loaded
 from gradual.run.stage_files import validation_counts
-from gradual.statistics.intervals import came_within_reach
 from gradual.training.train import check_training
-
-
-class ComparisonFolder:
-    """The paths in the folder of a comparison."""
-
-    def __init__(self, path: Path) -> None:
-        """Name the folder; nothing is read or created."""
-        self.path = path
-        self.plan = path / PLAN_FILE
-
-    def run(self, arm: str, seed: int) -> RunDir:
-        """The run of an arm with a training seed."""
-        return RunDir(self.path / "runs" / arm / str(seed))
-
-    def round(self, arm: str, num_stages: int, seed: int) -> RunDir:
-        """A run of an arm that goes on until nothing is gained, after its first `num_stages` stages."""
-        return RunDir(self.path / "rounds" / arm / str(num_stages) / str(seed))
-
-    def retest(self, kind: str) -> Path:
-        """Knowledge map of some training facts, probed once more under the base model."""
-        return self.path / "noise" / kind
-
-    def units(self, kind: str) -> Path:
-        """The finished units of a retest that has not ended."""
-        return self.path / "units" / kind
-
-    def runs(self) -> list[RunDir]:
-        """All runs that have begun, those of rounds included."""
-        return [RunDir(file.parent) for file in sorted(self.path.glob("r*/**/run.json"))]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to compare."""
-
-    config: RunConfig
-    prepared: Prepared
-    arms: Sequence[Arm]
-    seeds: Sequence[int]
-    """Training seeds."""
 
 
 def plan_comparison(
@@ -128,44 +84,9 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
         for warning in reading_warnings(loaded):
             progress.say(f"warning: {warning}")
         check_training(loaded, config.lora, config.report_to)
-        storage.write_json(folder.plan, _plan(request, folder, loaded))
+        storage.write_json(folder.plan, plan_of(request, folder, loaded))
         _Comparison(request, folder, loaded, progress).all_runs()
     return folder
-
-
-def _plan(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> dict[str, Any]:
-    """What the folder will hold: arms and seeds that it holds already stay in it.
-
-    Raises:
-        RunDirError: the folder was made with other settings, facts or another model, or an arm of it has changed.
-    """
-    compare = request.config.compare
-    plan: dict[str, Any] = {
-        "model": request.config.model.name_or_path,
-        "arms": [_planned(arm) for arm in request.arms],
-        "seeds": list(request.seeds),
-        "reference": compare.reference,
-        "main": compare.main,
-        "fingerprint": run_fingerprint(request.config, request.prepared, loaded)
-        | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)},
-    }
-    if folder.plan.is_file():
-        before: Any = storage.read_json(folder.plan)
-        refuse_other_fingerprint(folder.path, before["fingerprint"], plan["fingerprint"])
-        refuse_changed_arms(folder.path, request.arms)
-        now = {arm.name.casefold() for arm in request.arms}
-        plan["arms"] = [*(arm for arm in before["arms"] if arm["name"].casefold() not in now), *plan["arms"]]
-        plan["seeds"] = sorted({*before["seeds"], *plan["seeds"]})
-    return plan
-
-
-def _planned(arm: Arm) -> dict[str, Any]:
-    return {
-        "name": arm.name,
-        "doc": arm.doc,
-        "same_steps_as": arm.same_steps_as,
-        "num_stages": None if arm.max_stages else len(arm.stages),
-    }
 
 
 class _Comparison:

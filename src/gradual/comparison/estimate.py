@@ -12,18 +12,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gradual.comparison.arms import Arm
-from gradual.comparison.compare import Request
-from gradual.comparison.retests import Retesting
+from gradual.comparison.folder import Request
+from gradual.comparison.retests import RETESTS, Retesting
+from gradual.config.run import evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine
-from gradual.facts.prepare import spread
-from gradual.findings.noise_record import RETESTS
+from gradual.facts.fact import spread
 from gradual.knowledge.map import KnowledgeMap
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
-from gradual.run.pipeline import evaluation_settings
-from gradual.run.plan import TIMING, Reading, minutes, probe_sample, selected, timed_rows
 from gradual.run.stages import in_epochs, training_rows
+from gradual.run.timing import TIMING, Reading, minutes, probe_sample, selected, timed_rows
 from gradual.text import plural
 from gradual.training.train import time_one_step
 

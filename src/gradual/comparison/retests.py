@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gradual.config.run import RunConfig
 from gradual.engines.transformers_engine import TransformersEngine
-from gradual.facts.fact import Fact
-from gradual.facts.prepare import Prepared, spread
+from gradual.facts.fact import Fact, spread
+from gradual.facts.prepare import Prepared
 from gradual.files.units import UnitStore
 from gradual.knowledge.map import MAP_FILE, read_map, write_map
 from gradual.models.load import LoadedModel, load_model
@@ -23,6 +23,14 @@ _OTHER_EXEMPLARS = 1_000_003
 """Added to the seed of the exemplars for the retest `exemplars`."""
 _OTHER_SAMPLES = 2_000_003
 """Added to the seed of sampled answers, which the exact probe does not draw, for the retest `again`."""
+
+
+RETESTS = ("again", "exemplars", "numerics")
+"""What is changed when the base model is probed once more.
+
+again: nothing but the seed of sampled answers. exemplars: other exemplars. numerics: another number format. The last
+two also ask other facts beside a fact; they draw sampled answers with the same seed.
+"""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from gradual.config.base import Name, Settings, Share
 from gradual.config.stage import StageConfig, check_stages
 from gradual.errors import ConfigError
 
+CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "random_instead_of_promoted")
+"""The arms without which nothing can be concluded."""
+
 
 class ModelConfig(Settings):
     """Which model, and how it is loaded."""
@@ -170,10 +173,6 @@ class ArmConfig(Settings):
     """Repeat the last stage until nothing is gained any more, up to so many stages in all."""
 
 
-CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "random_instead_of_promoted")
-"""The arms without which nothing can be concluded."""
-
-
 class CompareConfig(Settings):
     """What `gradual compare` compares, and how often."""
 
@@ -277,3 +276,9 @@ def check_measured(stages: Sequence[StageConfig], probe: ProbeConfig) -> None:
             f"{', '.join(asking)}: expected probabilities to go by, found probe.levels_only, which bounds them only "
             "loosely - set it to false"
         )
+
+
+def evaluation_settings(config: RunConfig) -> ProbeConfig:
+    """How validation and test facts are asked: as in the probe, but exactly and under one exemplar set."""
+    changes = {"num_exemplar_sets": 1, "method": "exact", "levels_only": False, "greedy_answers": "first"}
+    return config.probe.model_copy(update=changes)

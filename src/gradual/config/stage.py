@@ -12,9 +12,8 @@ from pydantic import Field, field_validator
 
 from gradual.config.base import Settings, Share
 from gradual.errors import ConfigError
-from gradual.selection.drawing import Order
 from gradual.selection.expressions import can_match, parse_expression
-from gradual.selection.strategies import Replay, StandIns, Strategy, resolve_strategy
+from gradual.selection.strategies import Order, Replay, StandIns, Strategy, resolve_strategy
 from gradual.selection.weights import Weighting
 
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from gradual.config.run import RunConfig
 from gradual.errors import ConfigError
 from gradual.files.strict_yaml import read_yaml, write_yaml
-from gradual.selection.expressions import did_you_mean
+from gradual.text import did_you_mean
 
 MAX_BYTES = 1_000_000
 """Longest config file that is read."""

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from gradual.engines.engine import NextTokens, Node
 from gradual.engines.next_tokens import in_order, logits_at, most_logits, top_tokens
+from gradual.engines.reader import Reader
 from gradual.engines.token_tree import ROOT, TokenTree
 from gradual.errors import OutOfMemoryError
 from gradual.models.memory import is_out_of_memory
-
-if TYPE_CHECKING:
-    from gradual.engines.transformers_engine import TransformersEngine
 
 
 class _Sequence(NamedTuple):
@@ -34,8 +32,8 @@ class _Sequence(NamedTuple):
 class PathForest:
     """A `Forest` that computes every wanted path anew and nothing else; nodes that are not wanted cost nothing."""
 
-    def __init__(self, engine: TransformersEngine, num_rows: int, top_k: int) -> None:
-        self._engine = engine
+    def __init__(self, reader: Reader, num_rows: int, top_k: int) -> None:
+        self._reader = reader
         self._top_k = top_k
         self.trees: Sequence[TokenTree] = [TokenTree() for _ in range(num_rows)]
 
@@ -57,13 +55,13 @@ class PathForest:
 
     def _batches(self, sequences: Sequence[_Sequence]) -> Iterator[list[_Sequence]]:
         """The sequences, longest first, in passes of so many tokens and logits as there is room for."""
-        most = most_logits(self._engine.model)
+        most = most_logits(self._reader.model)
         batch: list[_Sequence] = []
         num_wanted = 0
         for sequence in sequences:
             num_wanted += len(sequence.wanted)
             padded = len((batch or [sequence])[0].tokens) * (len(batch) + 1)
-            if batch and (padded > self._engine.tokens_per_pass or num_wanted > most):
+            if batch and (padded > self._reader.tokens_per_pass or num_wanted > most):
                 yield batch
                 batch, num_wanted = [], len(sequence.wanted)
             batch.append(sequence)
@@ -73,8 +71,8 @@ class PathForest:
     def _read_part(self, batch: Sequence[_Sequence]) -> tuple[list[int], NextTokens]:
         """One forward pass over some sequences, the longest first: places in the request, next tokens there."""
         started = time.perf_counter()
-        model, width = self._engine.model, len(batch[0].tokens)
-        ids = np.full((len(batch), width), self._engine.loaded.tokenizer.pad_token_id, dtype=np.int64)
+        model, width = self._reader.model, len(batch[0].tokens)
+        ids = np.full((len(batch), width), self._reader.pad_token, dtype=np.int64)
         is_token = np.zeros((len(batch), width), dtype=np.int64)
         for row, sequence in enumerate(batch):
             ids[row, : len(sequence.tokens)] = sequence.tokens
@@ -90,7 +88,7 @@ class PathForest:
                 use_cache=False,
             )
         found = top_tokens(logits, self._top_k)
-        self._engine.add_cost(int(is_token.sum()), is_token.size, time.perf_counter() - started)
+        self._reader.add_cost(int(is_token.sum()), is_token.size, time.perf_counter() - started)
         return [place for sequence in batch for place, _ in sequence.wanted], found
 
 

@@ -16,6 +16,7 @@ import torch
 from gradual.engines.engine import Forest, ReadCost
 from gradual.engines.next_tokens import top_tokens
 from gradual.engines.path_forest import PathForest
+from gradual.engines.reader import TOKENS_PER_PASS, Reader
 from gradual.engines.token_tree import ROOT
 from gradual.engines.tree_attention import MaskKinds
 from gradual.engines.tree_forest import TreeForest
@@ -25,8 +26,6 @@ from gradual.facts.prompts import ChatPrompts, PlainPrompts, PromptStyle, end_of
 from gradual.models.chat_templates import open_template
 from gradual.models.load import LoadedModel
 
-TOKENS_PER_PASS = {"cpu": 512, "cuda": 16384}
-"""Most tokens of one forward pass by kind of device, padding included: on a CPU what its caches hold is fastest."""
 _UNIT_MEMORY_SHARE = 0.2
 """Share of a GPU's memory that the keys and values of a unit may take. The last rounds of a unit read few tokens and
 leave a GPU idle: the larger units are, the rarer."""
@@ -39,6 +38,19 @@ _CHECK_TOLERANCE_16_BIT = 0.03
 """Largest difference that rounding may make between two ways of reading, as a share of the logits' range."""
 
 
+_REFUSALS = (AssertionError, AttributeError, GradualError, LookupError, RuntimeError, TypeError, ValueError)
+"""How models fail that do not expect a mask for every pair of tokens."""
+_CHECK_TEXTS = (
+    "Q: Which is the first?\nA: this one",
+    "Q: Which is the first?\nA: this two",
+    "Q: Which is the second of them?\nA: that one",
+    "Q: Which is the second of them?\nA: that!",
+)
+"""Read in this order: where a fork lies near the end, a model that heeds no mask shows what it should not have seen."""
+_FOUND: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+"""What `reads_trees` has found, by base model: a property of its architecture, which no adapter changes."""
+
+
 class TransformersEngine:
     """An `Engine` over a loaded model. Sees the model's weights as they are at each read, adapters included."""
 
@@ -47,13 +59,16 @@ class TransformersEngine:
         self.model = loaded.model
         self.fingerprint: Mapping[str, str] = loaded.fingerprint
         self.vocabulary = read_vocabulary(loaded.tokenizer, stop_tokens(loaded))
-        self.masks = MaskKinds(self.model.config)
-        self.tokens_per_pass = TOKENS_PER_PASS.get(self.model.device.type, TOKENS_PER_PASS["cuda"])
+        self.reader = Reader(
+            self.model,
+            MaskKinds(self.model.config),
+            loaded.tokenizer.pad_token_id,
+            TOKENS_PER_PASS.get(self.model.device.type, TOKENS_PER_PASS["cuda"]),
+        )
         self.unit_scale = 1
         if self.model.device.type == "cuda":
             memory = torch.cuda.get_device_properties(self.model.device).total_memory
             self.unit_scale = scale_that_fits(self.model.config, memory, self.model.dtype.itemsize)
-        self._cost = ReadCost(0, 0, 0, 0.0)
         self._has_control_tokens = False  # only a chat template writes control tokens; in plain prompts all is text
 
     def encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[int]]:
@@ -91,18 +106,13 @@ class TransformersEngine:
 
     def new_forest(self, num_rows: int, *, top_k: int) -> Forest:
         """See `Engine`."""
-        return TreeForest(self, num_rows, top_k) if self.reads_trees else PathForest(self, num_rows, top_k)
+        return (
+            TreeForest(self.reader, num_rows, top_k) if self.reads_trees else PathForest(self.reader, num_rows, top_k)
+        )
 
     def cost(self) -> ReadCost:
         """See `Engine`."""
-        return self._cost
-
-    def add_cost(self, tokens: int, padded_tokens: int, seconds: float) -> None:
-        """Counts one forward pass."""
-        old = self._cost
-        self._cost = ReadCost(
-            old.tokens + tokens, old.padded_tokens + padded_tokens, old.forward_passes + 1, old.seconds + seconds
-        )
+        return self.reader.cost
 
 
 def scale_that_fits(config: Any, memory: int, bytes_per_number: int) -> int:
@@ -148,21 +158,6 @@ def stop_tokens(loaded: LoadedModel) -> frozenset[int]:
     return frozenset(token for token in [*stops, loaded.tokenizer.eos_token_id] if token is not None)
 
 
-_REFUSALS = (AssertionError, AttributeError, GradualError, LookupError, RuntimeError, TypeError, ValueError)
-"""How models fail that do not expect a mask for every pair of tokens."""
-_CHECK_TEXTS = (
-    "Q: Which is the first?\nA: this one",
-    "Q: Which is the first?\nA: this two",
-    "Q: Which is the second of them?\nA: that one",
-    "Q: Which is the second of them?\nA: that!",
-)
-"""Read in this order: where a fork lies near the end, a model that heeds no mask shows what it should not have seen."""
-
-
-_FOUND: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
-"""What `reads_trees` has found, by base model: a property of its architecture, which no adapter changes."""
-
-
 def reads_trees(loaded: LoadedModel) -> bool:
     """Whether the model takes the mask and positions of a tree: short texts read so are held against plain passes.
 
@@ -192,10 +187,10 @@ def _find_out(loaded: LoadedModel) -> bool:
     with torch.inference_mode():
         plain = [loaded.model(torch.tensor([path], device=loaded.model.device)).logits[0, -1].float() for path in paths]
     top_tokens(torch.stack(plain), 1)  # refuses what is not a number, however it is read
-    if not engine.masks.are_known:
+    if not engine.reader.masks.are_known:
         return False
     tolerance = _CHECK_TOLERANCE.get(loaded.model.dtype, _CHECK_TOLERANCE_16_BIT)
-    forest = TreeForest(engine, 1, 10)
+    forest = TreeForest(engine.reader, 1, 10)
     try:
         found = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])
     except (OutOfMemoryError, torch.OutOfMemoryError):

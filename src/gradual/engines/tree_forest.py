@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,11 @@ from transformers.cache_utils import DynamicCache
 
 from gradual.engines.engine import NextTokens, Node
 from gradual.engines.next_tokens import in_order, logits_at, most_logits, top_tokens
+from gradual.engines.reader import Reader
 from gradual.engines.token_tree import TokenTree
 from gradual.engines.tree_attention import tree_attention
 from gradual.errors import OutOfMemoryError
 from gradual.models.memory import free_memory, is_out_of_memory
-
-if TYPE_CHECKING:
-    from gradual.engines.transformers_engine import TransformersEngine
-
 
 _MOST_PADDING = {"cpu": 64, "cuda": 512}
 """Tokens of a pass that may be padding; shorter rows wait for a pass of their own."""
@@ -100,12 +97,12 @@ def _of_like_length(
 class TreeForest:
     """A `Forest` with its keys and values on the model's device."""
 
-    def __init__(self, engine: TransformersEngine, num_rows: int, top_k: int) -> None:
-        self._engine = engine
+    def __init__(self, reader: Reader, num_rows: int, top_k: int) -> None:
+        self._reader = reader
         self._top_k = top_k
-        self._tokens_per_pass = engine.tokens_per_pass
-        self._sharing_width = _SHARING_WIDTH.get(engine.model.device.type, _SHARING_WIDTH["cuda"])
-        self._most_padding = _MOST_PADDING.get(engine.model.device.type, _MOST_PADDING["cuda"])
+        self._tokens_per_pass = reader.tokens_per_pass
+        self._sharing_width = _SHARING_WIDTH.get(reader.model.device.type, _SHARING_WIDTH["cuda"])
+        self._most_padding = _MOST_PADDING.get(reader.model.device.type, _MOST_PADDING["cuda"])
         self.trees = [TokenTree() for _ in range(num_rows)]
         self._slots: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64) for _ in range(num_rows)]
         self._cache = _NodeCache()
@@ -162,7 +159,7 @@ class TreeForest:
         width = min(self._tokens_per_pass, max(self._sharing_width, self._tokens_per_pass // len(waiting)))
         width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
         rows = list(_of_like_length(longest[: self._tokens_per_pass // width], waiting, width, self._most_padding))
-        limit = most_logits(self._engine.model)
+        limit = most_logits(self._reader.model)
         while True:
             taken = {row: waiting[row][:width] for row in rows}
             if sum((row, node) in asked for row, nodes in taken.items() for node in nodes) <= limit:
@@ -187,7 +184,7 @@ class TreeForest:
             self._slots[row][nodes] = self._cache.num_slots + np.arange(len(nodes))
             self._cache.num_slots += len(nodes)
         widths = [len(nodes) for nodes in taken.values()]
-        self._engine.add_cost(sum(widths), max(widths) * len(widths), time.perf_counter() - started)
+        self._reader.add_cost(sum(widths), max(widths) * len(widths), time.perf_counter() - started)
         return places, result
 
     def _forward(self, taken: Mapping[int, list[int]], picked: tuple[list[int], list[int]]) -> torch.Tensor:
@@ -211,16 +208,16 @@ class TreeForest:
             positions[index, most_seen : most_seen + count] = [tree.depths[node] for node in nodes]
             allowed[index, :count, : len(earlier)] = ancestors[np.ix_(new, earlier)]
             allowed[index, :count, most_seen : most_seen + count] = ancestors[np.ix_(new, new)]
-        engine, device = self._engine, self._engine.model.device
+        reader, device = self._reader, self._reader.model.device
         key_positions = torch.from_numpy(positions).to(device)
         query_positions = key_positions[:, most_seen:]
-        mask = engine.masks.masks(
-            torch.from_numpy(allowed).to(device), query_positions, key_positions, engine.model.dtype
+        mask = reader.masks.masks(
+            torch.from_numpy(allowed).to(device), query_positions, key_positions, reader.model.dtype
         )
         self._cache.begin(torch.from_numpy(slots).to(device), torch.from_numpy(np.flatnonzero(is_node)).to(device))
-        with torch.inference_mode(), tree_attention(engine.model):
+        with torch.inference_mode(), tree_attention(reader.model):
             return logits_at(
-                engine.model,
+                reader.model,
                 picked,
                 input_ids=torch.from_numpy(ids).to(device),
                 attention_mask=mask,

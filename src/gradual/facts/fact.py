@@ -6,7 +6,7 @@ Knows neither files (`loading`) nor how a set of facts is divided (`splits`) nor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -35,3 +35,11 @@ def by_relation(facts: Iterable[Fact]) -> Mapping[str, list[Fact]]:
     for fact in facts:
         groups.setdefault(fact.relation, []).append(fact)
     return {relation: groups[relation] for relation in sorted(groups)}
+
+
+def spread(facts: Sequence[Fact], count: int) -> list[Fact]:
+    """About `count` of the facts, spread evenly over them in the order of relation and id."""
+    ordered = sorted(facts, key=lambda fact: (fact.relation, fact.id))
+    if count >= len(ordered):
+        return ordered
+    return [ordered[place * len(ordered) // count] for place in range(count)]

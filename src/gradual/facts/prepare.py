@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 
 from gradual.config.run import FactsConfig, RunConfig
 from gradual.errors import DataError
-from gradual.facts.fact import Fact, by_relation
+from gradual.facts.fact import Fact, by_relation, spread
 from gradual.facts.loading import check_exemplars, load_exemplars, load_facts
 from gradual.facts.splits import set_aside, split_facts
-from gradual.selection.expressions import did_you_mean
-from gradual.text import visible
+from gradual.text import did_you_mean, visible
+
+_FEWEST_TO_WARN_OF = 10
+"""Test facts of a relation below which one frequent answer may be chance."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,6 @@ class Prepared:
             json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split]) for f in self.all_facts()
         )
         return hashlib.sha256("\n".join([*rows, str(self.dropped_for_overlap)]).encode()).hexdigest()[:16]
-
-
-_FEWEST_TO_WARN_OF = 10
-"""Test facts of a relation below which one frequent answer may be chance."""
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -208,11 +206,3 @@ def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> list[
 
 def _grouped(facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:
     return {relation: tuple(group) for relation, group in by_relation(facts).items()}
-
-
-def spread(facts: Sequence[Fact], count: int) -> list[Fact]:
-    """About `count` of the facts, spread evenly over them in the order of relation and id."""
-    ordered = sorted(facts, key=lambda fact: (fact.relation, fact.id))
-    if count >= len(ordered):
-        return ordered
-    return [ordered[place * len(ordered) // count] for place in range(count)]

@@ -159,3 +159,9 @@ def end_of_turn(template: ChatTemplate) -> str:
     """What a chat template writes behind an answer, up to white space; empty where it writes nothing."""
     messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "\ue000answer\ue000"}]
     return template(messages, False).split("\ue000answer\ue000")[-1].strip()
+
+
+def continuation(prompt_ids: list[int], whole_ids: list[int], alone_ids: list[int]) -> list[int]:
+    """The tokens of a text behind its prompt: as tokenised with it, or alone where the two merge at their seam."""
+    is_prefix = whole_ids[: len(prompt_ids)] == prompt_ids
+    return whole_ids[len(prompt_ids) :] if is_prefix else alone_ids

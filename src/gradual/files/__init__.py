@@ -3,4 +3,4 @@
 Knows no fact, no model and no step of a run; what a file says is for the package that owns it.
 """
 
-__all__ = ["folder_guard", "parquet", "storage", "strict_yaml", "units"]
+__all__ = ["folder_guard", "lock", "parquet", "storage", "strict_yaml", "typed_json", "units"]

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from gradual.errors import RunDirError
 from gradual.files import storage
+from gradual.files.lock import LOCK_FILE, OWNER_FILE
 
-LOCK_FILE = "run.lock"
-OWNER_FILE = "owner.json"
 _LEFT_BY_A_KILLED_START = {LOCK_FILE, OWNER_FILE, "config.yaml", "attempts.log"}
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from gradual.findings.evidence import Known, PlannedArm, RunEvidence, StageEvidence, is_base
+from gradual.comparison.folder import PlannedArm, is_base
+from gradual.findings.evidence import Known, RunEvidence, StageEvidence
 from gradual.findings.record import (
     Arm,
     Cost,
@@ -27,10 +28,20 @@ from gradual.findings.record import (
     Transition,
 )
 from gradual.knowledge.levels import BEST_FIRST, Level
+from gradual.knowledge.transitions import level_counts, transition_counts
 from gradual.run.stage_files import EpochLine
-from gradual.statistics.intervals import level_counts, transition_counts
-from gradual.statistics.measured import LevelCounts, Measure, Share
-from gradual.statistics.measures import averaged, counted, differences, mean_of, share, share_of, spread
+from gradual.statistics.measures import (
+    LevelCounts,
+    Measure,
+    Share,
+    averaged,
+    counted,
+    differences,
+    mean_of,
+    share,
+    share_of,
+    spread,
+)
 from gradual.text import plural
 
 GROUPS: tuple[GroupName, ...] = ("trained_stage_1", "trained_later_only", "never_trained")

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from gradual.findings.evidence import Known, Plan, RunEvidence, is_base
+from gradual.comparison.folder import Plan, is_base
+from gradual.findings.evidence import Known, RunEvidence
 from gradual.findings.record import Contrast, PairedTest, RelationDifference
 from gradual.knowledge.levels import Level
 from gradual.statistics.intervals import holm, mcnemar, paired_counts, smallest_visible_difference
-from gradual.statistics.measured import Measure
-from gradual.statistics.measures import EMPTY, change_of, differences, mean_of
+from gradual.statistics.measures import EMPTY, Measure, change_of, differences, mean_of
 from gradual.statistics.resampling import NUM_RESAMPLES
 from gradual.text import decimal, listed, percent
 

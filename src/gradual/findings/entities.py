@@ -9,18 +9,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from gradual.comparison.folder import read_plan
 from gradual.facts.entities import EntityGraph, build_graph
 from gradual.facts.fact import Fact
 from gradual.files.parquet import Column, read_table
-from gradual.findings.entity_record import AtDistance, Entities, LinkedOdds, LinkedTest
-from gradual.findings.evidence import read_plan
 from gradual.findings.linkage import AtDistance as Found
 from gradual.findings.linkage import Linkage, LinkedAccuracy, LinkedFacts, linkage, linked_accuracy
+from gradual.findings.record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.knowledge.map import MAP_FILE, read_map
 from gradual.run.folder import RunDir
 from gradual.statistics.intervals import Accuracy
-from gradual.statistics.measured import Measure, Share
-from gradual.statistics.measures import averaged, share, spread
+from gradual.statistics.measures import Measure, Share, averaged, share, spread
 from gradual.statistics.odds_ratios import OddsRatio
 
 _FACTS = (*(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),)

@@ -9,44 +9,21 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
+from gradual.comparison.folder import Plan, is_base
 from gradual.errors import RunDirError
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table
+from gradual.files.typed_json import FilePart, checked
 from gradual.findings.record import CostPart
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import COST_FILE, MAP_FILE, read_cost, read_map
-from gradual.run.folder import RunDir
-from gradual.run.stage_files import EpochLine, FilePart, StageFile, checked, read_epochs, read_stage, verdicts_by_epoch
-from gradual.run.status import SeedStatus
-
-PLAN_FILE = "comparison_plan.json"
+from gradual.run.folder import RunDir, SeedStatus
+from gradual.run.stage_files import EpochLine, StageFile, read_epochs, read_stage, verdicts_by_epoch
 
 _FACTS = (Column("id", "text"), Column("relation", "text"), Column("split", "text"))
 _SELECTED = (Column("id", "text"), Column("now", "text"))
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-
-
-class PlannedArm(FilePart):
-    """One arm as the plan names it."""
-
-    name: _Name
-    doc: str = ""
-    same_steps_as: str | None = None
-    num_stages: int | None = None
-
-
-class Plan(FilePart):
-    """`comparison_plan.json`: the arms in order of display, and what is held against what."""
-
-    arms: list[PlannedArm]
-    seeds: list[int]
-    reference: str
-    main: str
-    model: str = ""
 
 
 class _TimesLine(FilePart):
@@ -129,23 +106,6 @@ class RunEvidence:
         return self.status == "complete" and bool(self.probes)
 
 
-def read_plan(folder: Path) -> Plan:
-    """The plan of a comparison.
-
-    Raises:
-        RunDirError: the folder holds none, it has another shape, or an arm or seed occurs twice.
-    """
-    path = folder / PLAN_FILE
-    if not path.is_file():
-        raise RunDirError(f"{folder}: expected a comparison's folder, found none ({PLAN_FILE} is missing)")
-    plan = checked(storage.read_json(path), Plan, where=str(path))
-    for name, values in (("arms", [arm.name for arm in plan.arms]), ("seeds", plan.seeds)):
-        twice = next((value for value in values if values.count(value) > 1), None)  # type: ignore[arg-type]
-        if twice is not None:
-            raise RunDirError(f"{path}: field `{name}`: {twice!r} occurs twice; give each its own")
-    return plan
-
-
 def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
     """The runs of each arm, one for each seed of the plan and in its order; what is not there has status `missing`.
 
@@ -166,11 +126,6 @@ def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
         else runs[arm.name]
         for arm in plan.arms
     }
-
-
-def is_base(arm: PlannedArm) -> bool:
-    """Whether the arm trains nothing, as the plan says, whatever its name."""
-    return arm.num_stages == 0
 
 
 def read_known(folder: Path) -> Known | None:

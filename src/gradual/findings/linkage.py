@@ -14,15 +14,8 @@ import numpy.typing as npt
 
 from gradual.facts.entities import DISTANCES, Distance, EntityGraph
 from gradual.knowledge.levels import Level
-from gradual.statistics.intervals import (
-    Accuracy,
-    PairedCounts,
-    accuracy,
-    came_within_reach,
-    mcnemar,
-    paired_counts,
-    wilson,
-)
+from gradual.knowledge.transitions import came_within_reach
+from gradual.statistics.intervals import Accuracy, PairedCounts, accuracy, mcnemar, paired_counts, wilson
 from gradual.statistics.odds_ratios import OddsRatio, TwoByTwo, conditional_odds_ratio, mantel_haenszel
 
 __all__ = ["AtDistance", "Linkage", "LinkedAccuracy", "LinkedFacts", "linkage", "linked_accuracy"]

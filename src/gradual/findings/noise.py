@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gradual.comparison.retests import RETESTS
 from gradual.findings.arms import moves
 from gradual.findings.evidence import Known, PaidStep, RunEvidence, paid_map, read_known
-from gradual.findings.noise_record import RETESTS, NetPromotion, Retest
+from gradual.findings.record import NetPromotion, Retest
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE
-from gradual.statistics.intervals import came_within_reach
-from gradual.statistics.measured import Share
-from gradual.statistics.measures import mean_of, share_of
+from gradual.knowledge.transitions import came_within_reach
+from gradual.statistics.measures import Share, mean_of, share_of
 
 
 def read_noise(folder: Path) -> dict[str, Known]:

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gradual.comparison.folder import Plan, is_base, read_plan
 from gradual.files import storage
 from gradual.findings.arms import arm_numbers
 from gradual.findings.contrasts import METHODS, contrasts, power_sentences, relation_by_relation
-from gradual.findings.entity_record import Entities
-from gradual.findings.evidence import PaidStep, Plan, RunEvidence, is_base, read_plan, read_runs
+from gradual.findings.evidence import PaidStep, RunEvidence, read_runs
 from gradual.findings.noise import net_promotion, paid_for_noise, read_noise, retest
-from gradual.findings.noise_record import NetPromotion, Retest
-from gradual.findings.record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart
+from gradual.findings.record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart, Entities, NetPromotion, Retest
 from gradual.text import listed, plural
 
 COMPARISON_FILE = "comparison.json"

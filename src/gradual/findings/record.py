@@ -14,10 +14,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gradual.findings.entity_record import Entities
-from gradual.findings.noise_record import NetPromotion, Retest
-from gradual.run.status import SeedStatus
-from gradual.statistics.measured import LevelCounts, Measure, Share
+from gradual.run.folder import SeedStatus
+from gradual.statistics.measures import LevelCounts, Measure, Share
 
 SCHEMA_VERSION = 2
 """Version of `comparison.json`; a field that changes its meaning changes it, a new field does not."""
@@ -362,3 +360,106 @@ class Comparison:
     def contrast(self, kind: str, arm: str, stage: int | None = None) -> Contrast | None:
         """The first contrast of this kind and arm (and, of kind `stage`, of this stage), or None."""
         return next((c for c in self.contrasts if (c.kind, c.arm, c.stage) == (kind, arm, stage)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Retest:
+    """The untrained model probed twice: what changes with nothing learned."""
+
+    kind: str
+    """One of `RETESTS`."""
+    method: str
+    """How both were probed: `exact` or `sampled`; empty where unknown."""
+    dtype: str
+    """Number format of the model in the retest; empty where unknown."""
+    base_dtype: str
+    """The same in the map that it is held against."""
+    num_facts: int
+    """Training facts probed both times, which everything here counts."""
+    transitions: dict[str, LevelCounts]
+    changed: Share
+    """Facts whose level is another."""
+    promoted: Share
+    """Facts whose level is a better one."""
+    demoted: Share
+    came_within_reach: Share
+    """Of the facts that were out of reach (`statistics.came_within_reach`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetPromotion:
+    """Facts that came within reach after stage 1 of the main arm, net of what a retest shows without training.
+
+    Within reach: WeaklyKnown or Unknown under the base model, MaybeKnown or HighlyKnown after it.
+    """
+
+    arm: str
+    kind: str
+    """Of the retest."""
+    seeds: tuple[int, ...]
+    observed: Measure
+    """Share of all WeaklyKnown and Unknown facts of the run."""
+    num_facts: int
+    """WeaklyKnown and Unknown facts that were also retested; the numbers below are of these."""
+    observed_retested: Measure
+    retest: Share
+    net: Measure
+    """`observed_retested` minus `retest`, paired by fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtDistance:
+    """Facts out of reach and not trained on, at one distance from the trained ones (`linkage.AtDistance`)."""
+
+    distance: str
+    """An `entities.Distance`."""
+    facts: Measure
+    within_reach: Measure
+    """Those of them that came within reach."""
+    rate: Measure
+    """within_reach / facts, with the Wilson interval."""
+    share: Measure
+    """Of all facts that came within reach, those at this distance."""
+    by_chance: Measure
+    """The same when labels are permuted; the ends hold 95 % of the permutations, mean over seeds."""
+    p_values: tuple[float | None, ...]
+    reasons: tuple[str, ...]
+    """Why numbers are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedOdds:
+    """The odds of coming within reach, facts next to trained ones over all others."""
+
+    compared: str
+    """Which facts are held against each other."""
+    ratio: Measure
+    """Geometric mean over seeds, of the ratios and of the ends of their intervals; None where one is missing."""
+    p_values: tuple[float | None, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedTest:
+    """Accuracy of test facts that are linked to trained ones in one way."""
+
+    linked: str
+    facts: Measure
+    before: Measure
+    after: Measure
+    p_values: tuple[float | None, ...]
+    """Exact McNemar test of before against after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """Stage 1 of the main arm, mean over the seeds that have it."""
+
+    seeds: tuple[int, ...]
+    distances: tuple[AtDistance, ...]
+    """Nearest first; a distance at which no seed has a fact is left out."""
+    odds: tuple[LinkedOdds, ...]
+    tests: tuple[LinkedTest, ...]
+    """What no test fact of any seed is in is left out."""
+    notes: tuple[str, ...]
+    """What to know before reading the numbers."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradual.findings.record import Arm, Comparison, Contrast
-from gradual.statistics.measured import Measure
+from gradual.statistics.measures import Measure
 from gradual.text import (
     NBSP,
     NO_VALUE,

@@ -14,12 +14,16 @@ from gradual.errors import DataError, RunDirError
 from gradual.files.storage import Json
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map
-from gradual.statistics.intervals import level_counts, transition_counts
+from gradual.knowledge.transitions import level_counts, transition_counts
 from gradual.text import plural
 
 _ABOUT_OTHER_FACTS = {"facts_digest", "exemplars_digest"}
 """Fields of a map's record that tell about all its facts; the facts in both maps are compared one by one instead."""
 _ARITHMETIC = ("dtype", "device")
+
+
+_Shots = Mapping[tuple[str, int, str], tuple[str, ...]]
+"""Ids of the shots by relation, exemplar set and the one fact they are for (empty: all of the relation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +151,6 @@ def _with_sampling_seed(probe: Mapping[str, Json]) -> dict[str, Json]:
     """The settings of a probe, with the seed that sampled answers were drawn with where it is not told apart."""
     is_sampled = probe.get("method") == "sampled" and "seed" in probe
     return {**({"sampling_seed": probe["seed"]} if is_sampled else {}), **probe}
-
-
-_Shots = Mapping[tuple[str, int, str], tuple[str, ...]]
-"""Ids of the shots by relation, exemplar set and the one fact they are for (empty: all of the relation)."""
 
 
 def _shots(known: KnowledgeMap) -> _Shots:

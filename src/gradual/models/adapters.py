@@ -16,8 +16,8 @@ from peft.helpers import disable_input_dtype_casting
 
 from gradual.config.run import LoraSettings
 from gradual.errors import ConfigError
+from gradual.models.checks import SECONDS, endless_pattern, may_be_endless
 from gradual.models.load import LoadedModel
-from gradual.models.patterns import SECONDS, endless_pattern, may_be_endless
 
 
 def adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:

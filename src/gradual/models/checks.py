@@ -9,12 +9,13 @@ import json
 import math
 import re
 import struct
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from gradual.errors import ModelError
-from gradual.models.patterns import may_be_endless
 
 SETTINGS_FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -25,6 +26,26 @@ _ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _GGUF_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of each plain GGUF value, by the number of its type."""
 _GGUF_TEXT, _GGUF_LIST, _GGUF_MOST_DEPTH = 8, 9, 4
+
+
+SECONDS = 5
+"""Processor time for all patterns and texts together."""
+_MOST_MEMORY = 1 << 30
+_TRY = f"""
+import json, re, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({_MOST_MEMORY}, {_MOST_MEMORY}))
+resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
+patterns, texts = json.load(sys.stdin)
+for number, pattern in enumerate(patterns):
+    print(number, flush=True)
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        continue
+    for text in texts:
+        compiled.match(text), compiled.fullmatch(text)
+print("done")
+"""
 
 
 def check_model_folder(folder: Path, *, trust_remote_code: bool = False) -> None:
@@ -280,3 +301,27 @@ class _GgufHeader:
 
     def _refuse(self, found: str) -> NoReturn:
         _refuse(self._path, "a GGUF file", found)
+
+
+def may_be_endless(pattern: str) -> bool:
+    """Whether a pattern holds a sign of repetition without end; most are plain names."""
+    return any(sign in pattern for sign in "*+{")
+
+
+def endless_pattern(patterns: Sequence[str], texts: Sequence[str]) -> str | None:
+    """The first pattern that cannot be matched against all the texts in `SECONDS` or a gigabyte; None if all can.
+
+    What is no regular expression is left to whoever uses it.
+    """
+    if not patterns:
+        return None
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _TRY],
+        input=json.dumps([list(patterns), list(texts)]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        check=False,
+    )
+    *_, last = ["0", *done.stdout.split()]
+    return None if last == "done" else patterns[int(last)]

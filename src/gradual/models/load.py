@@ -19,6 +19,7 @@ from typing import Any
 from gradual.config.run import ModelConfig
 from gradual.errors import ModelError
 from gradual.models.checks import (
+    SECONDS,
     SETTINGS_FILES,
     WEIGHTS,
     WEIGHTS_INDEX,
@@ -26,13 +27,20 @@ from gradual.models.checks import (
     check_adapter_folder,
     check_gguf,
     check_model_folder,
+    endless_pattern,
     read_settings,
     weight_shards,
 )
-from gradual.models.patterns import SECONDS, endless_pattern
 
 CACHE_VARIABLE = "GRADUAL_CACHE"
 """Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
+
+
+_READING = ("jinja2", "numpy", "tokenizers", "transformers")
+"""Packages besides torch that make prompts, tokens and probabilities. Python itself says which letters are the same
+when answers are matched. Of gguf the weights' digest tells, of scipy nothing that a map holds."""
+_SETTINGS_FILES = ("config.json", "generation_config.json", "adapter_config.json")
+"""Files beside the weights that change what a model answers."""
 
 
 @dataclass(frozen=True)
@@ -344,13 +352,6 @@ def _fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any)
         "gradual": metadata.version("gradual-learning"),
         **{name: metadata.version(name) for name in _READING},
     }
-
-
-_READING = ("jinja2", "numpy", "tokenizers", "transformers")
-"""Packages besides torch that make prompts, tokens and probabilities. Python itself says which letters are the same
-when answers are matched. Of gguf the weights' digest tells, of scipy nothing that a map holds."""
-_SETTINGS_FILES = ("config.json", "generation_config.json", "adapter_config.json")
-"""Files beside the weights that change what a model answers."""
 
 
 def _weights_digest(source: str, revision: str | None) -> str:

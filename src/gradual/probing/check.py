@@ -12,8 +12,7 @@ from typing import Any
 
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine
-from gradual.facts.fact import Fact
-from gradual.facts.prepare import spread
+from gradual.facts.fact import Fact, spread
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
 

@@ -17,6 +17,7 @@ from gradual.engines.engine import Engine
 from gradual.errors import RunDirError
 from gradual.facts.fact import Fact
 from gradual.files import storage
+from gradual.files.lock import single_writer
 from gradual.files.units import UnitStore
 from gradual.knowledge.map import (
     ANSWERS_FILE,
@@ -30,7 +31,6 @@ from gradual.knowledge.map import (
 )
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress
-from gradual.run.folder import single_writer
 
 CHECK_FILE = "check.json"
 """What the comparison of the map with sampled answers gave, where one was asked for."""
@@ -38,6 +38,10 @@ CHECK_FILE = "check.json"
 _UNITS = "units"
 _OF_A_WRITER = {"run.lock", "owner.json"}
 _OF_AN_UNFINISHED_PROBE = {*_OF_A_WRITER, _UNITS, FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE, COST_FILE}
+
+
+OpenEngine = Callable[[ModelConfig], Engine]
+"""Loads a model; called at most once, after everything that can be wrong without one."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,6 @@ class ProbeRequest:
             "facts_digest": _digest(self.facts),
             "exemplars_digest": _digest(exemplars),
         }
-
-
-OpenEngine = Callable[[ModelConfig], Engine]
-"""Loads a model; called at most once, after everything that can be wrong without one."""
 
 
 def make_map(request: ProbeRequest, out: Path | None, *, open_engine: OpenEngine, progress: Progress) -> KnowledgeMap:

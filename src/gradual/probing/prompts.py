@@ -12,9 +12,8 @@ from gradual.engines.engine import Engine
 from gradual.engines.token_tree import ROOT, TokenTree
 from gradual.errors import ModelError
 from gradual.facts.fact import Fact, by_relation
-from gradual.facts.prompts import ExemplarSet, PromptStyle, draw_exemplar_sets
+from gradual.facts.prompts import ExemplarSet, PromptStyle, continuation, draw_exemplar_sets
 from gradual.knowledge.map import Prompt
-from gradual.training.rows import continuation
 
 _QUESTION = "\ue000question\ue000"
 """Stands for the question while the text around it is rendered; private-use characters that no template touches."""

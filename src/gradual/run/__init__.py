@@ -3,4 +3,4 @@
 Puts facts, probing, selection and training together; knows of no other run.
 """
 
-__all__ = ["folder", "pipeline", "plan", "record", "show", "stage_files", "stages", "status"]
+__all__ = ["folder", "pipeline", "plan", "record", "show", "stage_files", "stages", "timing"]

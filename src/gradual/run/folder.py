@@ -13,26 +13,29 @@ become durable is the business of `storage`, what a step has done so far that of
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 from gradual.errors import RunDirError
 from gradual.files import storage
-from gradual.files.folder_guard import LOCK_FILE, OWNER_FILE, refuse_foreign_folder, refuse_other_fingerprint
+from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
+from gradual.files.lock import single_writer, who
 from gradual.files.storage import Json
 from gradual.files.units import UnitStore
-from gradual.run.status import RunStatus
 
 __all__ = ["RunDir", "RunStatus", "UnitStore", "open_run", "single_writer"]
 
 
 _STEP_NAME = re.compile(r"[a-z][a-z_]*(-\d+)?")
+
+
+RunStatus = Literal["running", "complete", "nothing_to_train"]
+SeedStatus = RunStatus | Literal["missing"]
+"""Of a run that a comparison asks for, which may not be there."""
 
 
 class RunDir:
@@ -215,7 +218,7 @@ class RunDir:
         Raises:
             RunDirError: the disk refused.
         """
-        storage.append_json_line(self.attempts, {**details, "event": event, **_who()})
+        storage.append_json_line(self.attempts, {**details, "event": event, **who()})
 
     def _read_info(self) -> dict[str, Json]:
         if not self.info.is_file():
@@ -289,34 +292,6 @@ def open_run(path: Path, fingerprint: Mapping[str, str], *, config_yaml: str) ->
             run._is_writer = False
 
 
-@contextmanager
-def single_writer(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which is created where it is missing; the kernel frees it when the process dies.
-
-    Raises:
-        RunDirError: another process holds it (process, host and time are named), or the disk refused.
-    """
-    from filelock import FileLock, Timeout
-
-    storage.make_folder(folder)
-    lock = FileLock(folder / LOCK_FILE, timeout=0, thread_local=False)
-    try:
-        with storage.disk_errors_named("lock", folder):
-            try:
-                lock.acquire()
-            except Timeout:
-                raise RunDirError(_held_message(folder)) from None
-        storage.write_json(folder / OWNER_FILE, _who())
-        yield
-    finally:
-        if lock.is_locked:
-            try:
-                with suppress(RunDirError):
-                    storage.remove(folder / OWNER_FILE)
-            finally:
-                lock.release()
-
-
 def _checked_step(step: str) -> str:
     if not _STEP_NAME.fullmatch(step):
         raise RunDirError(f"step {step!r}: expected a name such as probe-0 or stage-1")
@@ -327,35 +302,9 @@ def _check(record: Mapping[str, Json]) -> str:
     return hashlib.sha256(storage.canonical_json(record).encode()).hexdigest()[:16]
 
 
-def _who() -> dict[str, Json]:
-    return {"pid": os.getpid(), "host": socket.gethostname(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
-
-
 def _new_info(fingerprint: Mapping[str, str]) -> dict[str, Json]:
     try:
         version = metadata.version("gradual-learning")
     except metadata.PackageNotFoundError:
         version = "unknown"
     return {"gradual_version": version, "fingerprint": fingerprint, "status": "running"}
-
-
-def _held_message(folder: Path) -> str:
-    remedy = "wait until it ends, stop it, or use another --out"
-    try:
-        owner = storage.read_json(folder / OWNER_FILE)
-    except RunDirError:
-        owner = {}
-    pid, host = owner.get("pid"), owner.get("host")
-    if not isinstance(pid, int) or (host == socket.gethostname() and not _is_alive(pid)):
-        return f"{folder} is in use by another process, which has not yet said which; {remedy}"
-    return f"{folder} is in use by process {pid} on {host} since {owner.get('time')}; {remedy}"
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gradual.config.base import Settings
-from gradual.config.run import ProbeConfig, RunConfig
+from gradual.config.base import flat_settings
+from gradual.config.run import ProbeConfig, RunConfig, evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
@@ -101,30 +101,6 @@ def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) 
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": prepared.digest()}
     return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
-
-
-def flat_settings(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """Every setting by its dotted path; list positions are part of the path."""
-    flat: dict[str, Any] = {}
-
-    def walk(value: Any, path: str) -> None:
-        if isinstance(value, dict):
-            for name, part in value.items():
-                walk(part, f"{path}.{name}" if path else name)
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            for index, part in enumerate(value):
-                walk(part, f"{path}.{index}")
-        else:
-            flat[path] = value
-
-    walk(settings.model_dump(mode="json", exclude=set(leave_out)), "")
-    return flat
-
-
-def evaluation_settings(config: RunConfig) -> ProbeConfig:
-    """How validation and test facts are asked: as in the probe, but exactly and under one exemplar set."""
-    changes = {"num_exemplar_sets": 1, "method": "exact", "levels_only": False, "greedy_answers": "first"}
-    return config.probe.model_copy(update=changes)
 
 
 class _Fit:

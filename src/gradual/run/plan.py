@@ -7,35 +7,25 @@ run folder where its map is there already, and are estimates else, marked so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gradual.config.run import ProbeConfig, RunConfig
+from gradual.config.run import RunConfig, evaluation_settings
 from gradual.config.stage import StageConfig
-from gradual.engines.token_tree import TokenTree
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
 from gradual.errors import RunDirError
-from gradual.facts.fact import Fact
-from gradual.facts.prepare import Prepared, spread
+from gradual.facts.fact import spread
+from gradual.facts.prepare import Prepared
 from gradual.knowledge.map import MAP_FILE, KnowledgeMap, read_map
-from gradual.models.adapters import adapted, unload_adapter
 from gradual.models.load import LoadedModel, load_model
-from gradual.probing.probe import fact_blocks, probe_facts
-from gradual.probing.prompts import Asking, draw_asking, plant_prompts
 from gradual.progress import Progress, Silent
 from gradual.run.folder import RunDir
-from gradual.run.pipeline import evaluation_settings
 from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
-from gradual.selection.expressions import FactState
-from gradual.selection.strategies import Replay, Selection, select_facts
-from gradual.training.rows import TrainingRows
+from gradual.run.timing import TIMING, Reading, asking_of, minutes, probe_sample, selected, timed_rows
+from gradual.selection.strategies import Replay, Selection
 from gradual.training.train import time_one_step
 
-SAMPLE_SIZE = 128
-"""Facts that are probed to measure speed and levels."""
-_FACTS_READ_TWICE = 48
-"""Facts that are probed with an adapter and without, to measure how much slower that is."""
 _BYTES_PER_ANSWER = 24
 """Disk that one fact takes in a knowledge map per exemplar set, compressed; measured on the atlas."""
 
@@ -127,10 +117,6 @@ class Plan:
         return self.training_example[-40:]
 
 
-TIMING = "timing a training step, and some of the sample again with an adapter"
-"""Said before what takes about as long as the sample."""
-
-
 def make_plan(
     config: RunConfig, prepared: Prepared, out: str | Path | None = None, *, progress: Progress | None = None
 ) -> Plan:
@@ -156,7 +142,7 @@ def make_plan(
     validation = reading.tokens(prepared.validation, evaluation_settings(config))
     example = timed.step(0, 0)[0].examples[0]
     fact = prepared.train[0]
-    asking = _asking(config.probe, [fact], prepared, engine, config.seed_of_exemplars)
+    asking = asking_of(config.probe, [fact], prepared, engine, config.seed_of_exemplars)
     return Plan(
         model=config.model.name_or_path,
         num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
@@ -173,36 +159,6 @@ def make_plan(
         + evaluations * validation * reading.seconds_per_adapted_token,
         disk_bytes=_disk_bytes(loaded, config, answers),
     )
-
-
-def probe_sample(config: RunConfig, prepared: Prepared, engine: TransformersEngine, progress: Progress) -> KnowledgeMap:
-    """The map of some training facts, to measure speed and levels."""
-    with progress.bar("timing a sample", min(SAMPLE_SIZE, len(prepared.train)), "facts") as advance:
-        return probe_facts(
-            spread(prepared.train, SAMPLE_SIZE),
-            prepared.exemplars,
-            engine,
-            config.probe,
-            seed=config.seed_of_exemplars,
-            progress=advance,
-        )
-
-
-def timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine) -> TrainingRows:
-    """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
-    by_id = {fact.id: fact for fact in prepared.train}
-    chosen = selected(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
-    facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
-    return training_rows(facts, config.stages[0], prepared.exemplars, engine, config)
-
-
-def selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
-    """Ids of the facts of a map that a first stage would train on."""
-    states = [
-        FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)
-        for f in known
-    ]
-    return [row.id for row in select_facts(states, stage.resolve(), rng_seed=0).rows]
 
 
 def _stages(
@@ -293,62 +249,6 @@ def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:
     return run
 
 
-class Reading:
-    """How much there is to read: prompts are counted token by token, searches are extrapolated from the sample."""
-
-    def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:
-        self._config, self._prepared, self._engine = config, prepared, TransformersEngine(loaded)
-        by_id = {fact.id: fact for fact in prepared.train}
-        prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
-        read = sample.info.cost.tokens_read
-        self._searched_per_answer = (read - prompts) / (len(sample) * config.probe.num_exemplar_sets)
-        self.seconds_per_token = sample.info.cost.seconds / max(1, read)
-        slowdown = self._slowdown(loaded, [by_id[fact.id] for fact in sample][:_FACTS_READ_TWICE])
-        self.seconds_per_adapted_token = self.seconds_per_token * slowdown
-
-    def tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
-        """Tokens of a probe of `facts`."""
-        answers = len(facts) * settings.num_exemplar_sets
-        return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
-
-    def _slowdown(self, loaded: LoadedModel, facts: Sequence[Fact]) -> float:
-        """How many times longer the same facts take once there is an adapter on the model."""
-
-        def seconds(model: Any) -> float:
-            engine = TransformersEngine(replace(loaded, model=model))
-            exemplars, seed = self._prepared.exemplars, self._config.seed_of_exemplars
-            return probe_facts(facts, exemplars, engine, self._config.probe, seed=seed).info.cost.seconds
-
-        without = seconds(loaded.model)
-        model = adapted(loaded, self._config.lora, None)
-        try:
-            return max(1.0, seconds(model.eval()) / without)
-        finally:
-            unload_adapter(model)
-
-    def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
-        asking = _asking(settings, facts, self._prepared, self._engine, self._config.seed_of_exemplars)
-        total = 0
-        for block in fact_blocks(facts):
-            trees = {number: TokenTree() for number in range(settings.num_exemplar_sets)}
-            plant_prompts(trees, asking, block, self._engine)
-            total += sum(len(tree) for tree in trees.values())
-        return total
-
-
-def _asking(
-    settings: ProbeConfig, facts: Sequence[Fact], prepared: Prepared, engine: TransformersEngine, seed: int
-) -> Asking:
-    return draw_asking(
-        facts,
-        prepared.exemplars,
-        engine.prompt_style(settings.prompt_style),
-        num_sets=settings.num_exemplar_sets,
-        num_shots=settings.num_shots,
-        seed=seed,
-    )
-
-
 def _probe_work(config: RunConfig, prepared: Prepared, reading: Reading) -> tuple[int, float, int]:
     """Tokens and seconds of reading for all maps of the run, and the answers (fact x set) that they will hold, at most.
 
@@ -376,8 +276,3 @@ def _disk_bytes(loaded: LoadedModel, config: RunConfig, answers: int) -> int:
 def _token_lines(prompt_ids: list[int], completion_ids: list[int], loaded: LoadedModel) -> tuple[TokenLine, ...]:
     lines = [(token, False) for token in prompt_ids] + [(token, True) for token in completion_ids]
     return tuple(TokenLine(token, loaded.tokenizer.decode([token]), has_loss) for token, has_loss in lines)
-
-
-def minutes(seconds: float) -> str:
-    """A time for people."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

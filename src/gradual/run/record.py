@@ -17,11 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from gradual.errors import ConfigError, RunDirError
 from gradual.files import storage
 from gradual.files.strict_yaml import read_yaml
+from gradual.files.typed_json import checked
 from gradual.knowledge.levels import Level
-from gradual.run.stage_files import checked
 from gradual.text import stage_name
 
 Counts = Mapping[Level, int]
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -280,9 +283,6 @@ def _missing(summary: Summary, *, has_summary: bool, ended: bool) -> tuple[str, 
         if stage >= len(summary.test_accuracy):
             missing.append(f"evaluation {stage} ({stage_name(stage)}): the test accuracy")
     return tuple(missing)
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def _read(path: Path, model: type[_Model]) -> _Model | None:

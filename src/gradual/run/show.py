@@ -17,8 +17,7 @@ from gradual.files.storage import Json
 from gradual.knowledge.levels import WEAKLY_KNOWN_CHANCE, Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, MapInfo, read_map
 from gradual.run.folder import RunDir
-from gradual.selection.expressions import did_you_mean
-from gradual.text import plural, stage_name, visible
+from gradual.text import did_you_mean, plural, stage_name, visible
 
 _FACTS = (Column("id", "text"), Column("split", "text"))
 _SELECTED = (Column("id", "text"), Column("role", "text"), Column("reason", "text"))

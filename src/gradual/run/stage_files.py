@@ -5,22 +5,17 @@ Reads `stage.json` and `epochs.jsonl` of a run; counts nothing but what became o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from gradual.errors import RunDirError
 from gradual.files import storage
+from gradual.files.typed_json import FilePart, checked
 from gradual.run.folder import RunDir
 from gradual.statistics.intervals import PairedCounts, paired_counts
-
-
-class FilePart(BaseModel):
-    """A part of a file whose other fields are left unread."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class StageFile(FilePart):
@@ -111,20 +106,3 @@ def validation_counts(run: RunDir, number: int, facts: Iterable[str]) -> PairedC
         if epoch not in verdicts:
             raise RunDirError(f"{run.epochs(number)}: epoch {epoch}: expected verdicts, found none; make the run again")
     return paired_counts(verdicts[0], verdicts[kept])
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def checked(content: Mapping[str, storage.Json], model: type[_Model], *, where: str) -> _Model:
-    """The content of a file as what it should be.
-
-    Raises:
-        RunDirError: a field is missing or of another kind; says where.
-    """
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise RunDirError(f"{where}: field `{name}`: {first['msg']}, found {first['input']!r:.80}") from error

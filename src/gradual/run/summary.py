@@ -15,8 +15,9 @@ from gradual.files import storage
 from gradual.files.parquet import Column, read_table
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_cost, read_map
+from gradual.knowledge.transitions import highly_known_gain, transition_counts
 from gradual.run.folder import RunDir
-from gradual.statistics.intervals import accuracy, highly_known_gain, mcnemar, paired_counts, transition_counts
+from gradual.statistics.intervals import accuracy, mcnemar, paired_counts
 
 EXAMPLES_OF_EACH = 8
 """Facts shown as examples of promoted, lost and stuck ones."""

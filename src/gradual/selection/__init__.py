@@ -3,4 +3,4 @@
 Knows the levels of facts; no texts, files or models.
 """
 
-__all__ = ["drawing", "expressions", "strategies", "unknown_limit", "weights"]
+__all__ = ["expressions", "strategies", "unknown_limit", "weights"]

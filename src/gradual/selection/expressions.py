@@ -6,16 +6,30 @@ Knows levels only. `selection` draws by it, `config` checks its expressions here
 from __future__ import annotations
 
 import ast
-import difflib
 import itertools
 import operator
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gradual.errors import ConfigError
 from gradual.knowledge.levels import Level
+from gradual.text import did_you_mean
+
+_LEVELS = {level.value: level for level in Level}
+_LEVEL_NAMES = ("first", "before", "now")
+_CONDITIONS = ("trained", "promoted")
+_NAMES = (*_LEVEL_NAMES, *_CONDITIONS, *_LEVELS)
+_COMPARISONS: dict[type[ast.cmpop], Callable[[int, int], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_MAX_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +61,6 @@ class FactState:
 
 Predicate = Callable[[FactState], bool]
 
-_LEVELS = {level.value: level for level in Level}
-_LEVEL_NAMES = ("first", "before", "now")
-_CONDITIONS = ("trained", "promoted")
-_NAMES = (*_LEVEL_NAMES, *_CONDITIONS, *_LEVELS)
-_COMPARISONS: dict[type[ast.cmpop], Callable[[int, int], bool]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
-_MAX_LENGTH = 1000
 
 _Rank = Callable[[FactState], int]
 
@@ -104,13 +105,6 @@ def can_match(text: str, *, first_stage: bool = False) -> bool:
         if predicate(FactState("", "", first, before, now, trained)):
             return True
     return False
-
-
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest candidate, whatever the case and underscores; empty if none is near."""
-    by_key = {candidate.lower().replace("_", ""): candidate for candidate in candidates}
-    near = difflib.get_close_matches(word.lower().replace("_", ""), by_key, n=1)
-    return f"; did you mean '{by_key[near[0]]}'?" if near else ""
 
 
 class _Compiler:

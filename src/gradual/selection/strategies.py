@@ -6,14 +6,24 @@ writes the rows down.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
 
-from gradual.errors import ConfigError, DataError
+from gradual.errors import DataError
+
+if TYPE_CHECKING:
+    from gradual.selection.expressions import FactState
+
+from dataclasses import dataclass, replace
+
+from gradual.errors import ConfigError
 from gradual.knowledge.levels import Level
-from gradual.selection.drawing import Order, draw
-from gradual.selection.expressions import FactState, can_match, did_you_mean, parse_expression
+from gradual.selection.expressions import FactState, can_match, parse_expression
+from gradual.text import did_you_mean
+
+_S2 = "now == MaybeKnown and first in (HighlyKnown, MaybeKnown)"
+Order = Literal["random", "weakest_margin", "largest_drop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,6 @@ class Strategy:
 
 
 _PAPER_REPLAY = Replay("now == HighlyKnown", 0.2, "new")
-_S2 = "now == MaybeKnown and first in (HighlyKnown, MaybeKnown)"
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
@@ -273,3 +282,41 @@ def _without(states: Sequence[FactState], chosen: Sequence[FactState]) -> list[F
 
 def _row(state: FactState, role: Literal["new", "replay"], reason: str) -> SelectedFact:
     return SelectedFact(state.id, role, state.first, state.before, state.now, reason)
+
+
+def draw(states: Sequence[FactState], count: int, seed: str, order: Order = "random") -> list[FactState]:
+    """At most `count` states: the first in the order, and of equal ones those whose hash of seed and id is smallest.
+
+    Args:
+        states: what may be drawn; their order does not matter.
+        count: how many to draw, where there are so many.
+        seed: decides at random; a fact's place depends on the seed and its id only.
+        order: random: all are equal; weakest_margin: smallest `margin` first; largest_drop: those whose `p` has fallen
+            most since the previous map first.
+
+    Raises:
+        DataError: a state lacks what the order goes by.
+    """
+    place = _PLACES[order]
+    return sorted(states, key=lambda state: (place(state), _hash(seed, state)))[:count]
+
+
+def _hash(seed: str, state: FactState) -> bytes:
+    return hashlib.sha256(f"{seed}/{state.id}".encode()).digest()
+
+
+def _drop(state: FactState) -> float:
+    return _measured(state.p, "p", state) - _measured(state.p_before, "p_before", state)
+
+
+_PLACES: dict[Order, Callable[[FactState], float]] = {
+    "random": lambda state: 0.0,
+    "weakest_margin": lambda state: _measured(state.margin, "margin", state),
+    "largest_drop": _drop,
+}
+
+
+def _measured(value: float | None, name: str, state: FactState) -> float:
+    if value is None:
+        raise DataError(f'fact "{state.id}": expected its {name} to draw by, found none - draw at random, or probe it')
+    return value

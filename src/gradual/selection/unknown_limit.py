@@ -12,9 +12,8 @@ from fractions import Fraction
 
 from gradual.errors import TrainingError
 from gradual.knowledge.levels import Level
-from gradual.selection.drawing import draw
 from gradual.selection.expressions import FactState
-from gradual.selection.strategies import Selection
+from gradual.selection.strategies import Selection, draw
 
 
 def limit_unknown(

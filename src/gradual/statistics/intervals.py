@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import NamedTuple, TypeVar
 
-from gradual.knowledge.levels import Level
-
 _Value = TypeVar("_Value")
 
 
@@ -51,15 +49,6 @@ class PairedCounts(NamedTuple):
         return self.gained + self.lost + self.kept + self.missed
 
 
-class HighlyKnownGain(NamedTuple):
-    """What the second stage added in HighlyKnown facts, both readings; None where a reading is undefined."""
-
-    reading_a: float | None
-    """Of the level: HK2 / HK1 - 1."""
-    reading_b: float | None
-    """Of the gain: (HK2 - HK0) / (HK1 - HK0) - 1."""
-
-
 def wilson(correct: int, total: int, *, confidence: float = 0.95) -> Interval:
     """Wilson score interval of a share, within [0, 1]; (0, 1) when `total` is 0.
 
@@ -96,7 +85,7 @@ def paired_counts(before: Mapping[str, bool], after: Mapping[str, bool]) -> Pair
     Raises:
         ValueError: the two hold different ids.
     """
-    pairs = _paired(before, after)
+    pairs = value_pairs(before, after)
     return PairedCounts(
         gained=pairs.count((False, True)),
         lost=pairs.count((True, False)),
@@ -140,58 +129,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def level_counts(levels: Iterable[Level]) -> dict[Level, int]:
-    """How many facts have each level; all four are present, worst first."""
-    counts = dict.fromkeys(Level, 0)
-    for level in levels:
-        counts[level] += 1
-    return counts
-
-
-def transition_counts(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[Level, dict[Level, int]]:
-    """How many facts went from each level (outer) to each level (inner); all sixteen cells are present.
-
-    Raises:
-        ValueError: the two maps hold different ids.
-    """
-    counts = {level: dict.fromkeys(Level, 0) for level in Level}
-    for was, is_now in _paired(before, after):
-        counts[was][is_now] += 1
-    return counts
-
-
-def came_within_reach(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, bool]:
-    """For each fact in both that was out of reach, WeaklyKnown or Unknown: whether it is MaybeKnown or HighlyKnown now.
-
-    A fact is promoted when its level rises at all; it comes within reach when training can then make use of it, as the
-    method's second stage does (arXiv 2410.05802: MaybeKnown facts are those to train on).
-    """
-    return {
-        fact: after[fact].rank >= Level.MAYBE_KNOWN.rank
-        for fact, level in before.items()
-        if level.rank < Level.MAYBE_KNOWN.rank and fact in after
-    }
-
-
-def highly_known_gain(counts: Sequence[int]) -> HighlyKnownGain:
-    """What stage 2 added in HighlyKnown facts over stage 1, as shares (0.24 is 24 % more).
-
-    The paper's 24 % (arXiv 2410.05802) can be read of the level (a) or of the gain (b); its wording, "solely
-    considering incremental enhancements", favours (b). (a) is undefined when HK1 is 0; (b) when stage 1 gained
-    nothing, or lost, for a share of a loss means nothing.
-
-    Args:
-        counts: HighlyKnown facts in the base map, after stage 1, after stage 2 (later ones are not looked at).
-    """
-    if len(counts) < 3:
-        return HighlyKnownGain(None, None)
-    start, one, two = counts[:3]
-    return HighlyKnownGain(
-        reading_a=two / one - 1 if one > 0 else None,
-        reading_b=(two - start) / (one - start) - 1 if one > start else None,
-    )
-
-
 def smallest_visible_difference(
     num_facts: int, discordant_share: float, *, power: float = 0.8, confidence: float = 0.95
 ) -> float | None:
@@ -229,7 +166,7 @@ def _two_sided_z(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _paired(before: Mapping[str, _Value], after: Mapping[str, _Value]) -> list[tuple[_Value, _Value]]:
+def value_pairs(before: Mapping[str, _Value], after: Mapping[str, _Value]) -> list[tuple[_Value, _Value]]:
     """The two values of each id.
 
     Raises:

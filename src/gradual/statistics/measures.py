@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import stdev
 
 from gradual.statistics.intervals import accuracy, wilson
-from gradual.statistics.measured import Measure, Share
 from gradual.statistics.resampling import BySeed, Resampled, resampled_change, resampled_mean
 
 ONE_SEED = "one seed: the interval says nothing of what another seed would give"
 NO_RUN = "no finished run"
 NO_GAIN_TO_COMPARE = "undefined: the interval of what it is a share of reaches 0"
 
-EMPTY = Measure(None, None, None, None, (), NO_RUN)
+
+LevelCounts = dict[str, int]
+"""Facts by level, all four."""
 
 
 def share(count: int, total: int) -> Share:
@@ -103,3 +105,33 @@ def _change(top: float, bottom: float) -> float | None:
 def _sd(values: Sequence[float]) -> float | None:
     """Standard deviation with n - 1; None with fewer than two values."""
     return stdev(values) if len(values) > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many of so many facts, with the 95 % Wilson interval (`statistics.wilson`)."""
+
+    count: int
+    total: int
+    share: float | None
+    """count / total; None where there is no fact."""
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number that was measured once with each seed; `values` has the order of the `seeds` beside it."""
+
+    value: float | None
+    """Mean over seeds, or, of ratios, that of all seeds' facts together; None where undefined (`note` says why)."""
+    low: float | None
+    """95 % interval; `note` says where there is none."""
+    high: float | None
+    sd: float | None
+    """Standard deviation over seeds (n - 1); None with fewer than two."""
+    values: tuple[float | None, ...]
+    note: str = ""
+
+
+EMPTY = Measure(None, None, None, None, (), NO_RUN)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gradual.engines.token_tree import ROOT, TokenTree
 from gradual.errors import TrainingError
 from gradual.facts.fact import Fact, by_relation
-from gradual.facts.prompts import PromptStyle
+from gradual.facts.prompts import PromptStyle, continuation
 
 Encode = Callable[[Sequence[str], bool], list[list[int]]]
 """Token ids of texts; the flag adds the tokenizer's special tokens."""
@@ -153,9 +153,3 @@ def split_packs(packs: Sequence[Pack], most: int) -> list[list[Pack]]:
         parts[-1].append(piece)
         room -= len(piece.examples)
     return parts
-
-
-def continuation(prompt_ids: list[int], whole_ids: list[int], alone_ids: list[int]) -> list[int]:
-    """The tokens of a text behind its prompt: as tokenised with it, or alone where the two merge at their seam."""
-    is_prefix = whole_ids[: len(prompt_ids)] == prompt_ids
-    return whole_ids[len(prompt_ids) :] if is_prefix else alone_ids

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradual.comparison.sharing import step_fingerprint
+from gradual.comparison.folder import step_fingerprint
 
 FINGERPRINT = {
     "config.probe.num_shots": "4",

@@ -13,8 +13,8 @@ from tests.support.comparisons import TEST, TRAIN, VALIDATION, write_folder
 
 from gradual.files.parquet import Column, write_table
 from gradual.findings.entities import entity_rows
-from gradual.findings.entity_record import Entities
 from gradual.findings.read import read_comparison
+from gradual.findings.record import Entities
 from gradual.reporting.comparison.tables import comparison_tables
 from gradual.reporting.table import Table
 from gradual.run.folder import RunDir

@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from gradual.models.checks import adapter_patterns
-from gradual.models.patterns import endless_pattern
+from gradual.models.checks import adapter_patterns, endless_pattern
 
 LAYERS = [f"model.layers.{number}.self_attn.{name}_proj" for number in range(200) for name in "qkvo"]
 

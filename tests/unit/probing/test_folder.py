@@ -12,11 +12,11 @@ from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.errors import RunDirError
 from gradual.facts.fact import by_relation
+from gradual.files.lock import single_writer
 from gradual.knowledge.map import KnowledgeMap, read_map
 from gradual.probing import probe as probing
 from gradual.probing.folder import ProbeRequest, make_map
 from gradual.progress import Silent
-from gradual.run.folder import single_writer
 from gradual.testing import FakeEngine, FakeForest, toy_facts
 
 FACTS = tuple(toy_facts(num_relations=2, facts_per_relation=6))

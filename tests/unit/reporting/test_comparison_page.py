@@ -24,7 +24,7 @@ from gradual.findings.record import Comparison
 from gradual.findings.verdict import claim, difference, stance, tell_comparison
 from gradual.reporting.comparison.page import render_comparison, write_comparison_page
 from gradual.reporting.comparison.write import write_results
-from gradual.statistics.measured import Measure
+from gradual.statistics.measures import Measure
 from gradual.text import MINUS, NBSP
 
 SECTIONS = ("arms", "highly", "readings", "transitions", "by-level", "entities", "other", "cost", "tables", "methods")

@@ -15,7 +15,8 @@ import pytest
 
 from gradual.errors import RunDirError
 from gradual.files import storage
-from gradual.run.folder import RunDir, open_run, single_writer
+from gradual.files.lock import single_writer
+from gradual.run.folder import RunDir, open_run
 
 PRINT = {"model": "sha-1", "seed": "42"}
 

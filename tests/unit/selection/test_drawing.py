@@ -8,9 +8,8 @@ import pytest
 
 from gradual.errors import DataError
 from gradual.knowledge.levels import Level
-from gradual.selection.drawing import Order, draw
 from gradual.selection.expressions import FactState
-from gradual.selection.strategies import Replay, Strategy, select_facts
+from gradual.selection.strategies import Order, Replay, Strategy, draw, select_facts
 
 H, M = Level.HIGHLY_KNOWN, Level.MAYBE_KNOWN
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from gradual.config.stage import ReplayConfig
 from gradual.errors import ConfigError, DataError
 from gradual.knowledge.levels import Level
-from gradual.selection.expressions import FactState, can_match, did_you_mean, parse_expression
+from gradual.selection.expressions import FactState, can_match, parse_expression
 from gradual.selection.strategies import STRATEGIES, Replay, Strategy, resolve_strategy, select_facts
+from gradual.text import did_you_mean
 
 U, W, M, H = Level.UNKNOWN, Level.WEAKLY_KNOWN, Level.MAYBE_KNOWN, Level.HIGHLY_KNOWN
 

@@ -6,9 +6,8 @@ import pytest
 
 from gradual.errors import TrainingError
 from gradual.knowledge.levels import Level
-from gradual.selection.drawing import draw
 from gradual.selection.expressions import FactState
-from gradual.selection.strategies import Replay, Selection, Strategy, select_facts
+from gradual.selection.strategies import Replay, Selection, Strategy, draw, select_facts
 from gradual.selection.unknown_limit import limit_unknown
 
 U, M, H = Level.UNKNOWN, Level.MAYBE_KNOWN, Level.HIGHLY_KNOWN

@@ -8,19 +8,9 @@ import math
 import pytest
 
 from gradual.knowledge.levels import Level
+from gradual.knowledge.transitions import came_within_reach, highly_known_gain, level_counts, transition_counts
 from gradual.statistics import intervals as statistics
-from gradual.statistics.intervals import (
-    accuracy,
-    came_within_reach,
-    highly_known_gain,
-    holm,
-    level_counts,
-    mcnemar,
-    paired_counts,
-    smallest_visible_difference,
-    transition_counts,
-    wilson,
-)
+from gradual.statistics.intervals import accuracy, holm, mcnemar, paired_counts, smallest_visible_difference, wilson
 
 
 def test_wilson_by_hand() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gradual.findings.record import Arm, Comparison, Contrast, GroupName
 from gradual.reporting.table import Cell
-from gradual.statistics.measured import Measure, Share
+from gradual.statistics.measures import Measure, Share
 from gradual.text import MINUS, NO_VALUE, count, duration, listed, p_value, percent, plural
 
 NOTHING = Cell(NO_VALUE, {"": None})

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradual.findings.entity_record import AtDistance, Entities, LinkedOdds, LinkedTest
-from gradual.findings.record import Comparison
+from gradual.findings.record import AtDistance, Comparison, Entities, LinkedOdds, LinkedTest
 from gradual.reporting.comparison.cells import accuracy_cell, count_cell, p_cell, seeds_told
 from gradual.reporting.table import Cell, Table, make_table, text
-from gradual.statistics.measured import Measure
+from gradual.statistics.measures import Measure
 from gradual.text import NO_VALUE, decimal, listed
 
 _MISSING = "Not made for this comparison."

@@ -22,7 +22,7 @@ from gradual.reporting.comparison.charts import (
     forest,
     stacked_bars,
 )
-from gradual.statistics.measured import Measure
+from gradual.statistics.measures import Measure
 from gradual.text import NO_VALUE, duration, mean_count, percent
 
 WIDE, NARROW = 900, 344

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from gradual import text
 from gradual.files import storage
-from gradual.findings.noise_record import NetPromotion, Retest
-from gradual.findings.record import Arm, Comparison, GroupResult
+from gradual.findings.record import Arm, Comparison, GroupResult, NetPromotion, Retest
 from gradual.findings.verdict import bare_points, bounds, difference, relative, tell_comparison
 from gradual.knowledge.levels import BEST_FIRST, Level
 from gradual.reporting.comparison import figures
@@ -22,7 +21,7 @@ from gradual.reporting.comparison.cells import GROUP_NAMES
 from gradual.reporting.comparison.entities import entity_tables
 from gradual.reporting.run_page import as_markup, page_environment
 from gradual.reporting.table import Table
-from gradual.statistics.measured import LevelCounts, Measure
+from gradual.statistics.measures import LevelCounts, Measure
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -28,8 +28,7 @@ from gradual.reporting.comparison.cells import (
 from gradual.reporting.comparison.entities import entity_tables
 from gradual.reporting.comparison.transitions import first_transitions, later_transitions, noise_transitions
 from gradual.reporting.table import Cell, Table, make_table, text
-from gradual.statistics.measured import Measure
-from gradual.statistics.measures import averaged, counted, share, spread
+from gradual.statistics.measures import Measure, averaged, counted, share, spread
 from gradual.text import NO_VALUE, count, listed, plural, stage_name
 
 SECOND_STAGES = ("S1", "S2", "S3", "S4", "S5")

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradual.findings.noise_record import Retest
-from gradual.findings.record import Arm, Comparison
+from gradual.findings.record import Arm, Comparison, Retest
 from gradual.knowledge.levels import BEST_FIRST
 from gradual.reporting.comparison.cells import (
     NOTHING,
@@ -21,8 +20,7 @@ from gradual.reporting.comparison.cells import (
     share_cell,
 )
 from gradual.reporting.table import Cell, Table, make_table, text
-from gradual.statistics.measured import LevelCounts
-from gradual.statistics.measures import share
+from gradual.statistics.measures import LevelCounts, share
 from gradual.text import count, listed, percent
 
 _COLUMNS = ("from \\ to", *BEST_FIRST, "all")

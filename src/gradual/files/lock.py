@@ -1,0 +1,73 @@
+"""One writer a folder: the lock that the kernel frees when its holder dies, and who holds it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gradual.errors import RunDirError
+from gradual.files import storage
+from gradual.files.storage import Json
+
+LOCK_FILE = "run.lock"
+OWNER_FILE = "owner.json"
+"""Says who holds the lock, for those who are refused."""
+
+
+@contextmanager
+def single_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which is created where it is missing; the kernel frees it when the process dies.
+
+    Raises:
+        RunDirError: another process holds it (process, host and time are named), or the disk refused.
+    """
+    from filelock import FileLock, Timeout
+
+    storage.make_folder(folder)
+    lock = FileLock(folder / LOCK_FILE, timeout=0, thread_local=False)
+    try:
+        with storage.disk_errors_named("lock", folder):
+            try:
+                lock.acquire()
+            except Timeout:
+                raise RunDirError(_held_message(folder)) from None
+        storage.write_json(folder / OWNER_FILE, who())
+        yield
+    finally:
+        if lock.is_locked:
+            try:
+                with suppress(RunDirError):
+                    storage.remove(folder / OWNER_FILE)
+            finally:
+                lock.release()
+
+
+def who() -> dict[str, Json]:
+    """This process, its host and the time, for a file that says who was at work."""
+    return {"pid": os.getpid(), "host": socket.gethostname(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def _held_message(folder: Path) -> str:
+    remedy = "wait until it ends, stop it, or use another --out"
+    try:
+        owner = storage.read_json(folder / OWNER_FILE)
+    except RunDirError:
+        owner = {}
+    pid, host = owner.get("pid"), owner.get("host")
+    if not isinstance(pid, int) or (host == socket.gethostname() and not _is_alive(pid)):
+        return f"{folder} is in use by another process, which has not yet said which; {remedy}"
+    return f"{folder} is in use by process {pid} on {host} since {owner.get('time')}; {remedy}"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,127 @@
+"""How long reading and training take here: a sample of facts probed, a step timed, and what follows for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from gradual.config.run import ProbeConfig, RunConfig
+from gradual.config.stage import StageConfig
+from gradual.engines.token_tree import TokenTree
+from gradual.engines.transformers_engine import TransformersEngine
+from gradual.facts.fact import Fact, spread
+from gradual.facts.prepare import Prepared
+from gradual.knowledge.map import KnowledgeMap
+from gradual.models.adapters import adapted, unload_adapter
+from gradual.models.load import LoadedModel
+from gradual.probing.probe import fact_blocks, probe_facts
+from gradual.probing.prompts import Asking, draw_asking, plant_prompts
+from gradual.progress import Progress
+from gradual.run.stages import training_rows
+from gradual.selection.expressions import FactState
+from gradual.selection.strategies import select_facts
+from gradual.training.rows import TrainingRows
+
+SAMPLE_SIZE = 128
+"""Facts that are probed to measure speed and levels."""
+
+
+_FACTS_READ_TWICE = 48
+"""Facts that are probed with an adapter and without, to measure how much slower that is."""
+
+
+TIMING = "timing a training step, and some of the sample again with an adapter"
+"""Said before what takes about as long as the sample."""
+
+
+def probe_sample(config: RunConfig, prepared: Prepared, engine: TransformersEngine, progress: Progress) -> KnowledgeMap:
+    """The map of some training facts, to measure speed and levels."""
+    with progress.bar("timing a sample", min(SAMPLE_SIZE, len(prepared.train)), "facts") as advance:
+        return probe_facts(
+            spread(prepared.train, SAMPLE_SIZE),
+            prepared.exemplars,
+            engine,
+            config.probe,
+            seed=config.seed_of_exemplars,
+            progress=advance,
+        )
+
+
+def timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine) -> TrainingRows:
+    """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
+    by_id = {fact.id: fact for fact in prepared.train}
+    chosen = selected(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
+    facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
+    return training_rows(facts, config.stages[0], prepared.exemplars, engine, config)
+
+
+def selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
+    """Ids of the facts of a map that a first stage would train on."""
+    states = [
+        FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)
+        for f in known
+    ]
+    return [row.id for row in select_facts(states, stage.resolve(), rng_seed=0).rows]
+
+
+class Reading:
+    """How much there is to read: prompts are counted token by token, searches are extrapolated from the sample."""
+
+    def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:
+        self._config, self._prepared, self._engine = config, prepared, TransformersEngine(loaded)
+        by_id = {fact.id: fact for fact in prepared.train}
+        prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
+        read = sample.info.cost.tokens_read
+        self._searched_per_answer = (read - prompts) / (len(sample) * config.probe.num_exemplar_sets)
+        self.seconds_per_token = sample.info.cost.seconds / max(1, read)
+        slowdown = self._slowdown(loaded, [by_id[fact.id] for fact in sample][:_FACTS_READ_TWICE])
+        self.seconds_per_adapted_token = self.seconds_per_token * slowdown
+
+    def tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
+        """Tokens of a probe of `facts`."""
+        answers = len(facts) * settings.num_exemplar_sets
+        return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
+
+    def _slowdown(self, loaded: LoadedModel, facts: Sequence[Fact]) -> float:
+        """How many times longer the same facts take once there is an adapter on the model."""
+
+        def seconds(model: Any) -> float:
+            engine = TransformersEngine(replace(loaded, model=model))
+            exemplars, seed = self._prepared.exemplars, self._config.seed_of_exemplars
+            return probe_facts(facts, exemplars, engine, self._config.probe, seed=seed).info.cost.seconds
+
+        without = seconds(loaded.model)
+        model = adapted(loaded, self._config.lora, None)
+        try:
+            return max(1.0, seconds(model.eval()) / without)
+        finally:
+            unload_adapter(model)
+
+    def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
+        asking = asking_of(settings, facts, self._prepared, self._engine, self._config.seed_of_exemplars)
+        total = 0
+        for block in fact_blocks(facts):
+            trees = {number: TokenTree() for number in range(settings.num_exemplar_sets)}
+            plant_prompts(trees, asking, block, self._engine)
+            total += sum(len(tree) for tree in trees.values())
+        return total
+
+
+def asking_of(
+    settings: ProbeConfig, facts: Sequence[Fact], prepared: Prepared, engine: TransformersEngine, seed: int
+) -> Asking:
+    """What a probe with these settings asks of some facts."""
+    return draw_asking(
+        facts,
+        prepared.exemplars,
+        engine.prompt_style(settings.prompt_style),
+        num_sets=settings.num_exemplar_sets,
+        num_shots=settings.num_shots,
+        seed=seed,
+    )
+
+
+def minutes(seconds: float) -> str:
+    """A time for people."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
