@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 INSTANT = "tests/faults/test_any_instant.py::test_run_goes_on_from_every_state_it_can_be_left_in"
 TRAINING = "tests/tiny/test_killed_training.py"
 STORAGE = "tests/unit/files/test_storage.py"
-RUNDIR = "tests/unit/run/test_folder.py"
+RUN_FOLDER = "tests/unit/run/test_folder.py"
 
 
 class Safety(NamedTuple):
@@ -137,18 +137,18 @@ SAFETIES = (
         "run/folder.py",
         "                self._verify(step, self.path / name, sha256)\n",
         "                pass\n",
-        (RUNDIR,),
+        (RUN_FOLDER,),
     ),
     Safety(
         "a changed line of the journal is noticed",
         "run/folder.py",
         "            if check != _check(record) or not isinstance(files, Mapping):\n",
         "            if not isinstance(files, Mapping):\n",
-        (RUNDIR,),
+        (RUN_FOLDER,),
     ),
     Safety(
         "the lock",
-        "run/folder.py",
+        "files/lock.py",
         "                lock.acquire()\n",
         "                pass\n",
         ("tests/faults/test_one_writer.py",),
@@ -158,7 +158,7 @@ SAFETIES = (
         "run/folder.py",
         "            refuse_other_fingerprint(path, run.fingerprint, dict(fingerprint))\n",
         "            pass\n",
-        (RUNDIR,),
+        (RUN_FOLDER,),
     ),
     Safety(
         "fingerprint: the settings",
@@ -246,7 +246,7 @@ SAFETIES = (
     ),
     Safety(
         "a pattern without end is refused",
-        "models/patterns.py",
+        "models/checks.py",
         '    return None if last == "done" else patterns[int(last)]\n',
         "    return None\n",
         ("tests/unit/models/test_patterns.py",),

@@ -1,6 +1,6 @@
 """The arms of a comparison: named ways to train, as data, and the settings of the runs that they stand for.
 
-Knows settings only; `comparison` makes the runs.
+Knows settings only; `compare` makes the runs.
 """
 
 from __future__ import annotations

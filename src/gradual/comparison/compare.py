@@ -1,7 +1,7 @@
 """Runs the arms of a comparison, each with every seed, as ordinary runs that share what they have in common.
 
-Owns the folder of a comparison: which runs it holds and which of their steps are the same. What is in a run is the
-business of `pipeline`; what the runs say is read by others from the folder alone.
+Owns the folder of a comparison: which runs it holds and which of their steps are the same. `run` makes each
+of them; `findings` reads what they say from the folder alone.
 """
 
 from __future__ import annotations

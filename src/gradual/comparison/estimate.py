@@ -1,6 +1,6 @@
 """How long a comparison will take, before it is begun: every step that its runs share counted once.
 
-Knows what a plan has timed on a sample; the runs themselves are the business of `comparison`.
+Knows what a plan has timed on a sample; `compare` makes the runs themselves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Probes some training facts once more under the untrained model: what changes with nothing learned.
 
-One thing is changed in each retest (`noise_record.RETESTS`). What is held against what is the business of
-`comparison_noise`.
+Each retest changes one thing (`RETESTS`). `findings` holds them against each other.
 """
 
 from __future__ import annotations

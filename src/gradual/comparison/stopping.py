@@ -1,6 +1,6 @@
 """When a further round of looking and training is not worth while.
 
-Knows counts only; `comparison` takes them from the runs.
+Knows counts only; `compare` takes them from the runs.
 """
 
 from __future__ import annotations

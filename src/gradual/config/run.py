@@ -1,6 +1,6 @@
 """Every setting of a run, its default, its legal range and its help text, in one place.
 
-Knows no files: `config_file` reads and writes the YAML. Docstrings under the fields are the help text; there is no
+Knows no files: `yaml_file` reads and writes the YAML. Docstrings under the fields are the help text; there is no
 second copy. Types are strict: a text is never taken for a number, nor a number for a text.
 """
 

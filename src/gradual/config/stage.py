@@ -1,6 +1,6 @@
 """The settings of a stage: what it trains on, and how.
 
-Part of `config`, which says what holds for all settings.
+`base` says what holds for all settings, `run` puts the stages into the settings of a run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From one forward pass to next tokens: logits where they are wanted, and the likeliest tokens there.
 
-Knows models only as something to call; which sequences or trees are read is the forests' business.
+Knows models only as something to call; the forests decide which sequences or trees are read.
 Shapes: N wanted places, V vocabulary, K kept tokens.
 """
 

@@ -1,7 +1,7 @@
 """Many token sequences as one tree: what they share is stored, read and computed once.
 
 Owns the tree and the order of its nodes, for probing and training alike. Knows token ids only: no text and no tensors
-(`engines` turns a tree into a forward pass in which every node attends to its ancestors).
+(forests turn a tree into forward passes in which every node attends to its ancestors).
 """
 
 from __future__ import annotations

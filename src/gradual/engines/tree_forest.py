@@ -2,7 +2,7 @@
 
 So whatever shares a beginning shares its computation. New nodes are read depth first, so that those of a pass have most
 ancestors in common: only the keys and values of these are looked at. Where a model does not take such masks,
-`path_forest` reads instead. Knows tokens and logits only; what they mean is the probe's business.
+`path_forest` reads instead. Knows tokens and logits only; `probing` says what they mean.
 Shapes: B rows of a pass, T new nodes of a row, E earlier nodes that they attend to, N wanted nodes, V vocabulary.
 """
 

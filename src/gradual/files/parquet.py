@@ -1,6 +1,6 @@
 """Parquet tables of a stated schema: what a column holds is checked when it is written and when it is read.
 
-Owns the border to pyarrow. Knows neither what columns mean (`knowledge_map`) nor how files become durable (`storage`).
+Owns the border to pyarrow. Knows neither what columns mean (`knowledge.map`) nor how files become durable (`storage`).
 """
 
 from __future__ import annotations

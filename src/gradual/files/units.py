@@ -1,6 +1,6 @@
 """Finished units of a long step, so that a killed step goes on where it was.
 
-Owns the store only. Knows neither what a unit holds (the step does) nor where the store lies (`rundir`).
+Owns the store only. Knows neither what a unit holds (the step does) nor where the store lies (`run.folder`).
 """
 
 from __future__ import annotations

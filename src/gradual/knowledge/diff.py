@@ -1,6 +1,6 @@
 """What became of facts between two knowledge maps: levels, transitions, and who was promoted or demoted.
 
-Knows maps only; which training lies between them is not its business.
+Knows maps only, and nothing of the training that lies between them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The four levels of knowledge and the rule that gives a fact its level.
 
-Knows probabilities and counts only, no models and no files. `selection` chooses by levels; `probing` makes them.
+Knows probabilities and counts only, no models and no files. `selection` chooses by levels; `probing` finds them out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The knowledge map: what a model knows of a set of facts, with the evidence, in memory and as a folder.
 
 Owns the dataclasses and the folder's files (`facts`, `answers` and `prompts` as Parquet, `map.json` last). Knows no
-model: `probing` makes maps; `levels` says what a level means; `statistics` compares two maps.
+model: `probing` makes maps; `levels` says what a level means; `diff` compares two maps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Files of models that come from strangers: what is damaged, without end or runs code is refused before it is opened.
 
-Looks at headers and settings only. Knows no torch and no model; loading is the business of `models`.
+Looks at headers and settings only. Knows no torch and no model; `load` loads them.
 """
 
 from __future__ import annotations

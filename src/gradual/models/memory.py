@@ -1,7 +1,6 @@
 """What to do about memory: to know when it runs out, and to give back what was freed.
 
-Knows torch's ways of saying so; how work is then divided is the business of those who do it (`tree_forest`,
-`training`).
+Knows torch's ways of saying so; those who do the work then divide it (`tree_forest`, `training`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A user's proof on their own model: the exact probe against sampling, fact by fact.
 
-Knows both methods only through `probing`.
+Knows both methods only through `probe`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The answers that can still become right form a small tree. Reading one node give
 once: what ends rightly there is added to the lower bound, what can still become right stays open, the rest is dead. The
 search opens the likeliest nodes until the bounds meet. Greedy decoding is followed in the same tree, so its verdict is
 exact too.
-Knows engines, targets and probabilities; `probing` decides what is asked and what the numbers mean for a level.
+Knows engines, targets and probabilities; `probe` decides what is asked and what the numbers mean for a level.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The folder that a probe outside of a run writes: made once, continued after a kill, never mixed with another probe.
 
-Owns what makes two such probes the same. Files of a map are the business of `knowledge_map`, asking that of `probing`.
+Owns what makes two such probes the same. `knowledge.map` writes the files of a map, `probe` asks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The small language in which a config says which facts it means: conditions on a fact's levels.
 
-Knows levels only. `selection` draws by it, `config` checks its expressions here.
+Knows levels only. `strategies` choose by it, `config` checks expressions with it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Which facts a stage trains on: the named strategies, and the seeded draw.
 
-Knows levels and `expressions` about them: no models, no files, no settings. The pipeline calls `select_facts` and
-writes the rows down.
+Knows levels and `expressions` about them: no models, no files, no settings.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Replay:
     of: Literal["new", "mixture"]
     """new: ratio x the newly selected facts; mixture: the replayed facts are this share of everything trained on."""
     choose: Order = "random"
-    """Which of the pool come first (`drawing.draw`)."""
+    """Which of the pool come first (`draw`)."""
 
     def wanted(self, num_new: int) -> int:
         """How many facts to replay beside `num_new` new ones, rounded to the nearest whole number."""
@@ -191,7 +190,7 @@ class Selection:
     num_promoted: int
     """New facts whose level rose since the previous map."""
     num_left_out: int = 0
-    """Facts that were selected and left out again, because too many of their relation are Unknown (`guards`)."""
+    """Facts that were selected and left out again, because too many of their relation are Unknown (`unknown_limit`)."""
 
     @property
     def num_new(self) -> int:

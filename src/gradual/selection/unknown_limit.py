@@ -1,6 +1,6 @@
 """A limit on what a stage does not know: in each relation, no more than a share of its facts may be Unknown.
 
-Knows a selection and the facts it was made from; takes facts out, never adds any. `selection` chose them.
+Knows a selection and the facts it was made from; takes facts out, never adds any. `strategies` chose them.
 """
 
 from __future__ import annotations

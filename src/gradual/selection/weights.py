@@ -1,6 +1,6 @@
 """How much each fact of a stage counts: weights of the loss by what the model knows, as the exact probe measured it.
 
-Knows probabilities only. `pipeline` takes them from the current map, `packed_loss` multiplies by the weights.
+Knows probabilities only. `run` takes them from the current map, `training` multiplies losses by the weights.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The numbers that say how sure we are: intervals, paired tests, transitions between levels, gains.
+"""How sure a share or a difference is: intervals of one measurement and paired tests.
 
-Knows counts and levels only, no facts and no files. Every function names its source.
+Knows counts only, no facts and no files. Every function names its source.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Numbers over seeds in the form that is stored (`comparison_record.Measure`), with the interval that suits each.
+"""Numbers over seeds in the form that is stored (`Measure`), with the interval that suits each.
 
-Knows values by seed and fact, no files and no arms. The intervals are those of `statistics` and `resampling`.
+Knows values by seed and fact, no files and no arms. The intervals are those of `intervals` and `resampling`.
 """
 
 from __future__ import annotations

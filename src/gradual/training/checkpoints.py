@@ -1,7 +1,7 @@
 """Which finished epochs of a training stage can be gone on from.
 
 Owns the seal: a checkpoint counts once all its files are on the disk and it is written down what is in them. Knows
-nothing of what the files hold (`training` has them made and reads them).
+nothing of what the files hold (`epochs` has them made, `train` reads them).
 """
 
 from __future__ import annotations

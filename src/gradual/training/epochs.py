@@ -1,6 +1,6 @@
 """Keeps count of a stage's epochs while it trains: scores, losses, tokens, times, checkpoints.
 
-Knows nothing of how a step is trained (`training`).
+Knows nothing of how a step is trained (`train`).
 """
 
 from __future__ import annotations

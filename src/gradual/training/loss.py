@@ -1,6 +1,6 @@
 """The packs of a step as tensors, and the loss of all their facts in one forward pass.
 
-Knows packs and a model; no optimiser and no epochs (`training`).
+Knows packs and a model; no optimiser and no epochs (`train`).
 Shapes: B rows (packs), T slots, N supervised places.
 """
 

@@ -1,7 +1,7 @@
 """What a stage reads: training facts with their shots, packed so that facts that share shots share their reading.
 
 Owns the order of the facts, the drawn shots and which tokens carry loss; the same seed and epoch give the same rows.
-Knows tokens, not tensors (`training` makes those and trains).
+Knows tokens, not tensors: `loss` makes those, `train` trains on them.
 """
 
 from __future__ import annotations
