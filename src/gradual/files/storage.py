@@ -1,7 +1,7 @@
 """Every byte that is written passes here: a file is whole or not there, durable on return, and a failed disk is loud.
 
-Owns atomic files, appended JSON lines, staged folders and canonical JSON. Knows no run, fact or model, and no format but
-JSON (others: `parquet`, `strict_yaml`).
+Owns atomic files, appended JSON lines, staged folders and canonical JSON. Knows no run, fact or model, and no other
+format (`parquet`, `strict_yaml`).
 One writer at a time for each path (`lock.single_writer`): temporary names can be fixed and a left-over be replaced.
 """
 
