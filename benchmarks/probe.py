@@ -60,7 +60,7 @@ class Result(NamedTuple):
         """Speed."""
         return self.num_facts / self.seconds
 
-    def told(self) -> Result:
+    def log(self) -> Result:
         """The same, once it has been said on stderr: the whole table comes at the end only."""
         print(f"{self.method}: {self.num_facts} facts in {self.seconds:.1f} s", file=sys.stderr)
         return self
@@ -89,20 +89,24 @@ def main() -> None:
     prompts = _prompts(engine, few, exemplars, settings)
     vllm = [_vllm(args.vllm_python, loaded.source, prompts, len(few), settings)] if args.vllm_python else []
     _probe(engine, few, exemplars, settings)  # warm up
-    results = [_timed("exact", engine, chosen, exemplars, settings)]
+    results = [_measure("exact", engine, chosen, exemplars, settings)]
     share = _peak_share(engine, results[0], peak)
     executed = share * _executed_per_useful(engine, spread(facts, args.num_facts // 4), exemplars, settings)
-    results.append(_timed("exact, levels only", engine, chosen, exemplars, _but(settings, levels_only=True)))
-    sampled = _but(settings, method="sampled")
+    results.append(_measure("exact, levels only", engine, chosen, exemplars, _change(settings, levels_only=True)))
+    sampled = _change(settings, method="sampled")
     results.append(
-        _timed(
-            "sampled, early exit", engine, spread(facts, args.sampled_facts), exemplars, _but(sampled, levels_only=True)
+        _measure(
+            "sampled, early exit",
+            engine,
+            spread(facts, args.sampled_facts),
+            exemplars,
+            _change(sampled, levels_only=True),
         )
     )
-    results.append(_timed("sampled, in full", engine, few, exemplars, sampled))
+    results.append(_measure("sampled, in full", engine, few, exemplars, sampled))
     results.append(_generate(engine, prompts, len(few), settings))
     results += vllm
-    _print(results, engine, peak, share, executed)
+    _print_table(results, engine, peak, share, executed)
 
 
 def _arguments() -> argparse.Namespace:
@@ -129,7 +133,7 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def _but(settings: ProbeConfig, **changes: Any) -> ProbeConfig:
+def _change(settings: ProbeConfig, **changes: Any) -> ProbeConfig:
     return settings.model_copy(update=changes)
 
 
@@ -139,7 +143,7 @@ def _probe(
     probe_facts(facts, exemplars, engine, settings, seed=SEED)
 
 
-def _timed(
+def _measure(
     name: str, engine: TransformersEngine, facts: Sequence[Fact], exemplars: Mapping[str, Any], settings: ProbeConfig
 ) -> Result:
     before, started = engine.cost(), time.perf_counter()
@@ -243,11 +247,11 @@ def _generate(engine: TransformersEngine, prompts: list[str], num_facts: int, se
 def _vllm(python: str, source: str, prompts: list[str], num_facts: int, settings: ProbeConfig) -> Result:
     """The paper's protocol by vLLM with prefix caching, in its own process; loading is not counted."""
     with tempfile.TemporaryDirectory() as folder:
-        task, taken = Path(folder) / "task.json", Path(folder) / "taken.json"
+        task, point = Path(folder) / "task.json", Path(folder) / "taken.json"
         task.write_text(json.dumps({"model": source, "prompts": prompts, "settings": settings.model_dump()}))
         script = Path(__file__).with_name("vllm_protocol.py")
-        subprocess.run([python, str(script), str(task), str(taken)], check=True, stdout=sys.stderr)
-        found = json.loads(taken.read_text())
+        subprocess.run([python, str(script), str(task), str(point)], check=True, stdout=sys.stderr)
+        found = json.loads(point.read_text())
     return Result(
         "vLLM, whole protocol", num_facts, found["seconds"], found["read"], found["written"], f"vLLM {found['version']}"
     )
@@ -260,20 +264,22 @@ def _growth(
 
     def seconds(count: int, samples: int) -> float:
         started = time.perf_counter()
-        settings = _but(ProbeConfig(), num_samples=samples, num_exemplar_sets=GROWTH_SETS)
+        settings = _change(ProbeConfig(), num_samples=samples, num_exemplar_sets=GROWTH_SETS)
         _probe(engine, spread(facts, count), exemplars, settings)
         return time.perf_counter() - started
 
     points: dict[str, list[tuple[int, float]]] = {}
     for count in sizes:
         for samples in (16, 1000) if count <= 500 else (16,):
-            taken = (min(count, len(facts)), seconds(count, samples))
-            points.setdefault(f"{samples} samples", []).append(taken)
+            point = (min(count, len(facts)), seconds(count, samples))
+            points.setdefault(f"{samples} samples", []).append(point)
             print(count, samples, f"{points[f'{samples} samples'][-1][1]:.1f} s", file=sys.stderr)
     return points
 
 
-def _print(results: Sequence[Result], engine: TransformersEngine, peak: float, share: float, executed: float) -> None:
+def _print_table(
+    results: Sequence[Result], engine: TransformersEngine, peak: float, share: float, executed: float
+) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     fingerprint = engine.fingerprint
     fields = ("name", "dtype", "device", "threads", "torch", "transformers")

@@ -23,7 +23,7 @@ from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
 from gradual.facts.fact import Fact, spread
 from gradual.facts.prepare import prepare_probe
-from gradual.models.adapters import adapted, unload_adapter
+from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel, load_model
 from gradual.training.loss import pack_tensors, packed_loss
 from gradual.training.rows import TrainingRows
@@ -74,7 +74,7 @@ def main() -> None:
 
 def _epoch(loaded: LoadedModel, rows: TrainingRows) -> tuple[float, int]:
     """Seconds and tokens of one epoch with our loss and AdamW."""
-    model = adapted(loaded, LoraSettings(), None)
+    model = add_adapter(loaded, LoraSettings(), None)
     masks = MaskKinds(loaded.model.config)
     optimiser = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], lr=1e-4)
     tokens = 0
@@ -98,7 +98,7 @@ def _trl_epoch(loaded: LoadedModel, rows: TrainingRows, facts: Sequence[Fact]) -
     data = [
         {"prompt": tokenizer.decode(e.prompt_ids), "completion": tokenizer.decode(e.completion_ids)} for e in examples
     ]
-    model = adapted(loaded, LoraSettings(), None)
+    model = add_adapter(loaded, LoraSettings(), None)
     with tempfile.TemporaryDirectory() as folder:
         settings: dict[str, Any] = {
             "output_dir": folder, "num_train_epochs": 1, "per_device_train_batch_size": 8,

@@ -93,8 +93,8 @@ SAFETIES = (
     Safety(
         "what other libraries wrote is synced",
         "files/storage.py",
-        '    with disk_errors_named("sync", path):\n        _sync_tree(path)\n',
-        '    with disk_errors_named("sync", path):\n',
+        '    with name_disk_errors("sync", path):\n        _sync_tree(path)\n',
+        '    with name_disk_errors("sync", path):\n',
         (INSTANT,),
     ),
     Safety(
@@ -191,7 +191,7 @@ SAFETIES = (
     Safety(
         "fingerprint: versions of what reads",
         "models/load.py",
-        "        **{name: metadata.version(name) for name in _READING},\n",
+        "        **{name: metadata.version(name) for name in _READING_PACKAGES},\n",
         "",
         ("tests/faults/test_fingerprint.py",),
     ),
@@ -226,7 +226,7 @@ SAFETIES = (
     Safety(
         "a checkpoint counts once it is sealed",
         "training/checkpoints.py",
-        "        if _is_whole(checkpoint):\n",
+        "        if _is_intact(checkpoint):\n",
         "        if True:\n",
         (TRAINING, INSTANT),
     ),

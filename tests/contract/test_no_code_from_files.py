@@ -21,7 +21,7 @@ from gradual.config.run import FactsConfig, LoraSettings, ModelConfig, ProbeConf
 from gradual.config.yaml_file import load_config
 from gradual.errors import ConfigError, DataError, ModelError
 from gradual.facts.loading import load_facts
-from gradual.models.adapters import adapted
+from gradual.models.adapters import add_adapter
 from gradual.models.load import load_model
 from gradual.probing.folder import ProbeRequest, make_map
 from gradual.progress import Silent
@@ -315,7 +315,7 @@ def test_adapter_inside_a_model_may_hold_no_pattern(folder: Path, tmp_path: Path
 def test_settings_with_a_pattern_without_end_are_refused(folder: Path) -> None:
     settings = LoraSettings(target_modules=ENDLESS)
     with pytest.raises(ConfigError, match=r"lora.target_modules: expected a pattern that is soon matched, found"):
-        adapted(load(folder), settings, None)
+        add_adapter(load(folder), settings, None)
 
 
 # --- configs and facts -----------------------------------------------------------------------------------------------

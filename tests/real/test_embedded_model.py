@@ -15,7 +15,7 @@ from gradual.engines.tree_attention import MaskKinds
 from gradual.facts.fact import spread
 from gradual.facts.prepare import prepare_probe
 from gradual.knowledge.levels import Level
-from gradual.models.adapters import adapted, unload_adapter
+from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel, load_model
 from gradual.probing.check import check_against_sampling
 from gradual.probing.probe import probe_facts
@@ -73,7 +73,7 @@ def test_facts_packed_behind_one_exemplar_set_train_as_single_facts_do(smollm2: 
     )
     (pack,) = rows.step(0, 0)
     assert len(pack.examples) == 8
-    model = adapted(smollm2, LoraSettings(r=4), None)
+    model = add_adapter(smollm2, LoraSettings(r=4), None)
     try:
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         torch.manual_seed(0)

@@ -264,11 +264,11 @@ def test_a_stage_killed_after_an_epoch_ends_with_the_same_adapter(tiny: LoadedMo
 SAVED = """
 import sys
 from pathlib import Path
-from gradual.adapters import adapted, save_adapter
-from gradual.config import LoraSettings, ModelConfig
-from gradual.models import load_model
+from gradual.config.run import LoraSettings, ModelConfig
+from gradual.models.adapters import add_adapter, save_adapter
+from gradual.models.load import load_model
 loaded = load_model(ModelConfig(name_or_path=sys.argv[1], dtype="float32", device="cpu"))
-save_adapter(adapted(loaded, LoraSettings(r=1), None), Path(sys.argv[2]))
+save_adapter(add_adapter(loaded, LoraSettings(r=1), None), Path(sys.argv[2]))
 """
 
 

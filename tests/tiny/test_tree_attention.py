@@ -37,7 +37,7 @@ def test_output_and_gradients_are_those_of_the_fused_attention(
 ) -> None:
     layer = SimpleNamespace(num_key_value_groups=heads // 2)
     ways = []
-    for attend in (sdpa_attention_forward, module._attend):
+    for attend in (sdpa_attention_forward, module._attend_by_mask):
         inputs = states(heads, dtype)
         output, _ = attend(layer, *inputs, random_mask(dtype), scaling=scaling)
         output.float().square().sum().backward()
@@ -52,8 +52,10 @@ def test_output_and_gradients_are_those_of_the_fused_attention(
 def test_what_it_does_not_compute_is_left_to_torch(others: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "sdpa_attention_forward", lambda *_, **__: ("torch's", None))
     layer = SimpleNamespace(num_key_value_groups=1)
-    assert module._attend(layer, *states(2, torch.float32), random_mask(torch.float32), **others)[0] == "torch's"
-    assert module._attend(layer, *states(2, torch.float32), None)[0] == "torch's"
+    assert (
+        module._attend_by_mask(layer, *states(2, torch.float32), random_mask(torch.float32), **others)[0] == "torch's"
+    )
+    assert module._attend_by_mask(layer, *states(2, torch.float32), None)[0] == "torch's"
 
 
 def test_model_has_its_own_attention_again_also_after_an_error(tiny: LoadedModel) -> None:

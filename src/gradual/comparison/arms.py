@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradual.config.run import ArmConfig, CompareConfig, RunConfig, check_measured
+from gradual.config.run import ArmConfig, CompareConfig, RunConfig, check_probe_suffices
 from gradual.config.stage import ReplayConfig, StageConfig, check_stages
 from gradual.errors import ConfigError
 from gradual.text import did_you_mean
@@ -207,7 +207,7 @@ def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> li
         if arm.stages:
             stages = _stages(arm, config)
             check_stages(stages)
-            check_measured(stages, config.probe)
+            check_probe_suffices(stages, config.probe)
     except ConfigError as error:
         problems += str(error).splitlines()
     return [f'compare.arms: "{arm.name}": {problem}' for problem in problems]

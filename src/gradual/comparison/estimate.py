@@ -109,7 +109,7 @@ class _Timed:
         count = max(1, round(len(selected(self._sample, first)) * len(prepared.train) / len(self._sample)))
         replay = stage.resolve().replay
         if replay is not None and not is_first:
-            count += replay.wanted(count)
+            count += replay.num_facts(count)
         rows = training_rows(spread(prepared.train, count), stage, prepared.exemplars, self._engine, config)
         epochs = in_epochs(stage, rows).num_train_epochs
         steps = epochs * rows.steps_per_epoch

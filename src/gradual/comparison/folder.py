@@ -17,7 +17,7 @@ from gradual.config.run import RunConfig
 from gradual.errors import RunDirError
 from gradual.facts.prepare import Prepared
 from gradual.files import storage
-from gradual.files.folder_guard import differing, refuse_other_fingerprint
+from gradual.files.folder_guard import list_differences, refuse_other_fingerprint
 from gradual.files.typed_json import FilePart, checked
 from gradual.models.load import LoadedModel
 from gradual.run.folder import RunDir
@@ -210,7 +210,7 @@ def _changed(folder: Path, arm: Arm) -> list[str]:
                 old, new = (
                     {f"stages.{index}.{name}": stage[name] for name in stage.keys() - left_out} for stage in pair
                 )
-                lines += differing(old, new)
+                lines += list_differences(old, new)
             if lines:
                 return lines
     return []

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-Name = Annotated[str, Field(min_length=1)]
+ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
 
 
 class Settings(BaseModel):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gradual.config.base import Name, Settings, Share
+from gradual.config.base import NonEmptyText, Settings, ShareBelowOne
 from gradual.config.stage import StageConfig, check_stages
 from gradual.errors import ConfigError
 
@@ -22,7 +22,7 @@ CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "rand
 class ModelConfig(Settings):
     """Which model, and how it is loaded."""
 
-    name_or_path: Name
+    name_or_path: NonEmptyText
     """Hugging Face id or local folder (from the current directory) of the model; `smollm2` is the embedded model."""
     revision: str | None = None
     """Branch, tag or commit of a Hub model."""
@@ -58,9 +58,9 @@ class ColumnsConfig(Settings):
 class SplitsConfig(Settings):
     """How one file becomes train, validation, test and exemplars (ignored where the facts carry splits)."""
 
-    validation: Share = 0.15
+    validation: ShareBelowOne = 0.15
     """Share of the facts held out for early stopping."""
-    test: Share = 0.3
+    test: ShareBelowOne = 0.3
     """Share of the facts held out for the final score."""
     exemplars_per_relation: Annotated[int, Field(ge=2)] = 20
     """Facts of each relation set aside as shots; never trained on, never scored."""
@@ -84,7 +84,7 @@ class SplitsConfig(Settings):
 class FactsConfig(Settings):
     """Which facts, and how they are divided."""
 
-    path: Name
+    path: NonEmptyText
     """File (.jsonl, .json, .csv, .parquet) or folder (EntityQuestions, a saved data set), from the current directory;
     `hf:owner/name`; or `atlas`, which is embedded."""
     exemplars: str | None = None
@@ -139,7 +139,7 @@ class LoraSettings(Settings):
     """Rank of the adapter."""
     lora_alpha: Annotated[float, Field(gt=0)] = 32.0
     """Scale of the adapter: its output is multiplied by lora_alpha / r."""
-    lora_dropout: Share = 0.0
+    lora_dropout: ShareBelowOne = 0.0
     """Share of the adapter's inputs dropped in training."""
     target_modules: str | list[str] = "all-linear"
     """Layers that get an adapter."""
@@ -240,7 +240,7 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _stages_ask_for_what_is_measured(self) -> Self:
-        check_measured(self.stages, self.probe)
+        check_probe_suffices(self.stages, self.probe)
         return self
 
     @model_validator(mode="after")
@@ -254,7 +254,7 @@ class RunConfig(Settings):
         return self
 
 
-def check_measured(stages: Sequence[StageConfig], probe: ProbeConfig) -> None:
+def check_probe_suffices(stages: Sequence[StageConfig], probe: ProbeConfig) -> None:
     """Refuses stages that go by probabilities which the probe leaves open.
 
     Raises:

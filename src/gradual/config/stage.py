@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from gradual.config.base import Settings, Share
+from gradual.config.base import Settings, ShareBelowOne
 from gradual.errors import ConfigError
 from gradual.selection.expressions import can_match, parse_expression
 from gradual.selection.strategies import Order, Replay, StandIns, Strategy, resolve_strategy
@@ -35,10 +35,10 @@ class ReplayConfig(Settings):
     @field_validator("pool")
     @classmethod
     def _pool_can_match(cls, pool: str) -> str:
-        return _checked_expression(pool)
+        return _check_expression(pool)
 
 
-def _checked_expression(text: str) -> str:
+def _check_expression(text: str) -> str:
     parse_expression(text)
     if not can_match(text):
         raise ConfigError(f"`{text}` contradicts itself: no fact can match it")
@@ -56,7 +56,7 @@ class StandInsConfig(Settings):
     @field_validator("pool", "as_many_as")
     @classmethod
     def _can_match(cls, text: str) -> str:
-        return _checked_expression(text)
+        return _check_expression(text)
 
 
 class StageConfig(Settings):
@@ -103,7 +103,7 @@ class StageConfig(Settings):
     """Where known facts stand: those replayed, and new ones that are HighlyKnown now. mixed: among the others.
 
     end: after them in each epoch, not only in the last one, since early stopping may keep any."""
-    max_unknown_share: Share | None = None
+    max_unknown_share: ShareBelowOne | None = None
     """Of no relation's facts that are trained on, replayed ones included, is more than this share Unknown now.
 
     The surplus is left out, by a seeded draw. null: no limit."""
@@ -122,7 +122,7 @@ class StageConfig(Settings):
     @field_validator("select", "as_many_as")
     @classmethod
     def _select_can_match(cls, select: str | None) -> str | None:
-        return select if select is None else _checked_expression(select)
+        return select if select is None else _check_expression(select)
 
     def resolve(self) -> Strategy:
         """What the stage trains on: the named strategy with `select` and `replay` in place of its own where given.

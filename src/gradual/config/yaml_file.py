@@ -27,7 +27,7 @@ MAX_BYTES = 1_000_000
 SHORTHAND = {"model": "name_or_path", "facts": "path"}
 """Sections that may be a plain text, and the setting that it stands for."""
 
-_OTHER_NAMES = {
+_NAMES_ELSEWHERE = {
     "name_or_path": "model_name model_id model_name_or_path base_model pretrained_model_name_or_path checkpoint",
     "gguf_file": "gguf",
     "dtype": "torch_dtype precision",
@@ -56,9 +56,9 @@ _OTHER_NAMES = {
     "report_to": "tracker trackers logger wandb",
     "seed": "random_seed random_state",
 }
-_ALIASES = {alias: name for name, aliases in _OTHER_NAMES.items() for alias in aliases.split()}
+_ALIASES = {alias: name for name, aliases in _NAMES_ELSEWHERE.items() for alias in aliases.split()}
 
-_Path = tuple[str | int, ...]
+_SettingPath = tuple[str | int, ...]
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), *, allow_remote_code: bool = False) -> RunConfig:
@@ -96,7 +96,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), *, allow_remote
         ) from None
     data = read_yaml(text, str(path))
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected settings as `name: value` lines, found {_shown(data)}")
+        raise ConfigError(f"{path}: expected settings as `name: value` lines, found {_quote_value(data)}")
     return parse_config(data, overrides, source=str(path), allow_remote_code=allow_remote_code)
 
 
@@ -121,15 +121,19 @@ def parse_config(
     """
     settings: dict[str, Any] = copy.deepcopy(dict(data))
     _expand_shorthand(settings)
-    origins: dict[_Path, str] = {}
+    origins: dict[_SettingPath, str] = {}
     problems: list[str] = []
     for override in overrides:
         try:
-            origins[_apply_override(settings, override)] = _named(override)
+            origins[_apply_override(settings, override)] = _quote_override(override)
         except ConfigError as error:
             problems.append(str(error))
     said_in_file = not any(path == ("model", "trust_remote_code") for path in origins)
-    if said_in_file and not allow_remote_code and _at(settings, ("model", "trust_remote_code")) not in (None, False):
+    if (
+        said_in_file
+        and not allow_remote_code
+        and _value_at(settings, ("model", "trust_remote_code")) not in (None, False)
+    ):
         problems.append(
             f"{source}: model.trust_remote_code: a config file may not switch it on; if you trust the model's code, "
             "say so on the command line (--trust-remote-code)"
@@ -137,7 +141,7 @@ def parse_config(
     try:
         config = RunConfig.model_validate(settings)
     except ValidationError as error:
-        problems += _explain(error, settings, source, origins)
+        problems += _explain_problems(error, settings, source, origins)
     if problems:
         # An argument that is not UTF-8 holds lone surrogates, which could not be printed.
         raise ConfigError("\n".join(problems).encode(errors="backslashreplace").decode())
@@ -152,57 +156,57 @@ def dump_config(config: RunConfig) -> str:
 # --- overrides -----------------------------------------------------------------------------------------------------
 
 
-def _apply_override(settings: dict[str, Any], override: str) -> _Path:
+def _apply_override(settings: dict[str, Any], override: str) -> _SettingPath:
     """Puts one `key=value` into `settings`, and says at which path."""
-    name = _named(override)
+    name = _quote_override(override)
     key, equals, text = override.partition("=")
     parts = [part for part in re.split(r"[.\[\]]+", key.strip()) if part]
     if not equals or not parts:
         raise ConfigError(f"{name}: expected key=value, such as stages.1.learning_rate=1e-4")
-    path: _Path = ()
+    path: _SettingPath = ()
     for part in parts:
         in_list = _is_list(path)
         if in_list and not part.isdecimal():
-            raise ConfigError(f"{name}: {_dotted(path)}: expected an index such as 0, found {part}")
+            raise ConfigError(f"{name}: {_dotted_path(path)}: expected an index such as 0, found {part}")
         step = int(part) if in_list else part
-        if _child(_schema_at(path), step) is None:
-            raise ConfigError(f"{name}: {_dotted((*path, step))}: {_unknown(path, part)}")
+        if _child_schema(_schema_at(path), step) is None:
+            raise ConfigError(f"{name}: {_dotted_path((*path, step))}: {_say_unknown(path, part)}")
         path = (*path, step)
     value = read_yaml(text, name)
     target: Any = settings
     for depth in range(1, len(path)):
-        target = _enter(target, path[:depth], name)
-    _put(target, path, value, name)
+        target = _container_at(target, path[:depth], name)
+    _set_value(target, path, value, name)
     _expand_shorthand(settings)
     return path
 
 
-def _enter(target: Any, path: _Path, name: str) -> Any:
+def _container_at(target: Any, path: _SettingPath, name: str) -> Any:
     """The mapping or list at `path` inside `target`, made from the default where nothing is set yet."""
-    inner = _at(target, path[-1:])
+    inner = _value_at(target, path[-1:])
     if inner is None:
         default = (_schema_at(path) or {}).get("default")
         inner = copy.deepcopy(default) if isinstance(default, list) else [] if _is_list(path) else {}
-        _put(target, path, inner, name)
+        _set_value(target, path, inner, name)
     if not isinstance(inner, dict | list):
-        raise ConfigError(f"{name}: {_dotted(path)} is {_shown(inner)}, which has no settings of its own")
+        raise ConfigError(f"{name}: {_dotted_path(path)} is {_quote_value(inner)}, which has no settings of its own")
     return inner
 
 
-def _put(target: Any, path: _Path, value: object, name: str) -> None:
+def _set_value(target: Any, path: _SettingPath, value: object, name: str) -> None:
     """Sets the last step of `path` in `target`; the index after a list's last adds an entry."""
     step = path[-1]
     if isinstance(target, list) != isinstance(step, int):
-        raise ConfigError(f"{name}: {_dotted(path[:-1])} is {_shown(target)}, where {step} has no place")
+        raise ConfigError(f"{name}: {_dotted_path(path[:-1])} is {_quote_value(target)}, where {step} has no place")
     if isinstance(step, int) and step == len(target):
         target.append(value)
     elif isinstance(step, int) and step > len(target):
-        raise ConfigError(f"{name}: {_dotted(path[:-1])}: expected an index from 0 to {len(target)}, found {step}")
+        raise ConfigError(f"{name}: {_dotted_path(path[:-1])}: expected an index from 0 to {len(target)}, found {step}")
     else:
         target[step] = value
 
 
-def _named(override: str) -> str:
+def _quote_override(override: str) -> str:
     return f"--set {override if len(override) <= 100 else override[:97] + '...'}"
 
 
@@ -215,40 +219,42 @@ def _expand_shorthand(settings: dict[str, Any]) -> None:
 # --- explaining what is wrong --------------------------------------------------------------------------------------
 
 
-def _explain(error: ValidationError, settings: object, source: str, origins: dict[_Path, str]) -> list[str]:
+def _explain_problems(
+    error: ValidationError, settings: object, source: str, origins: dict[_SettingPath, str]
+) -> list[str]:
     """One line for each thing that pydantic found wrong."""
     lines: dict[str, None] = {}
     for problem in error.errors(include_url=False):
-        path: _Path = ()
+        path: _SettingPath = ()
         for part in problem["loc"]:  # pydantic appends the branch of a union, which is no setting
-            if problem["type"] != "extra_forbidden" and _child(_schema_at(path), part) is None:
+            if problem["type"] != "extra_forbidden" and _child_schema(_schema_at(path), part) is None:
                 break
             path = (*path, part)
         where = next((origins[origin] for origin in reversed(origins) if origin == path[: len(origin)]), source)
-        where += f": {_dotted(path)}" if path else ""
+        where += f": {_dotted_path(path)}" if path else ""
         if problem["type"] == "extra_forbidden":
-            lines[f"{where}: {_unknown(path[:-1], str(path[-1]))}"] = None
+            lines[f"{where}: {_say_unknown(path[:-1], str(path[-1]))}"] = None
         elif problem["type"] == "missing":
-            lines[f"{where}: expected {_expected(path)}, found nothing; this setting is required"] = None
+            lines[f"{where}: expected {_describe_setting(path)}, found nothing; this setting is required"] = None
         elif problem["type"] == "value_error":
             for message in str(problem["ctx"]["error"]).splitlines():
                 lines[f"{where}: {message}"] = None
         else:
-            value = _at(settings, path)
-            expected = _expected(path)
+            value = _value_at(settings, path)
+            expected = _describe_setting(path)
             quotes = "; put it in quotes" if "text" in expected and isinstance(value, int | float) else ""
-            lines[f"{where}: expected {expected}, found {_shown(value)}{quotes}"] = None
+            lines[f"{where}: expected {expected}, found {_quote_value(value)}{quotes}"] = None
     return list(lines)
 
 
-def _unknown(path: _Path, name: str) -> str:
+def _say_unknown(path: _SettingPath, name: str) -> str:
     """What to say of a setting `name` that does not exist in the section at `path`."""
-    here = sorted({key for option in _options(_schema_at(path)) for key in option.get("properties", {})})
+    here = sorted({key for option in _alternatives(_schema_at(path)) for key in option.get("properties", {})})
     known = _ALIASES.get(name, name)
     if known in here:
         return f"unknown setting; did you mean '{known}'?"
     # The stages of an arm have the settings of any stage.
-    elsewhere = [_dotted(other) for other in _all_paths() if other[-1] == known and "own_arms" not in other]
+    elsewhere = [_dotted_path(other) for other in _all_paths() if other[-1] == known and "own_arms" not in other]
     if elsewhere:
         return "unknown setting; did you mean " + " or ".join(f"'{other}'" for other in elsewhere[:2]) + "?"
     if not here:
@@ -257,45 +263,45 @@ def _unknown(path: _Path, name: str) -> str:
 
 
 @cache
-def _schema() -> dict[str, Any]:
+def _root_schema() -> dict[str, Any]:
     return RunConfig.model_json_schema()
 
 
-def _options(schema: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+def _alternatives(schema: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
     """The alternatives that a schema allows, references followed."""
     if schema is None:
         return
     if "$ref" in schema:
-        yield from _options(_schema()["$defs"][schema["$ref"].rpartition("/")[2]])
+        yield from _alternatives(_root_schema()["$defs"][schema["$ref"].rpartition("/")[2]])
     elif "anyOf" in schema:
         for option in schema["anyOf"]:
-            yield from _options(option)
+            yield from _alternatives(option)
     else:
         yield schema
 
 
-def _child(schema: dict[str, Any] | None, part: str | int) -> dict[str, Any] | None:
-    for option in _options(schema):
+def _child_schema(schema: dict[str, Any] | None, part: str | int) -> dict[str, Any] | None:
+    for option in _alternatives(schema):
         child = option.get("items") if isinstance(part, int) else option.get("properties", {}).get(part)
         if child is not None:
             return dict(child)
     return None
 
 
-def _schema_at(path: _Path) -> dict[str, Any] | None:
-    schema: dict[str, Any] | None = _schema()
+def _schema_at(path: _SettingPath) -> dict[str, Any] | None:
+    schema: dict[str, Any] | None = _root_schema()
     for part in path:
-        schema = _child(schema, part)
+        schema = _child_schema(schema, part)
     return schema
 
 
-def _is_list(path: _Path) -> bool:
-    return any("items" in option for option in _options(_schema_at(path)))
+def _is_list(path: _SettingPath) -> bool:
+    return any("items" in option for option in _alternatives(_schema_at(path)))
 
 
-def _all_paths(path: _Path = ()) -> Iterator[_Path]:
+def _all_paths(path: _SettingPath = ()) -> Iterator[_SettingPath]:
     """Every setting, those of list entries under index 0."""
-    for option in _options(_schema_at(path)):
+    for option in _alternatives(_schema_at(path)):
         for name in option.get("properties", {}):
             yield (*path, name)
             yield from _all_paths((*path, name))
@@ -303,18 +309,18 @@ def _all_paths(path: _Path = ()) -> Iterator[_Path]:
             yield from _all_paths((*path, 0))
 
 
-def _expected(path: _Path) -> str:
+def _describe_setting(path: _SettingPath) -> str:
     """A setting's type and range in words."""
-    words = " or ".join(_in_words(option) for option in _options(_schema_at(path)))
+    words = " or ".join(_describe_schema(option) for option in _alternatives(_schema_at(path)))
     return f"text or {words}" if len(path) == 1 and path[0] in SHORTHAND else words
 
 
-def _in_words(schema: dict[str, Any]) -> str:
+def _describe_schema(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(schema["enum"])
     kind = schema.get("type", "a value")
     if kind == "array":
-        items = " or ".join(_in_words(option) for option in _options(schema["items"]))
+        items = " or ".join(_describe_schema(option) for option in _alternatives(schema["items"]))
         return f"a list{' of at least one entry' if schema.get('minItems') else ''}, each {items}"
     words = {
         "integer": "a whole number",
@@ -336,7 +342,7 @@ def _in_words(schema: dict[str, Any]) -> str:
     return " ".join([words, " and ".join(bounds)]).strip()
 
 
-def _at(settings: object, path: _Path) -> object:
+def _value_at(settings: object, path: _SettingPath) -> object:
     """The value at `path`; None where there is none."""
     value: Any = settings
     for part in path:
@@ -347,11 +353,11 @@ def _at(settings: object, path: _Path) -> object:
     return value
 
 
-def _dotted(path: _Path) -> str:
+def _dotted_path(path: _SettingPath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def _shown(value: object) -> str:
+def _quote_value(value: object) -> str:
     """A value as the user wrote it, at most 60 characters."""
     text = "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

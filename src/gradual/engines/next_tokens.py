@@ -36,12 +36,12 @@ def most_logits(model: Any) -> int:
     return max(1, room // (int(output.shape[0]) * int(model.dtype.itemsize)))
 
 
-def logits_at(model: Any, picked: tuple[Any, Any], **inputs: Any) -> torch.Tensor:
-    """(N, V) logits at N picked (row, column) places of one forward pass; the output layer sees no other place.
+def logits_at(model: Any, cells: tuple[Any, Any], **inputs: Any) -> torch.Tensor:
+    """(N, V) logits at N (row, column) cells of one forward pass; the output layer sees no other place.
 
     A hook in front of the output layer picks, so that whatever a model does after it (scaling, capping) still happens.
     """
-    rows, columns = (torch.as_tensor(part, dtype=torch.long) for part in picked)
+    rows, columns = (torch.as_tensor(part, dtype=torch.long) for part in cells)
 
     def pick(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
         hidden = args[0]
@@ -84,7 +84,7 @@ def top_tokens(logits: torch.Tensor, top_k: int) -> NextTokens:
     return NextTokens(np.take_along_axis(ids, order, -1), np.take_along_axis(found, order, -1))
 
 
-def in_order(parts: Sequence[tuple[list[int], NextTokens]], count: int) -> NextTokens:
+def merge_parts(parts: Sequence[tuple[list[int], NextTokens]], count: int) -> NextTokens:
     """The parts' rows at the places they were asked for, padded to one width."""
     width = max((part.tokens.shape[1] for _, part in parts), default=1)
     tokens = np.full((count, width), -1, dtype=np.int64)

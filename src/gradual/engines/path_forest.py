@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gradual.engines.engine import NextTokens, Node
-from gradual.engines.next_tokens import in_order, logits_at, most_logits, top_tokens
+from gradual.engines.next_tokens import logits_at, merge_parts, most_logits, top_tokens
 from gradual.engines.reader import Reader
 from gradual.engines.token_tree import ROOT, TokenTree
 from gradual.errors import OutOfMemoryError
@@ -43,15 +43,15 @@ class PathForest:
         Raises:
             OutOfMemoryError: a pass does not fit.
         """
-        asked: dict[Node, int] = {node: place for place, node in enumerate(wanted)}
-        sequences = sorted(_sequences(self.trees, asked), key=lambda sequence: len(sequence.tokens), reverse=True)
+        place_of = {node: place for place, node in enumerate(wanted)}
+        sequences = sorted(_paths_to(self.trees, place_of), key=lambda sequence: len(sequence.tokens), reverse=True)
         try:
             parts = [self._read_part(batch) for batch in self._batches(sequences)]
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             raise OutOfMemoryError(f"no memory for paths of {len(sequences[0].tokens)} tokens") from error
-        return in_order(parts, len(wanted))
+        return merge_parts(parts, len(wanted))
 
     def _batches(self, sequences: Sequence[_Sequence]) -> Iterator[list[_Sequence]]:
         """The sequences, longest first, in passes of so many tokens and logits as there is room for."""
@@ -92,10 +92,10 @@ class PathForest:
         return [place for sequence in batch for place, _ in sequence.wanted], found
 
 
-def _sequences(trees: Sequence[TokenTree], asked: Mapping[Node, int]) -> Iterator[_Sequence]:
+def _paths_to(trees: Sequence[TokenTree], place_of: Mapping[Node, int]) -> Iterator[_Sequence]:
     """As few paths as hold all nodes asked for: a node on the way to another is served by the longer path."""
     served: set[Node] = set()
-    for row, node in sorted(asked, reverse=True):  # children have greater numbers than their parents
+    for row, node in sorted(place_of, reverse=True):  # children have greater numbers than their parents
         if (row, node) in served:
             continue
         tree, path = trees[row], []
@@ -103,6 +103,7 @@ def _sequences(trees: Sequence[TokenTree], asked: Mapping[Node, int]) -> Iterato
             path.append(node)
             node = tree.parents[node]
         path.reverse()
-        fresh = [(row, each) for each in path if (row, each) in asked and (row, each) not in served]
+        fresh = [(row, each) for each in path if (row, each) in place_of and (row, each) not in served]
         served.update(fresh)
-        yield _Sequence([tree.tokens[each] for each in path], [(asked[each], tree.depths[each[1]]) for each in fresh])
+        cells = [(place_of[each], tree.depths[each[1]]) for each in fresh]
+        yield _Sequence([tree.tokens[each] for each in path], cells)

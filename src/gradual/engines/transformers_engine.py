@@ -38,7 +38,7 @@ _CHECK_TOLERANCE_16_BIT = 0.03
 """Largest difference that rounding may make between two ways of reading, as a share of the logits' range."""
 
 
-_REFUSALS = (AssertionError, AttributeError, GradualError, LookupError, RuntimeError, TypeError, ValueError)
+_MODEL_FAILURES = (AssertionError, AttributeError, GradualError, LookupError, RuntimeError, TypeError, ValueError)
 """How models fail that do not expect a mask for every pair of tokens."""
 _CHECK_TEXTS = (
     "Q: Which is the first?\nA: this one",
@@ -47,7 +47,7 @@ _CHECK_TEXTS = (
     "Q: Which is the second of them?\nA: that!",
 )
 """Read in this order: where a fork lies near the end, a model that heeds no mask shows what it should not have seen."""
-_FOUND: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+_READS_TREES: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 """What `reads_trees` has found, by base model: a property of its architecture, which no adapter changes."""
 
 
@@ -168,9 +168,9 @@ def reads_trees(loaded: LoadedModel) -> bool:
     """
     model = loaded.model
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if base not in _FOUND:
-        _FOUND[base] = _find_out(loaded)
-    return _FOUND[base]
+    if base not in _READS_TREES:
+        _READS_TREES[base] = _try_reading_trees(loaded)
+    return _READS_TREES[base]
 
 
 def reading_warnings(loaded: LoadedModel) -> list[str]:
@@ -181,7 +181,7 @@ def reading_warnings(loaded: LoadedModel) -> list[str]:
     return [f"this architecture ({name}) does not take tree masks: questions are read one by one, slower"]
 
 
-def _find_out(loaded: LoadedModel) -> bool:
+def _try_reading_trees(loaded: LoadedModel) -> bool:
     engine = TransformersEngine(loaded)
     paths = engine.encode(_CHECK_TEXTS, add_special_tokens=True)
     with torch.inference_mode():
@@ -195,7 +195,7 @@ def _find_out(loaded: LoadedModel) -> bool:
         found = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])
     except (OutOfMemoryError, torch.OutOfMemoryError):
         raise
-    except _REFUSALS:
+    except _MODEL_FAILURES:
         return False
     for expected, tokens, logits in zip(plain, found.tokens, found.logits, strict=True):
         kept = torch.from_numpy(tokens[:10]).to(expected.device)

@@ -18,8 +18,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from gradual.errors import ModelError
 
-_NAME = "gradual_tree"
-"""Under which `transformers` knows `_attend`."""
+_ATTENTION_NAME = "gradual_tree"
+"""Under which `transformers` knows `_attend_by_mask`."""
 
 
 class MaskKinds:
@@ -49,33 +49,33 @@ class MaskKinds:
                 "expected layers with full or sliding-window attention only, found "
                 f"{', '.join(self.layer_types)} - read one sequence a row"
             )
-        made = {}
+        masks = {}
         for kind in self.layer_types:
-            seen = allowed
+            visible = allowed
             if kind == "sliding_attention":
-                seen = allowed & (query_positions[:, :, None] - key_positions[:, None, :] < self.window)
-            bias = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-            made[kind] = bias.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
-        return made if len(made) > 1 else next(iter(made.values()))
+                visible = allowed & (query_positions[:, :, None] - key_positions[:, None, :] < self.window)
+            bias = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+            masks[kind] = bias.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+        return masks if len(masks) > 1 else next(iter(masks.values()))
 
 
 @contextmanager
 def tree_attention(model: Any) -> Iterator[None]:
-    """Within it, a model on a CPU that uses torch's fused attention computes its attention by `_attend`."""
+    """Within it, a model on a CPU that uses torch's fused attention computes its attention by `_attend_by_mask`."""
     config = model.config
     parts = [config, *(part for name in config.sub_configs if (part := getattr(config, name, None)) is not None)]
     is_fused = all(part._attn_implementation == "sdpa" for part in parts)
     if model.device.type != "cpu" or not is_fused or not model._can_set_attn_implementation():
         yield
         return
-    model.set_attn_implementation(_NAME)
+    model.set_attn_implementation(_ATTENTION_NAME)
     try:
         yield
     finally:
         model.set_attn_implementation("sdpa")
 
 
-def _attend(
+def _attend_by_mask(
     module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -106,4 +106,4 @@ def _attend(
     return mixed.view(rows, heads, queries, value.shape[-1]).transpose(1, 2).contiguous(), None
 
 
-AttentionInterface.register(_NAME, _attend)
+AttentionInterface.register(_ATTENTION_NAME, _attend_by_mask)

@@ -19,7 +19,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from gradual.engines.engine import NextTokens, Node
-from gradual.engines.next_tokens import in_order, logits_at, most_logits, top_tokens
+from gradual.engines.next_tokens import logits_at, merge_parts, most_logits, top_tokens
 from gradual.engines.reader import Reader
 from gradual.engines.token_tree import TokenTree
 from gradual.engines.tree_attention import tree_attention
@@ -42,8 +42,8 @@ class _NodeCache(DynamicCache):  # type: ignore[misc]
         super().__init__()
         self.num_slots = 0
         self._buffers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # by layer, each (slots, heads, width)
-        self._earlier = torch.zeros(0, 0, dtype=torch.long)
-        self._new = torch.zeros(0, dtype=torch.long)
+        self._earlier_slots = torch.zeros(0, 0, dtype=torch.long)
+        self._new_places = torch.zeros(0, dtype=torch.long)
 
     def begin(self, earlier: torch.Tensor, new: torch.Tensor) -> None:
         """Says what the coming pass sees and adds.
@@ -52,43 +52,44 @@ class _NodeCache(DynamicCache):  # type: ignore[misc]
             earlier: (B, E) slots that each row attends to.
             new: places of the nodes to keep among the B x T of the pass; they get the slots from `num_slots` on.
         """
-        self._earlier, self._new = earlier, new
+        self._earlier_slots, self._new_places = earlier, new
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         states = [state.transpose(1, 2) for state in (key_states, value_states)]
         room = self._room(layer_idx, states)
-        seen = []
+        both = []
         for buffer, state in zip(room, states, strict=True):
-            kept = state.reshape(-1, *state.shape[2:]).index_select(0, self._new)
-            buffer[self.num_slots : self.num_slots + len(self._new)] = kept
-            earlier = buffer.index_select(0, self._earlier.flatten()).view(*self._earlier.shape, *buffer.shape[1:])
-            seen.append(torch.cat([earlier, state], dim=1).transpose(1, 2))
-        return seen[0], seen[1]
+            kept = state.reshape(-1, *state.shape[2:]).index_select(0, self._new_places)
+            buffer[self.num_slots : self.num_slots + len(self._new_places)] = kept
+            slots = self._earlier_slots
+            earlier = buffer.index_select(0, slots.flatten()).view(*slots.shape, *buffer.shape[1:])
+            both.append(torch.cat([earlier, state], dim=1).transpose(1, 2))
+        return both[0], both[1]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        return int(self._earlier.shape[1])
+        return int(self._earlier_slots.shape[1])
 
     def _room(self, layer: int, states: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """The buffers of a layer, with room for the new nodes."""
-        end = self.num_slots + len(self._new)
+        end = self.num_slots + len(self._new_places)
         old = self._buffers.get(layer)
         if old is None or len(old[0]) < end:
-            made = [state.new_empty(end * 3 // 2, *state.shape[2:]) for state in states]
-            for before, after in zip(old or (), made, strict=False):
+            larger = [state.new_empty(end * 3 // 2, *state.shape[2:]) for state in states]
+            for before, after in zip(old or (), larger, strict=False):
                 after[: self.num_slots] = before[: self.num_slots]
-            self._buffers[layer] = (made[0], made[1])
+            self._buffers[layer] = (larger[0], larger[1])
         return self._buffers[layer]
 
 
-def _of_like_length(
-    longest: Sequence[int], waiting: Mapping[int, list[int]], width: int, most_padding: int
+def _rows_of_like_length(
+    longest: Sequence[int], queues: Mapping[int, list[int]], width: int, most_padding: int
 ) -> Iterator[int]:
     """The first rows, the longest first, while at most `most_padding` places of a pass `width` wide stay unused."""
     padding = 0
     for row in longest:
-        padding += width - min(width, len(waiting[row]))
+        padding += width - min(width, len(queues[row]))
         if padding > most_padding:
             return
         yield row
@@ -109,25 +110,25 @@ class TreeForest:
 
     def read(self, wanted: Sequence[Node]) -> NextTokens:
         """See `Forest`."""
-        asked: dict[Node, int] = {node: place for place, node in enumerate(wanted)}
-        waiting: dict[int, list[int]] = {}
+        place_of = {node: place for place, node in enumerate(wanted)}
+        queues: dict[int, list[int]] = {}
         for row, tree in enumerate(self.trees):
             if nodes := tree.depth_first(len(self._slots[row])):
-                waiting[row] = nodes
+                queues[row] = nodes
         parts: list[tuple[list[int], NextTokens]] = []
-        for row, nodes in waiting.items():
+        for row, nodes in queues.items():
             self._slots[row] = np.pad(self._slots[row], (0, len(nodes)), constant_values=-1)
-        while waiting:
-            taken, part = self._read_within_memory(waiting, asked)
+        while queues:
+            batch, part = self._read_within_memory(queues, place_of)
             parts.append(part)
-            for row, nodes in taken.items():
-                del waiting[row][: len(nodes)]
-                if not waiting[row]:
-                    del waiting[row]
-        return in_order(parts, len(wanted))
+            for row, nodes in batch.items():
+                del queues[row][: len(nodes)]
+                if not queues[row]:
+                    del queues[row]
+        return merge_parts(parts, len(wanted))
 
     def _read_within_memory(
-        self, waiting: Mapping[int, list[int]], asked: Mapping[Node, int]
+        self, queues: Mapping[int, list[int]], place_of: Mapping[Node, int]
     ) -> tuple[dict[int, list[int]], tuple[list[int], NextTokens]]:
         """One forward pass; where memory runs out, of half as many tokens, and so on for the rest of this forest.
 
@@ -138,9 +139,9 @@ class TreeForest:
             OutOfMemoryError: not even one token fits.
         """
         while True:
-            taken = self._take(waiting, asked)
+            batch = self._next_batch(queues, place_of)
             try:
-                return taken, self._read_part(taken, asked)
+                return batch, self._read_part(batch, place_of)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -149,68 +150,68 @@ class TreeForest:
                 raise OutOfMemoryError("no memory for one token")
             self._tokens_per_pass //= 2
 
-    def _take(self, waiting: Mapping[int, list[int]], asked: Mapping[Node, int]) -> dict[int, list[int]]:
+    def _next_batch(self, queues: Mapping[int, list[int]], place_of: Mapping[Node, int]) -> dict[int, list[int]]:
         """The nodes of the next pass, by row: of the rows that wait for most, as many as there is room for.
 
         There must be room for their tokens and for their logits, and little of it lost to padding.
         """
-        longest = sorted(waiting, key=lambda row: -len(waiting[row]))
-        most = len(waiting[longest[0]])
-        width = min(self._tokens_per_pass, max(self._sharing_width, self._tokens_per_pass // len(waiting)))
+        longest = sorted(queues, key=lambda row: -len(queues[row]))
+        most = len(queues[longest[0]])
+        width = min(self._tokens_per_pass, max(self._sharing_width, self._tokens_per_pass // len(queues)))
         width = math.ceil(most / math.ceil(most / width))  # rows of like length then end together
-        rows = list(_of_like_length(longest[: self._tokens_per_pass // width], waiting, width, self._most_padding))
+        rows = list(_rows_of_like_length(longest[: self._tokens_per_pass // width], queues, width, self._most_padding))
         limit = most_logits(self._reader.model)
         while True:
-            taken = {row: waiting[row][:width] for row in rows}
-            if sum((row, node) in asked for row, nodes in taken.items() for node in nodes) <= limit:
-                return taken
+            batch = {row: queues[row][:width] for row in rows}
+            if sum((row, node) in place_of for row, nodes in batch.items() for node in nodes) <= limit:
+                return batch
             if len(rows) > 1:
                 rows = rows[: len(rows) // 2]
             else:
                 width = (width + 1) // 2
 
-    def _read_part(self, taken: Mapping[int, list[int]], asked: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
+    def _read_part(self, batch: Mapping[int, list[int]], place_of: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
         started = time.perf_counter()
         places: list[int] = []
-        picked: tuple[list[int], list[int]] = ([], [])
-        for index, (row, nodes) in enumerate(taken.items()):
+        cells: tuple[list[int], list[int]] = ([], [])
+        for index, (row, nodes) in enumerate(batch.items()):
             for column, node in enumerate(nodes):
-                if (place := asked.get((row, node))) is not None:
+                if (place := place_of.get((row, node))) is not None:
                     places.append(place)
-                    picked[0].append(index)
-                    picked[1].append(column)
-        result = top_tokens(self._forward(taken, picked), self._top_k)
-        for row, nodes in taken.items():
+                    cells[0].append(index)
+                    cells[1].append(column)
+        result = top_tokens(self._forward(batch, cells), self._top_k)
+        for row, nodes in batch.items():
             self._slots[row][nodes] = self._cache.num_slots + np.arange(len(nodes))
             self._cache.num_slots += len(nodes)
-        widths = [len(nodes) for nodes in taken.values()]
+        widths = [len(nodes) for nodes in batch.values()]
         self._reader.add_cost(sum(widths), max(widths) * len(widths), time.perf_counter() - started)
         return places, result
 
-    def _forward(self, taken: Mapping[int, list[int]], picked: tuple[list[int], list[int]]) -> torch.Tensor:
-        """(N, V) logits at the picked (row, column) places after running the taken nodes."""
-        num, width = len(taken), max(len(nodes) for nodes in taken.values())
-        seen = {row: self._earlier(row, nodes) for row, nodes in taken.items()}
-        most_seen = max(len(nodes) for nodes in seen.values())
+    def _forward(self, batch: Mapping[int, list[int]], cells: tuple[list[int], list[int]]) -> torch.Tensor:
+        """(N, V) logits at the (row, column) cells after running the nodes of a pass."""
+        num, width = len(batch), max(len(nodes) for nodes in batch.values())
+        context = {row: self._attended_nodes(row, nodes) for row, nodes in batch.items()}
+        context_width = max(len(nodes) for nodes in context.values())
         ids = np.zeros((num, width), dtype=np.int64)
         is_node = np.zeros((num, width), dtype=bool)
-        slots = np.zeros((num, most_seen), dtype=np.int64)
-        positions = np.zeros((num, most_seen + width), dtype=np.int64)
-        allowed = np.zeros((num, width, most_seen + width), dtype=bool)
-        allowed[:, np.arange(width), most_seen + np.arange(width)] = True  # padding sees itself: no empty softmax
-        for index, (row, nodes) in enumerate(taken.items()):
-            tree, earlier, new, count = self.trees[row], seen[row], np.array(nodes), len(nodes)
+        slots = np.zeros((num, context_width), dtype=np.int64)
+        positions = np.zeros((num, context_width + width), dtype=np.int64)
+        allowed = np.zeros((num, width, context_width + width), dtype=bool)
+        allowed[:, np.arange(width), context_width + np.arange(width)] = True  # padding sees itself: no empty softmax
+        for index, (row, nodes) in enumerate(batch.items()):
+            tree, earlier, new, count = self.trees[row], context[row], np.array(nodes), len(nodes)
             ancestors = tree.ancestors()
             ids[index, :count] = [tree.tokens[node] for node in nodes]
             is_node[index, :count] = True
             slots[index, : len(earlier)] = self._slots[row][earlier]
             positions[index, : len(earlier)] = [tree.depths[node] for node in earlier]
-            positions[index, most_seen : most_seen + count] = [tree.depths[node] for node in nodes]
+            positions[index, context_width : context_width + count] = [tree.depths[node] for node in nodes]
             allowed[index, :count, : len(earlier)] = ancestors[np.ix_(new, earlier)]
-            allowed[index, :count, most_seen : most_seen + count] = ancestors[np.ix_(new, new)]
+            allowed[index, :count, context_width : context_width + count] = ancestors[np.ix_(new, new)]
         reader, device = self._reader, self._reader.model.device
         key_positions = torch.from_numpy(positions).to(device)
-        query_positions = key_positions[:, most_seen:]
+        query_positions = key_positions[:, context_width:]
         mask = reader.masks.masks(
             torch.from_numpy(allowed).to(device), query_positions, key_positions, reader.model.dtype
         )
@@ -218,7 +219,7 @@ class TreeForest:
         with torch.inference_mode(), tree_attention(reader.model):
             return logits_at(
                 reader.model,
-                picked,
+                cells,
                 input_ids=torch.from_numpy(ids).to(device),
                 attention_mask=mask,
                 position_ids=query_positions,
@@ -226,7 +227,7 @@ class TreeForest:
                 use_cache=True,
             )
 
-    def _earlier(self, row: int, nodes: Sequence[int]) -> npt.NDArray[np.int64]:
+    def _attended_nodes(self, row: int, nodes: Sequence[int]) -> npt.NDArray[np.int64]:
         """The nodes read before that some of these nodes attend to."""
         attended = np.any(self.trees[row].ancestors()[nodes], axis=0)
         attended[nodes] = False

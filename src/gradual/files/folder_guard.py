@@ -12,7 +12,7 @@ from gradual.errors import RunDirError
 from gradual.files import storage
 from gradual.files.lock import LOCK_FILE, OWNER_FILE
 
-_LEFT_BY_A_KILLED_START = {LOCK_FILE, OWNER_FILE, "config.yaml", "attempts.log"}
+_FILES_OF_A_KILLED_START = {LOCK_FILE, OWNER_FILE, "config.yaml", "attempts.log"}
 
 
 def refuse_foreign_folder(path: Path, file: str, kind: str) -> None:
@@ -23,9 +23,9 @@ def refuse_foreign_folder(path: Path, file: str, kind: str) -> None:
     """
     if not path.is_dir() or (path / file).exists():
         return
-    with storage.disk_errors_named("read", path):
+    with storage.name_disk_errors("read", path):
         names = sorted(child.name for child in path.iterdir())
-    foreign = [name for name in names if name not in _LEFT_BY_A_KILLED_START and not name.endswith(".tmp")]
+    foreign = [name for name in names if name not in _FILES_OF_A_KILLED_START and not name.endswith(".tmp")]
     if foreign:
         raise RunDirError(f"{path} is no {kind} folder and not empty (it holds {foreign[0]!r}); use another --out")
 
@@ -38,19 +38,22 @@ def refuse_other_fingerprint(folder: Path, old: Mapping[str, str], new: Mapping[
     """
     if old == new:
         return
-    lines = [f"{folder} was made with other settings or files; going on would mix two runs:", *differing(old, new)]
+    lines = [
+        f"{folder} was made with other settings or files; going on would mix two runs:",
+        *list_differences(old, new),
+    ]
     lines.append("use another --out for a new run, or the original settings to go on with this one")
     raise RunDirError("\n".join(lines))
 
 
-def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+def list_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """A line for every field that differs between a folder and what is asked for now."""
     return [
-        f"  {name}: {_shown(old.get(name))} in the folder, {_shown(new.get(name))} now"
+        f"  {name}: {_describe_value(old.get(name))} in the folder, {_describe_value(new.get(name))} now"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
 
 
-def _shown(value: str | None) -> str:
+def _describe_value(value: str | None) -> str:
     return "not recorded" if value is None else repr(value)

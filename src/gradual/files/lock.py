@@ -30,12 +30,12 @@ def single_writer(folder: Path) -> Iterator[None]:
     storage.make_folder(folder)
     lock = FileLock(folder / LOCK_FILE, timeout=0, thread_local=False)
     try:
-        with storage.disk_errors_named("lock", folder):
+        with storage.name_disk_errors("lock", folder):
             try:
                 lock.acquire()
             except Timeout:
-                raise RunDirError(_held_message(folder)) from None
-        storage.write_json(folder / OWNER_FILE, who())
+                raise RunDirError(_busy_message(folder)) from None
+        storage.write_json(folder / OWNER_FILE, identify_process())
         yield
     finally:
         if lock.is_locked:
@@ -46,12 +46,12 @@ def single_writer(folder: Path) -> Iterator[None]:
                 lock.release()
 
 
-def who() -> dict[str, Json]:
+def identify_process() -> dict[str, Json]:
     """This process, its host and the time, for a file that says who was at work."""
     return {"pid": os.getpid(), "host": socket.gethostname(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def _held_message(folder: Path) -> str:
+def _busy_message(folder: Path) -> str:
     remedy = "wait until it ends, stop it, or use another --out"
     try:
         owner = storage.read_json(folder / OWNER_FILE)

@@ -40,7 +40,7 @@ _REMEDIES = {
 
 
 @contextmanager
-def disk_errors_named(action: str, path: Path) -> Iterator[None]:
+def name_disk_errors(action: str, path: Path) -> Iterator[None]:
     """Turn an `OSError` of the body into one line: what could not be done to `path`, why, and what to do.
 
     Raises:
@@ -61,7 +61,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         RunDirError: it cannot be created, or a file stands there.
     """
-    with disk_errors_named("create the folder", folder):
+    with name_disk_errors("create the folder", folder):
         if folder.is_dir():
             with suppress(
                 PermissionError
@@ -83,7 +83,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         RunDirError: the disk refused; the old content is intact, unless only the last sync of the folder failed.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    with disk_errors_named("write", path):
+    with name_disk_errors("write", path):
         descriptor = _create_anew(temporary)
         try:
             try:
@@ -105,7 +105,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunDirError: the disk refused, or the text holds half a surrogate pair.
     """
-    write_bytes(path, _encoded(path, text))
+    write_bytes(path, _encode_text(path, text))
 
 
 def write_json(path: Path, value: Json) -> None:
@@ -114,7 +114,7 @@ def write_json(path: Path, value: Json) -> None:
     Raises:
         RunDirError: the disk refused, or a number is NaN or infinite (the message names the field).
     """
-    write_bytes(path, _encoded(path, _json_text(path, value, indent=2) + "\n"))
+    write_bytes(path, _encode_text(path, _json_text(path, value, indent=2) + "\n"))
 
 
 def append_json_line(path: Path, record: Mapping[str, Json]) -> None:
@@ -126,8 +126,8 @@ def append_json_line(path: Path, record: Mapping[str, Json]) -> None:
     Raises:
         RunDirError: the disk refused, or a number is NaN or infinite (the message names the field).
     """
-    line = _encoded(path, _json_text(path, record, indent=None) + "\n")
-    with disk_errors_named("append to", path):
+    line = _encode_text(path, _json_text(path, record, indent=None) + "\n")
+    with name_disk_errors("append to", path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _SAFE_FLAGS, 0o666)
         try:
             size = os.fstat(descriptor).st_size
@@ -163,7 +163,7 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     remove(staged)
     make_folder(staged)
     try:
-        with disk_errors_named("write", folder):
+        with name_disk_errors("write", folder):
             yield staged
             make_durable(staged)
             remove(folder)
@@ -185,7 +185,7 @@ def link_file(source: Path, target: Path) -> None:
     """
     make_folder(target.parent)
     remove(target)
-    with disk_errors_named("link", target):
+    with name_disk_errors("link", target):
         try:
             os.link(source, target)
         except OSError:
@@ -198,7 +198,7 @@ def make_durable(path: Path) -> None:
     Raises:
         RunDirError: it is missing or the disk refused.
     """
-    with disk_errors_named("sync", path):
+    with name_disk_errors("sync", path):
         _sync_tree(path)
         _sync_folder(path.parent)
 
@@ -209,7 +209,7 @@ def remove(path: Path) -> None:
     Raises:
         RunDirError: the disk refused.
     """
-    with disk_errors_named("remove", path), suppress(FileNotFoundError):
+    with name_disk_errors("remove", path), suppress(FileNotFoundError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -243,7 +243,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         RunDirError: it is missing or cannot be read.
     """
-    with disk_errors_named("read", path):
+    with name_disk_errors("read", path):
         return path.read_bytes()
 
 
@@ -253,7 +253,7 @@ def read_json(path: Path) -> dict[str, Json]:
     Raises:
         RunDirError: the file is missing, or is not one JSON object in UTF-8.
     """
-    return _json_object(read_bytes(path), where=str(path))
+    return _parse_json_object(read_bytes(path), where=str(path))
 
 
 def read_json_lines(path: Path) -> list[dict[str, Json]]:
@@ -267,7 +267,7 @@ def read_json_lines(path: Path) -> list[dict[str, Json]]:
     if not path.exists():
         return []
     *lines, _torn = read_bytes(path).split(b"\n")
-    return [_json_object(line, where=f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    return [_parse_json_object(line, where=f"{path}:{number}") for number, line in enumerate(lines, 1)]
 
 
 def sha256_of_file(path: Path) -> str:
@@ -276,7 +276,7 @@ def sha256_of_file(path: Path) -> str:
     Raises:
         RunDirError: it is missing or cannot be read.
     """
-    with disk_errors_named("read", path), path.open("rb") as file:
+    with name_disk_errors("read", path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -347,7 +347,7 @@ def _json_text(path: Path, value: Json, *, indent: int | None) -> str:
         raise RunDirError(f"{path} not written: {error}") from None
 
 
-def _encoded(path: Path, text: str) -> bytes:
+def _encode_text(path: Path, text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -372,7 +372,7 @@ def _fields_not_finite(value: Json, name: str) -> Iterator[str]:
             yield from _fields_not_finite(item, f"{name}[{index}]")
 
 
-def _json_object(data: bytes, *, where: str) -> dict[str, Json]:
+def _parse_json_object(data: bytes, *, where: str) -> dict[str, Json]:
     try:
         value = json.loads(data.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

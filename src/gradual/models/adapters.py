@@ -16,11 +16,11 @@ from peft.helpers import disable_input_dtype_casting
 
 from gradual.config.run import LoraSettings
 from gradual.errors import ConfigError
-from gradual.models.checks import SECONDS, endless_pattern, may_be_endless
+from gradual.models.checks import PATTERN_SECONDS, endless_pattern, may_be_endless
 from gradual.models.load import LoadedModel
 
 
-def adapted(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:
+def add_adapter(loaded: LoadedModel, lora: LoraSettings, start_adapter: Path | None) -> Any:
     """The base model with a trainable adapter: a new one, or the one of a folder to go on from.
 
     Raises:
@@ -46,7 +46,7 @@ def _refuse_endless_pattern(pattern: str, layers: Sequence[str]) -> None:
     if endless_pattern([pattern], layers) is not None:
         raise ConfigError(
             f"lora.target_modules: expected a pattern that is soon matched, found {pattern[:80]!r}, not done after "
-            f"{SECONDS} seconds - name the layers in a list"
+            f"{PATTERN_SECONDS} seconds - name the layers in a list"
         )
 
 

@@ -28,13 +28,13 @@ _GGUF_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12:
 _GGUF_TEXT, _GGUF_LIST, _GGUF_MOST_DEPTH = 8, 9, 4
 
 
-SECONDS = 5
+PATTERN_SECONDS = 5
 """Processor time for all patterns and texts together."""
 _MOST_MEMORY = 1 << 30
-_TRY = f"""
+_MATCH_SCRIPT = f"""
 import json, re, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({_MOST_MEMORY}, {_MOST_MEMORY}))
-resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
+resource.setrlimit(resource.RLIMIT_CPU, ({PATTERN_SECONDS}, {PATTERN_SECONDS}))
 patterns, texts = json.load(sys.stdin)
 for number, pattern in enumerate(patterns):
     print(number, flush=True)
@@ -66,7 +66,7 @@ def check_model_folder(folder: Path, *, trust_remote_code: bool = False) -> None
             _refuse(adapter, "names of layers", f"the pattern {pattern[:80]!r}", "give the folder as model.adapter")
     shapes = {name: shape for file in _weight_files(folder) for name, shape in safetensors_shapes(file).items()}
     if shapes and "config.json" in settings:
-        _refuse_giants(folder / "config.json", settings["config.json"], shapes)
+        _refuse_oversized(folder / "config.json", settings["config.json"], shapes)
 
 
 def check_adapter_folder(folder: Path) -> None:
@@ -99,12 +99,12 @@ def adapter_patterns(settings: Mapping[str, Any]) -> list[str]:
     return [
         form.replace("{}", text)
         for name, form in forms.items()
-        for text in _texts(settings.get(name))
+        for text in _texts_in(settings.get(name))
         if may_be_endless(text)
     ]
 
 
-def _texts(value: object) -> list[str]:
+def _texts_in(value: object) -> list[str]:
     """A text, or the texts of a list, or the names of an object; nothing of anything else."""
     if isinstance(value, str):
         return [value]
@@ -158,13 +158,13 @@ def check_gguf(path: Path) -> None:
 
 def _refuse_fetched_code(path: Path, settings: dict[str, Any]) -> None:
     """Kernels named as `owner/name` would be fetched and run."""
-    for key, value in _walk(settings):
+    for key, value in _walk_settings(settings):
         if "implementation" in key and isinstance(value, str) and "/" in value:
             remedy = f"delete {key}; if you trust that code, allow it with --trust-remote-code"
             _refuse(path, f"an implementation that comes with transformers in {key}", json.dumps(value)[:80], remedy)
 
 
-def _walk(settings: dict[str, Any]) -> Iterator[tuple[str, object]]:
+def _walk_settings(settings: dict[str, Any]) -> Iterator[tuple[str, object]]:
     """Every name in the settings with its value, however deep."""
     left: list[tuple[str, object]] = list(settings.items())
     while left:
@@ -204,7 +204,7 @@ def weight_shards(index: Path) -> list[str]:
     return sorted(set(shards.values()))
 
 
-def _refuse_giants(path: Path, settings: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+def _refuse_oversized(path: Path, settings: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
     """A model of the size that the settings state is made before its weights are read: they must belong together."""
     weights = sum(math.prod(shape) for shape in shapes.values())
     for each in (settings, settings.get("text_config")):
@@ -309,14 +309,14 @@ def may_be_endless(pattern: str) -> bool:
 
 
 def endless_pattern(patterns: Sequence[str], texts: Sequence[str]) -> str | None:
-    """The first pattern that cannot be matched against all the texts in `SECONDS` or a gigabyte; None if all can.
+    """The first pattern that takes more than `PATTERN_SECONDS` or a gigabyte against all the texts; None if none does.
 
     What is no regular expression is left to whoever uses it.
     """
     if not patterns:
         return None
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _TRY],
+        [sys.executable, "-I", "-S", "-c", _MATCH_SCRIPT],
         input=json.dumps([list(patterns), list(texts)]),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

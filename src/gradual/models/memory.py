@@ -9,14 +9,14 @@ import ctypes
 
 import torch
 
-_SAID_ON_CPU = ("can't allocate memory", "not enough memory")
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was not enough memory, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in _SAID_ON_CPU)
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in _CPU_MESSAGES)
 
 
 def free_memory() -> None:

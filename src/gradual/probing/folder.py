@@ -162,7 +162,7 @@ def _refuse_foreign_folder(out: Path) -> None:
         return
     if (out / "run.json").exists():
         raise RunDirError(f"{out} is the folder of a run, expected a new one or that of a probe; use another --out")
-    with storage.disk_errors_named("read", out):
+    with storage.name_disk_errors("read", out):
         names = sorted(child.name for child in out.iterdir())
     # Tables without units were not left by a killed probe: they are somebody's own.
     ours = _OF_AN_UNFINISHED_PROBE if _UNITS in names else _OF_A_WRITER

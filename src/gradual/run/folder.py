@@ -23,7 +23,7 @@ from typing import Literal
 from gradual.errors import RunDirError
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
-from gradual.files.lock import single_writer, who
+from gradual.files.lock import identify_process, single_writer
 from gradual.files.storage import Json
 from gradual.files.units import UnitStore
 
@@ -218,7 +218,7 @@ class RunDir:
         Raises:
             RunDirError: the disk refused.
         """
-        storage.append_json_line(self.attempts, {**details, "event": event, **who()})
+        storage.append_json_line(self.attempts, {**details, "event": event, **identify_process()})
 
     def _read_info(self) -> dict[str, Json]:
         if not self.info.is_file():

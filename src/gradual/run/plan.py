@@ -184,7 +184,7 @@ def _stages(
             facts, at_end = [by_id[row.id] for row in selection.rows], known_ids(selection)
             options = _options(stage, selection, stage_weights(states, selection, stage))
         else:
-            num_replay = replay.wanted(count) if index > 1 and replay is not None else 0
+            num_replay = replay.num_facts(count) if index > 1 and replay is not None else 0
             facts = spread(prepared.train, count + num_replay)  # any as many: steps depend on the relations' sizes
             at_end = frozenset(fact.id for fact in spread(facts, num_replay))
             options = _options(stage, None, {})

@@ -13,7 +13,7 @@ from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact, spread
 from gradual.facts.prepare import Prepared
 from gradual.knowledge.map import KnowledgeMap
-from gradual.models.adapters import adapted, unload_adapter
+from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel
 from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts
@@ -92,7 +92,7 @@ class Reading:
             return probe_facts(facts, exemplars, engine, self._config.probe, seed=seed).info.cost.seconds
 
         without = seconds(loaded.model)
-        model = adapted(loaded, self._config.lora, None)
+        model = add_adapter(loaded, self._config.lora, None)
         try:
             return max(1.0, seconds(model.eval()) / without)
         finally:

@@ -7,16 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
-
-from gradual.errors import DataError
-
-if TYPE_CHECKING:
-    from gradual.selection.expressions import FactState
-
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from gradual.errors import ConfigError
+from gradual.errors import ConfigError, DataError
 from gradual.knowledge.levels import Level
 from gradual.selection.expressions import FactState, can_match, parse_expression
 from gradual.text import did_you_mean
@@ -38,7 +32,7 @@ class Replay:
     choose: Order = "random"
     """Which of the pool come first (`draw`)."""
 
-    def wanted(self, num_new: int) -> int:
+    def num_facts(self, num_new: int) -> int:
         """How many facts to replay beside `num_new` new ones, rounded to the nearest whole number."""
         if self.of == "new":
             return round(self.ratio * num_new)
@@ -226,31 +220,31 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
         DataError: an id occurs twice.
     """
     _refuse_duplicates(states)
-    matching = _matching(states, strategy.select)
-    wanted = len(matching) if strategy.as_many_as is None else len(_matching(states, strategy.as_many_as))
+    matching = _matching_facts(states, strategy.select)
+    wanted = len(matching) if strategy.as_many_as is None else len(_matching_facts(states, strategy.as_many_as))
     new = matching if strategy.as_many_as is None else draw(matching, wanted, f"{rng_seed}/select")
     reason = f"matches {strategy.select}"
     if len(new) < len(matching):
         reason = f"drawn, {len(new)} of {len(matching)} facts, from {strategy.select}"
-    rows = [_row(state, "new", reason) for state in new]
+    rows = [_selected_fact(state, "new", reason) for state in new]
     if strategy.stand_ins is not None:
-        number = len(_matching(states, strategy.stand_ins.as_many_as))
-        pool = _without(_matching(states, strategy.stand_ins.pool), new)
+        number = len(_matching_facts(states, strategy.stand_ins.as_many_as))
+        pool = _leave_out(_matching_facts(states, strategy.stand_ins.pool), new)
         drawn = draw(pool, number, f"{rng_seed}/stand-ins")
         reason = f"drawn, {len(drawn)} of {len(pool)} facts, from {strategy.stand_ins.pool}"
-        rows += [_row(state, "new", reason) for state in drawn]
+        rows += [_selected_fact(state, "new", reason) for state in drawn]
         wanted += number
         new = [*new, *drawn]
 
     replay_wanted = 0
     if strategy.replay is not None:
-        pool = _without(_matching(states, strategy.replay.pool), new)
-        replay_wanted = strategy.replay.wanted(len(new))
+        pool = _leave_out(_matching_facts(states, strategy.replay.pool), new)
+        replay_wanted = strategy.replay.num_facts(len(new))
         drawn = draw(pool, replay_wanted, f"{rng_seed}/replay", strategy.replay.choose)
         reason = f"replayed, {len(drawn)} of {len(pool)} facts, from {strategy.replay.pool}"
         if strategy.replay.choose != "random":
             reason += f", {strategy.replay.choose} first"
-        rows += [_row(state, "replay", reason) for state in drawn]
+        rows += [_selected_fact(state, "replay", reason) for state in drawn]
     return Selection(
         rows=tuple(sorted(rows, key=lambda row: row.id)),
         strategy=strategy,
@@ -269,17 +263,17 @@ def _refuse_duplicates(states: Sequence[FactState]) -> None:
         seen.add(state.id)
 
 
-def _matching(states: Sequence[FactState], expression: str) -> list[FactState]:
+def _matching_facts(states: Sequence[FactState], expression: str) -> list[FactState]:
     matches = parse_expression(expression)
     return [state for state in states if matches(state)]
 
 
-def _without(states: Sequence[FactState], chosen: Sequence[FactState]) -> list[FactState]:
+def _leave_out(states: Sequence[FactState], chosen: Sequence[FactState]) -> list[FactState]:
     ids = {state.id for state in chosen}
     return [state for state in states if state.id not in ids]
 
 
-def _row(state: FactState, role: Literal["new", "replay"], reason: str) -> SelectedFact:
+def _selected_fact(state: FactState, role: Literal["new", "replay"], reason: str) -> SelectedFact:
     return SelectedFact(state.id, role, state.first, state.before, state.now, reason)
 
 
@@ -296,26 +290,26 @@ def draw(states: Sequence[FactState], count: int, seed: str, order: Order = "ran
     Raises:
         DataError: a state lacks what the order goes by.
     """
-    place = _PLACES[order]
-    return sorted(states, key=lambda state: (place(state), _hash(seed, state)))[:count]
+    place = _ORDER_KEYS[order]
+    return sorted(states, key=lambda state: (place(state), _draw_hash(seed, state)))[:count]
 
 
-def _hash(seed: str, state: FactState) -> bytes:
+def _draw_hash(seed: str, state: FactState) -> bytes:
     return hashlib.sha256(f"{seed}/{state.id}".encode()).digest()
 
 
-def _drop(state: FactState) -> float:
-    return _measured(state.p, "p", state) - _measured(state.p_before, "p_before", state)
+def _p_drop(state: FactState) -> float:
+    return _require_value(state.p, "p", state) - _require_value(state.p_before, "p_before", state)
 
 
-_PLACES: dict[Order, Callable[[FactState], float]] = {
+_ORDER_KEYS: dict[Order, Callable[[FactState], float]] = {
     "random": lambda state: 0.0,
-    "weakest_margin": lambda state: _measured(state.margin, "margin", state),
-    "largest_drop": _drop,
+    "weakest_margin": lambda state: _require_value(state.margin, "margin", state),
+    "largest_drop": _p_drop,
 }
 
 
-def _measured(value: float | None, name: str, state: FactState) -> float:
+def _require_value(value: float | None, name: str, state: FactState) -> float:
     if value is None:
         raise DataError(f'fact "{state.id}": expected its {name} to draw by, found none - draw at random, or probe it')
     return value

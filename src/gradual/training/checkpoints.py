@@ -18,8 +18,8 @@ from gradual.files import storage
 SEAL_FILE = "sealed.json"
 
 _log = logging.getLogger(__name__)
-_ARCHIVES = (".bin", ".pt", ".pth")
-_NAME = re.compile(r"checkpoint-(\d+)")
+_ARCHIVE_SUFFIXES = (".bin", ".pt", ".pth")
+_CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
 
 
 def checkpoint_folder(folder: Path, step: int) -> Path:
@@ -35,7 +35,7 @@ def seal_checkpoint(checkpoint: Path) -> None:
     """
     storage.make_folder(checkpoint.parent)  # made by that library too: its own name has to last
     storage.make_durable(checkpoint)
-    storage.write_json(checkpoint / SEAL_FILE, _digests(checkpoint))
+    storage.write_json(checkpoint / SEAL_FILE, _file_digests(checkpoint))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -44,9 +44,9 @@ def last_checkpoint(folder: Path) -> Path | None:
     Raises:
         RunDirError: the disk refused.
     """
-    for step in sorted(_steps(folder), reverse=True):
+    for step in sorted(_checkpoint_steps(folder), reverse=True):
         checkpoint = checkpoint_folder(folder, step)
-        if _is_whole(checkpoint):
+        if _is_intact(checkpoint):
             return checkpoint
         _log.warning("%s was not finished or is damaged; its epoch is done again", checkpoint)
         storage.remove(checkpoint)
@@ -59,23 +59,23 @@ def keep_checkpoints(folder: Path, steps: Collection[int]) -> None:
     Raises:
         RunDirError: the disk refused.
     """
-    for step in _steps(folder) - set(steps):
+    for step in _checkpoint_steps(folder) - set(steps):
         storage.remove(checkpoint_folder(folder, step))
 
 
-def _steps(folder: Path) -> set[int]:
+def _checkpoint_steps(folder: Path) -> set[int]:
     """The steps after which there are checkpoints, sealed or not."""
-    found = (_NAME.fullmatch(path.name) for path in folder.glob("checkpoint-*"))
+    found = (_CHECKPOINT_NAME.fullmatch(path.name) for path in folder.glob("checkpoint-*"))
     return {int(match[1]) for match in found if match}
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _is_intact(checkpoint: Path) -> bool:
     try:
-        if storage.read_json(checkpoint / SEAL_FILE) != _digests(checkpoint):
+        if storage.read_json(checkpoint / SEAL_FILE) != _file_digests(checkpoint):
             return False
     except RunDirError:
         return False
-    return all(_is_plain_archive(path) for path in checkpoint.rglob("*") if path.suffix in _ARCHIVES)
+    return all(_is_plain_archive(path) for path in checkpoint.rglob("*") if path.suffix in _ARCHIVE_SUFFIXES)
 
 
 def _is_plain_archive(path: Path) -> bool:
@@ -89,7 +89,7 @@ def _is_plain_archive(path: Path) -> bool:
     return is_stored and sum(entry.file_size for entry in entries) <= path.stat().st_size
 
 
-def _digests(checkpoint: Path) -> dict[str, storage.Json]:
+def _file_digests(checkpoint: Path) -> dict[str, storage.Json]:
     """SHA-256 of each file, by name."""
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != SEAL_FILE)
     return {path.relative_to(checkpoint).as_posix(): storage.sha256_of_file(path) for path in files}

@@ -29,7 +29,7 @@ from gradual.config.stage import StageConfig
 from gradual.engines.tree_attention import MaskKinds
 from gradual.errors import ConfigError, GradualError, TrainingError
 from gradual.files import storage
-from gradual.models.adapters import adapted, in_model_precision, save_adapter, unload_adapter
+from gradual.models.adapters import add_adapter, in_model_precision, save_adapter, unload_adapter
 from gradual.models.load import LoadedModel
 from gradual.models.memory import free_memory, is_out_of_memory
 from gradual.training.checkpoints import last_checkpoint
@@ -77,7 +77,7 @@ def train_stage(
     if not rows.facts:
         raise TrainingError("expected facts to train on, found none - see the level counts of the knowledge map")
     set_seed(seed)
-    model = adapted(loaded, lora, start_adapter)
+    model = add_adapter(loaded, lora, start_adapter)
     try:
         checkpoint = last_checkpoint(folder / "checkpoints")
         trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
@@ -104,7 +104,7 @@ def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[
         ConfigError: `lora.target_modules` names no layer of the model, or a tracker is unknown.
     """
     try:
-        unload_adapter(adapted(loaded, lora, None))
+        unload_adapter(add_adapter(loaded, lora, None))
     except ValueError as error:
         raise ConfigError(f"lora: no adapter can be made for this model: {' '.join(str(error).split())}") from error
     try:
@@ -226,7 +226,7 @@ def _masks(loaded: LoadedModel, rows: TrainingRows) -> MaskKinds | None:
 
 def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
     """Seconds and tokens of one optimiser step's forward and backward pass, with a new adapter that is thrown away."""
-    model = adapted(loaded, lora, None)
+    model = add_adapter(loaded, lora, None)
     masks = _masks(loaded, rows)
     try:
         batch = pack_tensors(rows.step(0, 0), loaded.tokenizer.pad_token_id)

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from gradual.config.run import RunConfig
-from gradual.config.yaml_file import _OTHER_NAMES, MAX_BYTES, dump_config, load_config, parse_config
+from gradual.config.yaml_file import _NAMES_ELSEWHERE, MAX_BYTES, dump_config, load_config, parse_config
 from gradual.errors import ConfigError
 from gradual.files.strict_yaml import read_yaml
 
@@ -252,8 +252,8 @@ def test_problem_is_one_line_with_file_setting_and_finding(extra: dict[str, obje
 
 def test_suggested_settings_exist_and_other_tools_names_are_not_ours() -> None:
     names = {path.rpartition(".")[2] for path in paths()} | {"model", "facts"}
-    assert set(_OTHER_NAMES) <= names
-    assert not {alias for aliases in _OTHER_NAMES.values() for alias in aliases.split()} & names
+    assert set(_NAMES_ELSEWHERE) <= names
+    assert not {alias for aliases in _NAMES_ELSEWHERE.values() for alias in aliases.split()} & names
 
 
 def test_all_problems_come_at_once() -> None:
