@@ -59,7 +59,7 @@ def test_a_strategy_of_ones_own_selects_from_the_maps_of_a_run(
 ) -> None:
     probes = write_folder(tmp_path) / "runs" / "S5" / "1" / "probes"
     out = printed("own_strategy.py", str(probes / "0"), str(probes / "1"), monkeypatch=monkeypatch, capsys=capsys)
-    # HMMWHMUU became HHMMHHWU: d alone came within reach, and no fourth of its mixture can be replayed for it.
+    # HMMWHMUU became HHMMHHWU: d alone came within reach, and for one new fact a third of one is replayed: none.
     assert out.splitlines()[0].split()[:5] == ["new", "WeaklyKnown", "->", "MaybeKnown", "d"]
     assert out.endswith("1 new, 0 replayed of 8 facts\n")
 
