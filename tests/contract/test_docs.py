@@ -16,7 +16,7 @@ from gradual.files.strict_yaml import read_yaml
 from gradual.selection.expressions import parse_expression
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -72,9 +72,25 @@ def test_the_demo_config_loads() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+    for target, _, anchor in re.findall(r"\]\(([^)#]*)(#([^)]+))?\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+            linked = page.parent / target if target else page
+            assert linked.exists(), target
+            assert not anchor or anchor in anchors(linked), f"{linked.name}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What headings of a page are linked by, as GitHub forms it: lower case, hyphens for spaces, no punctuation."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_results_are_short_and_the_log_is_newest_first() -> None:
+    assert len((ROOT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()) <= 220
+    log = (ROOT / "docs" / "log.md").read_text(encoding="utf-8")
+    dates = re.findall(r"^## (.{10}): ", log, re.MULTILINE)
+    assert len(dates) == len(re.findall(r"^## ", log, re.MULTILINE))
+    assert dates == sorted(dates, reverse=True)
 
 
 def test_no_tracked_file_holds_the_marks_of_a_conflict() -> None:
