@@ -148,7 +148,7 @@ SAFETIES = (
     ),
     Safety(
         "the lock",
-        "run/folder.py",
+        "files/lock.py",
         "                lock.acquire()\n",
         "                pass\n",
         ("tests/faults/test_one_writer.py",),
@@ -246,7 +246,7 @@ SAFETIES = (
     ),
     Safety(
         "a pattern without end is refused",
-        "models/patterns.py",
+        "models/checks.py",
         '    return None if last == "done" else patterns[int(last)]\n',
         "    return None\n",
         ("tests/unit/models/test_patterns.py",),
