@@ -16,12 +16,13 @@ from gradual.files.strict_yaml import read_yaml
 from gradual.selection.expressions import parse_expression
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SOURCE = ROOT / "src" / "gradual"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def test_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 170
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^    gradual ([a-z]+)", TEXT, re.MULTILINE))))
@@ -72,9 +73,25 @@ def test_the_demo_config_loads() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+    for target, _, anchor in re.findall(r"\]\(([^)#]*)(#([^)]+))?\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+            linked = page.parent / target if target else page
+            assert linked.exists(), target
+            assert not anchor or anchor in anchors(linked), f"{linked.name}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What headings of a page are linked by, as GitHub forms it: lower case, hyphens for spaces, no punctuation."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_results_are_short_and_the_log_is_newest_first() -> None:
+    assert len((ROOT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()) <= 220
+    log = (ROOT / "docs" / "log.md").read_text(encoding="utf-8")
+    dates = re.findall(r"^## (.{10}): ", log, re.MULTILINE)
+    assert len(dates) == len(re.findall(r"^## ", log, re.MULTILINE))
+    assert dates == sorted(dates, reverse=True)
 
 
 def test_no_tracked_file_holds_the_marks_of_a_conflict() -> None:
@@ -85,11 +102,18 @@ def test_no_tracked_file_holds_the_marks_of_a_conflict() -> None:
     assert (found.stdout, found.stderr, found.returncode) == ("", "", 1)  # 1: nothing matches
 
 
-def test_files_named_in_the_table_exist() -> None:
-    for name in re.findall(r"`((?:tests|docs|src)/[\w/.-]+)`", TEXT):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_files_named_on_a_page_exist(page: Path) -> None:
+    for name in re.findall(r"`((?:[\w.]+/)*\w+\.py)`", page.read_text(encoding="utf-8")):
+        assert (SOURCE / name).is_file() or (ROOT / name).is_file(), name
+
+
+def test_other_files_named_on_a_page_exist() -> None:
+    for name in re.findall(r"`((?:tests|docs|src|scripts|examples|benchmarks)/[\w/.-]+)`", TEXT):
         assert (ROOT / name).exists(), name
-    for name in re.findall(
-        r"^\| [^|]+\| ([^|]+)\| `tests", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-    ):
-        for module in re.findall(r"`([\w/]+\.py)`", name):
-            assert list((ROOT / "src" / "gradual").rglob(module)), module
+
+
+def test_the_map_in_the_readme_names_every_package_and_no_other() -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Where things are")[2]
+    named = re.findall(r"^    (\w+)  +\w", section, re.MULTILINE)
+    assert sorted(named) == sorted(file.parent.name for file in SOURCE.glob("*/__init__.py"))
