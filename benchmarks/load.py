@@ -46,14 +46,14 @@ class Table:
         self.seconds = 0.0
         print("| step | seconds | peak memory so far, MB | made, MB |\n|---|---:|---:|---:|", flush=True)
 
-    def step(self, name: str, do: Callable[[], _Result], *made: Path) -> _Result:
+    def step(self, name: str, do: Callable[[], _Result], *files: Path) -> _Result:
         """Does a step and prints its line."""
         started = time.perf_counter()
         result = do()
         seconds = time.perf_counter() - started
         self.seconds += seconds
-        files = [file for path in made for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
-        size = f"{sum(file.stat().st_size for file in files) / 1e6:.1f}" if made else ""
+        written = [f for path in files for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file()]
+        size = f"{sum(file.stat().st_size for file in written) / 1e6:.1f}" if files else ""
         print(f"| {name} | {seconds:.1f} | {peak_memory() / 1e6:,.0f} | {size} |", flush=True)
         return result
 
@@ -76,13 +76,13 @@ def write_source(path: Path, count: int, num_relations: int, *, has_relations: b
             file.write(json.dumps(row | ({"relation": f"relation {relation:03d}"} if has_relations else {})) + "\n")
 
 
-def made_up_map(facts: Sequence[Fact], config: RunConfig, prompts: Sequence[Prompt], seed: int) -> KnowledgeMap:
+def random_map(facts: Sequence[Fact], config: RunConfig, prompts: Sequence[Prompt], seed: int) -> KnowledgeMap:
     """A knowledge map with random answers."""
     draw = random.Random(seed)
     known = []
     for fact in facts:
         skill = draw.random() ** 3
-        sets = tuple(made_up_answer(draw, skill, fact, number) for number in range(config.probe.num_exemplar_sets))
+        sets = tuple(random_answer(draw, skill, fact, number) for number in range(config.probe.num_exemplar_sets))
         p_greedy = sum(answer.greedy_correct for answer in sets) / len(sets)
         p_any = chance_of_right_sample([answer.p for answer in sets], config.probe.num_samples)
         known.append(
@@ -106,7 +106,7 @@ def made_up_map(facts: Sequence[Fact], config: RunConfig, prompts: Sequence[Prom
     return KnowledgeMap(tuple(known), tuple(prompts), MapInfo(probe, {"name": "made up"}, Cost(1.0, 1, 1, 0.5)))
 
 
-def made_up_answer(draw: random.Random, skill: float, fact: Fact, number: int) -> SetAnswer:
+def random_answer(draw: random.Random, skill: float, fact: Fact, number: int) -> SetAnswer:
     """A right or wrong answer behind one exemplar set."""
     p, is_right = skill * draw.random(), draw.random() < skill
     answer = fact.answers[0] if is_right else f"Town{draw.randrange(977)} upon River{draw.randrange(1009)}"
@@ -126,7 +126,7 @@ def write_maps(run: RunDir, prepared: Prepared, config: RunConfig) -> None:
             num_shots=config.probe.num_shots,
             seed=1,
         )
-        write_map(made_up_map(facts, config, asking.record(facts), seed), folder)
+        write_map(random_map(facts, config, asking.record(facts), seed), folder)
 
 
 def write_stages(run: RunDir, config: RunConfig) -> None:

@@ -57,8 +57,8 @@ def main() -> None:
     print(f"{args.num_facts} facts, {NUM_SETS} exemplar sets; logits differ by at most {difference:.3f}\n")
     print("| way | seconds | slower by |\n|---|---:|---:|")
     fastest = min(seconds["packed into one tree"])
-    for name, taken in seconds.items():
-        print(f"| {name} | {min(taken):.2f} | {min(taken) / fastest:.2f} x |")
+    for name, rounds in seconds.items():
+        print(f"| {name} | {min(rounds):.2f} | {min(rounds) / fastest:.2f} x |")
 
 
 def _seconds(way: Way, engine: TransformersEngine, prompts: Sequence[Sequence[list[int]]]) -> float:

@@ -61,7 +61,7 @@ class Result(NamedTuple):
         return self.num_facts / self.seconds
 
     def log(self) -> Result:
-        """The same, once it has been said on stderr: the whole table comes at the end only."""
+        """Says it on stderr and returns it: the whole table comes at the end only."""
         print(f"{self.method}: {self.num_facts} facts in {self.seconds:.1f} s", file=sys.stderr)
         return self
 
@@ -74,8 +74,8 @@ def main() -> None:
         device = args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         loaded = random_model(args.random_shape, tokenizer, device)
     else:
-        settings = ModelConfig(name_or_path=args.model, dtype=args.dtype, device=args.device)
-        loaded = load_model(settings, threads=args.threads)
+        model = ModelConfig(name_or_path=args.model, dtype=args.dtype, device=args.device)
+        loaded = load_model(model, threads=args.threads)
     engine = TransformersEngine(loaded)
     facts, exemplars = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
     if args.growth:
@@ -153,7 +153,7 @@ def _measure(
     padding = 1 - read / (after.padded_tokens - before.padded_tokens)
     passes = after.forward_passes - before.forward_passes
     note = f"{1 - inside / seconds:.0%} of the time outside the model; {passes:,} passes, {padding:.0%} padding"
-    return Result(name, len(facts), seconds, read, 0, note, inside).told()
+    return Result(name, len(facts), seconds, read, 0, note, inside).log()
 
 
 def _parameters_per_token(engine: TransformersEngine) -> int:
@@ -241,17 +241,17 @@ def _generate(engine: TransformersEngine, prompts: list[str], num_facts: int, se
             answers = out[:, batch["input_ids"].shape[1] :]
             read += int(batch["attention_mask"].sum())
             written += int((answers != tokenizer.pad_token_id).sum())
-    return Result("batched generate, whole protocol", num_facts, time.perf_counter() - started, read, written).told()
+    return Result("batched generate, whole protocol", num_facts, time.perf_counter() - started, read, written).log()
 
 
 def _vllm(python: str, source: str, prompts: list[str], num_facts: int, settings: ProbeConfig) -> Result:
     """The paper's protocol by vLLM with prefix caching, in its own process; loading is not counted."""
     with tempfile.TemporaryDirectory() as folder:
-        task, point = Path(folder) / "task.json", Path(folder) / "taken.json"
+        task, output = Path(folder) / "task.json", Path(folder) / "output.json"
         task.write_text(json.dumps({"model": source, "prompts": prompts, "settings": settings.model_dump()}))
         script = Path(__file__).with_name("vllm_protocol.py")
-        subprocess.run([python, str(script), str(task), str(point)], check=True, stdout=sys.stderr)
-        found = json.loads(point.read_text())
+        subprocess.run([python, str(script), str(task), str(output)], check=True, stdout=sys.stderr)
+        found = json.loads(output.read_text())
     return Result(
         "vLLM, whole protocol", num_facts, found["seconds"], found["read"], found["written"], f"vLLM {found['version']}"
     )

@@ -29,8 +29,8 @@ def main() -> None:
     seconds = time.perf_counter() - started
     read = sum(len(output.prompt_token_ids) for output in outputs)
     written = sum(len(answer.token_ids) for output in outputs for answer in output.outputs)
-    taken = {"seconds": seconds, "read": read, "written": written, "version": vllm.__version__}
-    Path(sys.argv[2]).write_text(json.dumps(taken))
+    result = {"seconds": seconds, "read": read, "written": written, "version": vllm.__version__}
+    Path(sys.argv[2]).write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

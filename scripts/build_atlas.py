@@ -165,13 +165,13 @@ def city_rows(cities: Sequence[City], countries: dict[str, Country]) -> Iterator
     by_country: dict[str, list[City]] = defaultdict(list)
     for city in cities:
         by_country[city.country].append(city)
-    taken = {word for c in countries.values() for word in map(str.lower, c.names)} | {s.name.lower() for s in us.STATES}
+    known = {word for c in countries.values() for word in map(str.lower, c.names)} | {s.name.lower() for s in us.STATES}
     for code, here in sorted(by_country.items()):
         country = countries.get(code)
         if country is None:
             continue
         good = [c for c in here if c.population >= CITY_POPULATION and c.alone_in_world and well_known(c)]
-        good = [c for c in good if country.sovereign and c.name.lower() not in taken]
+        good = [c for c in good if country.sovereign and c.name.lower() not in known]
         for city in good[:MAX_CITIES_PER_COUNTRY]:
             key = f"{code.lower()}-{slug(city.name)}"
             yield Row("country_of_city", key, city.name, f"In which country is {city.name}?", country.names)

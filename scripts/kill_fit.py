@@ -36,11 +36,11 @@ class State(NamedTuple):
     """Finished steps, in order."""
     units: frozenset[tuple[str, int]]
     """Finished units with the time at which they were written."""
-    made: frozenset[tuple[str, int]]
+    step_files: frozenset[tuple[str, int]]
     """Files of finished steps with the time at which they were written."""
     epochs: tuple[tuple[str, int], ...]
     """Stage and last epoch that can be gone on from."""
-    noted: tuple[tuple[str, tuple[int, ...]], ...]
+    epochs_done: tuple[tuple[str, tuple[int, ...]], ...]
     """Stage and epochs in the order in which they were done."""
 
     def milestones(self) -> set[str]:
@@ -79,7 +79,7 @@ class Kill(NamedTuple):
 def read_state(run: Path) -> State:
     """What is finished in a run folder; nothing where there is none."""
     journal = _lines(run / "journal.jsonl")
-    made = {name: _mtime(run / name) for record in journal for name in record["files"]}
+    step_files = {name: _mtime(run / name) for record in journal for name in record["files"]}
     units = {path.relative_to(run).as_posix(): _mtime(path) for path in run.glob("units/*/*") if path.name[0] != "."}
     epochs: dict[str, int] = {}
     for sealed in run.glob("stages/*/checkpoints/checkpoint-*/sealed.json"):
@@ -93,9 +93,9 @@ def read_state(run: Path) -> State:
     return State(
         steps=tuple(record["step"] for record in journal),
         units=frozenset((name, when) for name, when in units.items() if when),
-        made=frozenset(made.items()),
+        step_files=frozenset(step_files.items()),
         epochs=tuple(sorted(epochs.items())),
-        noted=tuple(
+        epochs_done=tuple(
             (stage, tuple(round(record["epoch"]) for record in records)) for stage, records in sorted(times.items())
         ),
     )
@@ -106,18 +106,18 @@ def done_again(before: State, after: State) -> list[str]:
     found: list[str] = []
     if after.steps[: len(before.steps)] != before.steps:
         found.append(f"steps {before.steps} became {after.steps}")
-    now = dict(after.made)
-    found += [f"{name} was written again" for name, when in sorted(before.made) if now.get(name) != when]
+    now = dict(after.step_files)
+    found += [f"{name} was written again" for name, when in sorted(before.step_files) if now.get(name) != when]
     units = dict(after.units)
     for name, when in sorted(before.units):
         if name in units and units[name] != when:
             found.append(f"{name} was written again")
         elif name not in units and name.split("/")[1] not in after.steps:
             found.append(f"{name} is gone and its step is not finished")
-    noted = dict(before.noted)
-    for stage, epochs in after.noted:
+    earlier = dict(before.epochs_done)
+    for stage, epochs in after.epochs_done:
         last = dict(before.epochs).get(stage)
-        since = epochs[len(noted.get(stage, ())) :]
+        since = epochs[len(earlier.get(stage, ())) :]
         if f"stage-{stage}" in before.steps:
             found += [f"stage {stage}, epoch {epoch} was done again" for epoch in since]
         elif last is not None:

@@ -52,7 +52,7 @@ def test_what_is_finished_is_read_from_the_folder(script: ModuleType, tmp_path: 
     run = lay(tmp_path / "run", STARTED)
     state = script.read_state(run)
     assert state.milestones() == {"probe-0", "evaluation-0: 1 units", "stage-1: epoch 1"}
-    assert state.noted == (("1", (0, 1, 2)),)
+    assert state.epochs_done == (("1", (0, 1, 2)),)
     assert script.unfinished_file(run) in {"units/evaluation-0/.def.tmp", "stages/1/checkpoints/checkpoint-8"}
     assert script.read_state(tmp_path / "none").milestones() == set()
 
