@@ -1,6 +1,6 @@
 """Intervals for what was measured on the same facts with several training seeds: the crossed bootstrap.
 
-Knows numbers by fact and seed only. `statistics` has the intervals and tests of a single measurement; `measures` puts
+Knows numbers by fact and seed only. `intervals` has the intervals and tests of a single measurement; `measures` puts
 both into the form that is stored.
 """
 
