@@ -1,4 +1,4 @@
-"""What a process is told before libraries for models are loaded: no network unless asked, and no bars but our own.
+"""What is set before libraries for models are loaded: no network unless asked, and no bars but our own.
 
 Knows names of environment variables and of packages; loads none of them itself.
 """
@@ -33,7 +33,7 @@ def prepare_environment(*, online: bool) -> None:
     """Tells the Hugging Face libraries whether they may use the network, and to keep quiet; for the whole process.
 
     Variables of `_QUIET` that the user has set stay as they are; `HF_HUB_OFFLINE` follows `online` in every case.
-    Libraries that are loaded already are told as well, for they read their environment only once.
+    Libraries that are loaded already are set as well, for they read their environment only once.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""How long work tells that it goes on: the seam between the pipeline and whatever shows it.
+"""How work shows that it goes on: the seam between what works and what shows it.
 
 Knows no terminal; `console` draws bars, `Silent` shows nothing.
 """

@@ -1,6 +1,6 @@
-"""How the report writes numbers and foreign texts: percentages, intervals, times, and characters that must be seen.
+"""How numbers and texts of others are written wherever people read them: console, tables, pages and sentences.
 
-Knows no run folder and no HTML; `report_page` gives these functions to its template and `charts` uses them for labels.
+A number with its interval is written by the `*_estimate` functions alone. Knows no run folder and no HTML.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import difflib
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 NO_VALUE = "\N{EN DASH}"
 NBSP = "\N{NO-BREAK SPACE}"
+INFINITY = "\N{INFINITY}"
 MINUS = "\N{MINUS SIGN}"
 LONGEST_TEXT = 400
 """Characters shown of one question, answer, setting or warning; the run folder holds the rest."""
 
+_WHOLE = 0.05
+"""A mean that is nearer to a whole number is written as one."""
 _JOINERS = frozenset("\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
 _SHORT_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -32,10 +36,10 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_shown(character) for character in text)
+    return "".join(_escaped(character) for character in text)
 
 
-def _shown(character: str) -> str:
+def _escaped(character: str) -> str:
     if character in _SHORT_ESCAPES:
         return _SHORT_ESCAPES[character]
     category = unicodedata.category(character)
@@ -76,7 +80,7 @@ def mean_count(number: float | None) -> str:
     """A count that may be a mean: `359`, `340.3`; a dash where there is none."""
     if number is None or not math.isfinite(number):
         return NO_VALUE
-    return count(number) if abs(number - round(number)) < 0.05 else decimal(number, 1)
+    return count(number) if abs(number - round(number)) < _WHOLE else decimal(number, 1)
 
 
 def signed_decimal(number: float | None, digits: int = 1) -> str:
@@ -88,13 +92,6 @@ def signed_decimal(number: float | None, digits: int = 1) -> str:
     return f"{'+' if rounded > 0 else ''}{decimal(rounded, digits)}"
 
 
-def signed_interval(low: float | None, high: float | None, digits: int = 1) -> str:
-    """Bounds of a difference: `[-0.4, +4.6]`, with a minus sign; empty where there are none."""
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    return f"[{signed_decimal(low, digits)}, {signed_decimal(high, digits)}]"
-
-
 def percent(share: float | None, *, digits: int = 1) -> str:
     """A share in [0, 1] (or a relative change) as a percentage: 0.266 gives `26.6 %`."""
     if share is None or not math.isfinite(share):
@@ -103,20 +100,67 @@ def percent(share: float | None, *, digits: int = 1) -> str:
     return f"{round(100 * share, digits) + 0.0:,.{digits}f}".replace("-", MINUS) + f"{NBSP}%"
 
 
-def interval(low: float | None, high: float | None, *, digits: int = 1) -> str:
-    """Bounds in [0, 1] as percentages without the sign: `[23.0, 30.6]`; empty where there are none."""
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+class Estimate(NamedTuple):
+    """A number and its interval as they are written; as text, one behind the other: `44.8 % [41.0, 48.7]`."""
+
+    number: str
+    interval: str
+    """With its brackets; empty where there is none."""
+
+    def __str__(self) -> str:
+        """Both in one text."""
+        return f"{self.number} {self.interval}".rstrip()
+
+
+def interval(low: float | None, high: float | None, digits: int = 1, *, signed: bool = False) -> str:
+    """Bounds in brackets: `[330, 385]`, signed `[-0.4, +4.6]` with a minus sign; empty where one is missing.
+
+    An infinite upper bound is shown: `[0.50, ∞]`.
+    """
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
         return ""
-    return f"[{100 * max(low, 0.0):.{digits}f}, {100 * min(high, 1.0):.{digits}f}]"
+    write = signed_decimal if signed else decimal
+    upper = INFINITY if math.isinf(high) else write(high, digits)
+    return f"[{write(low, digits)}, {upper}]"
+
+
+def share_estimate(share: float | None, low: float | None, high: float | None, *, digits: int = 1) -> Estimate:
+    """A share in [0, 1] with its interval in percent: `44.8 % [41.0, 48.7]`; `digits` are those of the interval."""
+    bottom, top = (None if bound is None else 100 * min(max(bound, 0.0), 1.0) for bound in (low, high))
+    return Estimate(percent(share), interval(bottom, top, digits))
+
+
+def points_estimate(difference: float | None, low: float | None, high: float | None, *, unit: str = "") -> Estimate:
+    """A difference of shares or a relative change, times 100: `+1.9 [-0.2, +3.9]`; `unit` stands behind the number."""
+    number, bottom, top = (None if part is None else 100 * part for part in (difference, low, high))
+    return Estimate(f"{signed_decimal(number)}{unit}", interval(bottom, top, signed=True))
+
+
+def count_estimate(number: float | None, low: float | None, high: float | None) -> Estimate:
+    """A number of facts, mean over seeds, with its interval: `359 [330, 385]`."""
+    return Estimate(mean_count(number), interval(low, high, 0))
+
+
+def count_change_estimate(number: float | None, low: float | None, high: float | None) -> Estimate:
+    """A difference of two numbers of facts: `+2 [0, +4]`, `+18.7 [-3.3, +40.7]`; decimals where one is not whole."""
+    parts = [part for part in (number, low, high) if part is not None]
+    digits = 0 if all(abs(part - round(part)) < _WHOLE for part in parts) else 1
+    return Estimate(signed_decimal(number, digits), interval(low, high, digits, signed=True))
 
 
 def p_value(p: float | None) -> str:
-    """A p-value with its relation sign: `= 0.034`, `< 0.0001`."""
+    """A p-value for a column: `0.034`, `< 0.0001`."""
     if p is None or not math.isfinite(p):
         return NO_VALUE
     if p < 1e-4:
         return f"<{NBSP}0.0001"
-    return f"={NBSP}{p:.2g}" if p < 0.995 else f"={NBSP}1"
+    return f"{p:.2g}" if p < 0.995 else "1"
+
+
+def p_equals(p: float | None) -> str:
+    """A p-value for a sentence: `p = 0.034`, `p < 0.0001`."""
+    words = p_value(p)
+    return f"p{NBSP}{words}" if words.startswith("<") else f"p{NBSP}={NBSP}{words}"
 
 
 def decimal(number: float | None, digits: int = 2) -> str:

@@ -41,7 +41,7 @@ def test_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFile) 
         for file in package.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    pages = {f"gradual/reporting/templates/{name}.html.j2" for name in ("report", "comparison")}
+    pages = {f"gradual/reporting/templates/{name}.html.j2" for name in ("run", "comparison", "page", "pieces")}
     assert {"gradual/py.typed", "gradual/data/atlas.jsonl.gz", *pages} <= own
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == own
 

@@ -34,7 +34,6 @@ from gradual.findings.record import (
     Stage,
     Transition,
 )
-from gradual.reporting.table import Cell, Table, text
 from gradual.statistics.measures import LevelCounts, Measure, Share
 
 SEEDS = (42, 43, 44)
@@ -42,12 +41,6 @@ TRAIN, TEST = 640, 600
 EMPTY = Measure(None, None, None, None, (), "no finished run")
 LEVELS = ("HighlyKnown", "MaybeKnown", "WeaklyKnown", "Unknown")
 START: LevelCounts = {"HighlyKnown": 169, "MaybeKnown": 206, "WeaklyKnown": 124, "Unknown": 141}
-
-
-def make_tables(hostile: str = "") -> list[Table]:
-    rows = ((text("S5" + hostile), Cell("44.8", {"": 44.8})), (text("same_steps"), Cell("43.0", {"": 43.0})))
-    title, note = "7 Test accuracy" + hostile, "Greedy answers." + hostile
-    return [Table("accuracy", title, note, ("arm" + hostile, "accuracy"), rows)]
 
 
 def measure(

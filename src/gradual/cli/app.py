@@ -15,7 +15,7 @@ import typer
 
 from gradual import __version__, api
 from gradual.cli.console import Console
-from gradual.cli.exits import Commands
+from gradual.cli.exit_codes import Commands
 from gradual.cli.options import (
     Arms,
     Config,
@@ -34,9 +34,7 @@ from gradual.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from gradual.comparison.estimate import ComparisonEstimate
     from gradual.run.folder import RunDir
-    from gradual.run.plan import Plan
 
 app = typer.Typer(
     name="gradual",
@@ -124,13 +122,10 @@ def probe(
             online=online,
             progress=console,
         )
-    from gradual.cli.shown import map_parts, map_result
+    from gradual.cli.results import map_parts, map_result
     from gradual.probing.folder import read_check
 
-    if as_json:
-        console.result(map_result(known, out, with_check=check > 0))
-    else:
-        console.show(*map_parts(known), f"written to {out}")
+    console.end(map_result(known, out, with_check=check > 0), [*map_parts(known), f"written to {out}"])
     raise typer.Exit(int(check > 0 and not read_check(out)["is_passed"]))
 
 
@@ -150,11 +145,8 @@ def show(
       gradual show my-map FACT_ID
       gradual show gradual-demo FACT_ID --probe 0 --json
     """  # noqa: D301
-    console, shown = Console(as_json=as_json), api.show(folder, fact_id, probe=probe)
-    if as_json:
-        console.result(shown.as_dict())
-    else:
-        console.show(*shown.lines())
+    console, found = Console(as_json=as_json), api.show(folder, fact_id, probe=probe)
+    console.end(found.as_dict(), found.lines())
 
 
 @app.command()
@@ -185,12 +177,9 @@ def plan(
     """  # noqa: D301
     console = Console(as_json=as_json)
     if strategies:
-        from gradual.cli.shown import strategy_lines, strategy_result
+        from gradual.cli.results import strategy_parts, strategy_result
 
-        if as_json:
-            console.result(strategy_result())
-        else:
-            console.show(*strategy_lines())
+        console.end(strategy_result(), strategy_parts())
         return
     if config is None:
         raise typer.BadParameter("expected the YAML file with the settings, or --strategies", param_hint="CONFIG")
@@ -200,19 +189,19 @@ def plan(
         raise typer.BadParameter(
             "--arms, --seeds and --limit are of a comparison; add --compare", param_hint="--compare"
         )
+    from gradual.cli.results import estimate_parts, plan_parts
+
     wanted = config_of(config, settings, seed, trust_remote_code)
-    found: Plan | ComparisonEstimate
     with console.working():
         if compare:
-            found = api.plan_comparison(
+            estimate = api.plan_comparison(
                 wanted, arms=names_of(arms), num_seeds=seeds, limit=limit, online=online, progress=console
             )
+            result, parts = estimate.as_dict(), estimate_parts(estimate)
         else:
-            found = api.plan(wanted, out, online=online, progress=console)
-    if as_json:
-        console.result(found.as_dict())
-    else:
-        console.show(*found.lines())
+            planned = api.plan(wanted, out, online=online, progress=console)
+            result, parts = planned.as_dict(), plan_parts(planned)
+    console.end(result, parts)
 
 
 @app.command()
@@ -271,12 +260,9 @@ def compare(
     """  # noqa: D301
     console = Console(as_json=as_json)
     if list_arms:
-        from gradual.cli.shown import arm_lines, arm_result
+        from gradual.cli.results import arm_parts, arm_result
 
-        if as_json:
-            console.result(arm_result())
-        else:
-            console.show(*arm_lines())
+        console.end(arm_result(), arm_parts())
         return
     if config is None or out is None:
         raise typer.BadParameter("expected the YAML file with the settings and --out, or --list-arms")
@@ -290,12 +276,9 @@ def compare(
             online=online,
             progress=console,
         )
-    if as_json:
-        console.result(found.as_dict())
-    else:
-        from gradual.reporting.comparison.write import comparison_parts
+    from gradual.reporting.comparison.write import comparison_parts
 
-        console.show(*comparison_parts(found))
+    console.end(found.as_dict(), comparison_parts(found))
     console.say(f"report: {out / 'report.html'}; numbers, tables and runs are beside it")
 
 
@@ -312,13 +295,10 @@ def diff(
       gradual diff gradual-demo/probes/0 gradual-demo/probes/2
       gradual diff map-of-one-model map-of-another --json
     """  # noqa: D301
-    from gradual.cli.shown import diff_parts
+    from gradual.cli.results import diff_parts
 
     console, found = Console(as_json=as_json), api.diff(map_a, map_b)
-    if as_json:
-        console.result(found.as_dict())
-    else:
-        console.show(*diff_parts(found))
+    console.end(found.as_dict(), diff_parts(found))
 
 
 @app.command()
@@ -336,10 +316,7 @@ def report(
       gradual report my-comparison
     """  # noqa: D301
     page = api.report(folder)
-    if as_json:
-        Console(as_json=True).result({"report": str(page)})
-    else:
-        print(page)
+    Console(as_json=as_json).end({"report": str(page)}, [str(page)])
 
 
 @app.command()
@@ -356,7 +333,7 @@ def demo(
       gradual demo
       gradual demo --out demo-7 --seed 7
     """  # noqa: D301
-    from gradual.cli.shown import next_steps
+    from gradual.cli.results import next_steps
 
     console = Console(as_json=as_json)
     with console.working():
@@ -368,16 +345,13 @@ def demo(
 
 def _finish(run: RunDir, console: Console) -> None:
     """Shows a run that has ended and writes its report."""
-    from gradual.cli.shown import run_parts
+    from gradual.cli.results import run_parts
     from gradual.files import storage
     from gradual.reporting.run_page import report as write_report
     from gradual.run.record import read_run
 
     page = write_report(run.path)
-    if console.as_json:
-        console.result(storage.read_json(run.summary))
-    else:
-        console.show(*run_parts(read_run(run.path)))
+    console.end(storage.read_json(run.summary), run_parts(read_run(run.path)))
     console.say(f"report: {page}")
 
 

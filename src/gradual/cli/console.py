@@ -1,7 +1,7 @@
 """What a person sees while a command works and when it is done: bars, remarks and tables on a terminal or in a log.
 
 Owns where things go: with `as_json` everything for people goes to stderr, so that stdout holds the JSON and nothing
-else. What the tables say is the business of `console_tables`.
+else. What tables say is made in `results`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 from gradual.files.storage import Json
 from gradual.progress import Advance
+from gradual.reporting.table import Table, as_rich
 from gradual.text import count, duration, visible
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -78,7 +78,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """A line about something that has just happened."""
-        text = _printable(text)
+        text = _with_visible_characters(text)
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -86,8 +86,10 @@ class Console:
 
     @contextmanager
     def bar(self, name: str, total: int, unit: str) -> Iterator[Advance]:
-        """See `Progress`; drawn on a terminal, told in lines elsewhere and where `CI` is set."""
-        with self._drawn_bar(name, total, unit) if self._draws else self._told_bar(name, total, unit) as advance:
+        """See `Progress`; drawn on a terminal, written in lines elsewhere and where `CI` is set."""
+        with (
+            self._bar_on_screen(name, total, unit) if self._draws else self._bar_in_lines(name, total, unit) as advance
+        ):
             yield advance
 
     @contextmanager
@@ -99,7 +101,14 @@ class Console:
         with redirect_stdout(sys.stderr):
             yield
 
-    def show(self, *parts: RenderableType) -> None:
+    def end(self, result: Mapping[str, Json], parts: Iterable[Table | str]) -> None:
+        """What a command found: as JSON on stdout for a machine, as tables and lines for a person."""
+        if self.as_json:
+            print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+        else:
+            self.show(*parts)
+
+    def show(self, *parts: Table | str) -> None:
         """Tables and texts, one below the other."""
         from rich.console import Console as RichConsole
 
@@ -107,32 +116,28 @@ class Console:
         screen = RichConsole(file=self._file, width=width, highlight=False, markup=False, emoji=False)
         for part in parts:
             if isinstance(part, str):
-                screen.print(_printable(part), soft_wrap=True)
+                screen.print(_with_visible_characters(part), soft_wrap=True)
             else:
-                screen.print(part)
-
-    def result(self, value: Mapping[str, Json]) -> None:
-        """The result as JSON on stdout."""
-        print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+                screen.print(as_rich(part))
 
     @contextmanager
-    def _told_bar(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+    def _bar_in_lines(self, name: str, total: int, unit: str) -> Iterator[Advance]:
         meter = Meter(total)
-        last_told = 0.0
+        last_line = 0.0
         self.say(f"{name}: {count(total)} {unit}")
 
         def advance(number: int) -> None:
-            nonlocal last_told
+            nonlocal last_line
             meter.advance(number)
-            if meter.seconds - last_told >= SECONDS_BETWEEN_LINES and meter.done < meter.total:
-                last_told = meter.seconds
+            if meter.seconds - last_line >= SECONDS_BETWEEN_LINES and meter.done < meter.total:
+                last_line = meter.seconds
                 self.say(_line(name, meter, unit))
 
         yield advance
         self.say(_last_line(name, meter, unit))
 
     @contextmanager
-    def _drawn_bar(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+    def _bar_on_screen(self, name: str, total: int, unit: str) -> Iterator[Advance]:
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -162,7 +167,7 @@ class Console:
         self.say(_last_line(name, meter, unit))
 
 
-def _printable(text: str) -> str:
+def _with_visible_characters(text: str) -> str:
     """The text with what a terminal would act on shown as escapes, apart from line ends."""
     return "\n".join(visible(line) for line in text.split("\n"))
 

@@ -22,8 +22,7 @@ from gradual.knowledge.map import KnowledgeMap
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.stages import in_epochs, training_rows
-from gradual.run.timing import TIMING, Reading, minutes, probe_sample, selected, timed_rows
-from gradual.text import plural
+from gradual.run.timing import TIMING, Reading, probe_sample, selected, timed_rows
 from gradual.training.train import time_one_step
 
 
@@ -50,15 +49,6 @@ class ComparisonEstimate:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         return asdict(self)
-
-    def lines(self) -> list[str]:
-        """The estimate for people."""
-        width = max(len(arm.name) for arm in self.arms)
-        return [
-            f"once for all{'':{max(0, width - 8)}}  {minutes(self.once_seconds)}",
-            *(f"{arm.name:<{width}}  {arm.num_steps:>5} steps  {minutes(arm.seconds)} a seed" for arm in self.arms),
-            f"in all     about {minutes(self.total_seconds)} for {plural(self.num_seeds, 'seed')}",
-        ]
 
 
 def estimate_comparison(request: Request, *, progress: Progress | None = None) -> ComparisonEstimate:

@@ -34,9 +34,9 @@ from gradual.statistics.measures import (
     LevelCounts,
     Measure,
     Share,
-    averaged,
-    counted,
     differences,
+    mean_accuracy,
+    mean_number,
     mean_of,
     share,
     share_of,
@@ -74,18 +74,20 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         is_base=is_base(planned),
         seeds=tuple(run.seed for run in done),
         runs=tuple(told),
-        test=tuple(averaged([run.test[k] if k < len(run.test) else None for run in numbers]) for k in probes),
-        result=averaged([run.test[-1] for run in numbers]),
+        test=tuple(mean_accuracy([run.test[k] if k < len(run.test) else None for run in numbers]) for k in probes),
+        result=mean_accuracy([run.test[-1] for run in numbers]),
         validation=tuple(
-            averaged([_best(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds
+            mean_accuracy([_best(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds
         ),
-        validation_result=averaged([_best(run.stages[-1]) if run.stages else None for run in numbers]),
+        validation_result=mean_accuracy([_best(run.stages[-1]) if run.stages else None for run in numbers]),
         best_epochs=over_stages(lambda stage: stage.best_epoch),
         trained=over_stages(lambda stage: stage.num_new + stage.num_replay),
-        highly_known=tuple(counted([_at(run.highly_known.counts, k) for run in numbers], num_train) for k in probes),
-        highly_known_result=counted([run.highly_known.counts[-1] for run in numbers], num_train),
-        gained=counted([run.highly_known.gained[-1] for run in numbers], num_train - start),
-        lost=counted([run.highly_known.lost[-1] for run in numbers], start),
+        highly_known=tuple(
+            mean_number([_at(run.highly_known.counts, k) for run in numbers], num_train) for k in probes
+        ),
+        highly_known_result=mean_number([run.highly_known.counts[-1] for run in numbers], num_train),
+        gained=mean_number([run.highly_known.gained[-1] for run in numbers], num_train - start),
+        lost=mean_number([run.highly_known.lost[-1] for run in numbers], start),
         split={name: _group_gain(name, numbers) for name in GROUPS},
         by_level=_by_level(done),
         by_relation=_by_relation(done),
@@ -267,8 +269,8 @@ def _group_result(name: str, ids: Sequence[Collection[str]], runs: Sequence[RunE
     return GroupResult(
         name=name,
         total=sum(len(facts) for facts in ids) / len(ids),
-        base=averaged([share_of(one.values()) for one in before]),
-        result=averaged([share_of(one.values()) for one in after]),
+        base=mean_accuracy([share_of(one.values()) for one in before]),
+        result=mean_accuracy([share_of(one.values()) for one in after]),
         change=change,
         falls=_falls(change),
     )
@@ -301,7 +303,7 @@ def _other_test(runs: Sequence[RunEvidence], known: Sequence[Mapping[int, Known]
     return OtherTest(
         seeds=tuple(seed for seed, _, _ in pairs),
         num_facts=len(before[0]),
-        base=averaged([share_of(one.values()) for one in before]),
-        result=averaged([share_of(one.values()) for one in after]),
+        base=mean_accuracy([share_of(one.values()) for one in before]),
+        result=mean_accuracy([share_of(one.values()) for one in after]),
         change=change,
     )

@@ -19,7 +19,7 @@ from gradual.findings.record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.knowledge.map import MAP_FILE, read_map
 from gradual.run.folder import RunDir
 from gradual.statistics.intervals import Accuracy
-from gradual.statistics.measures import Measure, Share, averaged, share, spread
+from gradual.statistics.measures import Measure, Share, mean_accuracy, share, spread
 from gradual.statistics.odds_ratios import OddsRatio
 
 _FACTS = (*(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),)
@@ -111,7 +111,7 @@ def _at_distance(found: Sequence[Found]) -> AtDistance:
         distance=str(found[0].distance),
         facts=spread([each.candidates for each in found]),
         within_reach=spread([each.promoted for each in found]),
-        rate=averaged([share(each.promoted, each.candidates) for each in found]),
+        rate=mean_accuracy([share(each.promoted, each.candidates) for each in found]),
         share=spread([each.share for each in found]),
         by_chance=Measure(chance.value, ends[0], ends[1], chance.sd, chance.values, chance.note),
         p_values=tuple(each.p_value for each in found),
@@ -142,8 +142,8 @@ def _test(linked: str, found: Sequence[LinkedFacts]) -> LinkedTest:
     return LinkedTest(
         linked=linked,
         facts=spread([each.num_facts for each in found]),
-        before=averaged([_share(each.before) for each in found]),
-        after=averaged([_share(each.after) for each in found]),
+        before=mean_accuracy([_share(each.before) for each in found]),
+        after=mean_accuracy([_share(each.after) for each in found]),
         p_values=tuple(each.p_value for each in found),
     )
 

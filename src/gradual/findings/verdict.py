@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradual.findings.record import Arm, Comparison, Contrast
+from gradual.statistics.measure_text import change_text, count_change_text, points_text
 from gradual.statistics.measures import Measure
 from gradual.text import (
     NBSP,
-    NO_VALUE,
     listed,
     mean_count,
     number_word,
-    p_value,
+    p_equals,
     percent,
     plural,
     signed_decimal,
-    signed_interval,
 )
 
 SIGNIFICANCE = 0.05
@@ -30,6 +29,7 @@ SIGNIFICANCE = 0.05
 PAPER_GAIN = 0.24
 """What a second stage adds to the gain in HighlyKnown facts by the paper's headline (arXiv 2410.05802)."""
 
+_POINTS = f"{NBSP}points"
 _ROUNDING = 1e-9
 """Means over seeds that add up to less are 0."""
 
@@ -74,7 +74,7 @@ def tell_comparison(comparison: Comparison) -> Verdict:
         _one_relation(comparison),
         _test(base),
         _highly_known(comparison, main, reference, base),
-        told_bar(reference),
+        bar_sentence(reference),
         _second_stage(comparison.contrast("stage", main.name, 2)),
         _lost(main),
         _falling(main),
@@ -119,42 +119,6 @@ def claim(contrast: Contrast) -> str:
     return "more than chance would give"
 
 
-def bounds(measure: Measure) -> str:
-    """The interval of a difference of shares or of a relative change, times 100: `[-0.4, +4.6]`; empty without one."""
-    low, high = (None if bound is None else 100 * bound for bound in (measure.low, measure.high))
-    return signed_interval(low, high)
-
-
-def bare_points(measure: Measure) -> str:
-    """A difference of shares in percentage points with its interval, for a column that says so: `+2.1 [-0.4, +4.6]`."""
-    return _with_bounds(measure, "")
-
-
-def points(measure: Measure) -> str:
-    """A difference of shares in percentage points with its interval: `+2.1 points [-0.4, +4.6]`."""
-    return _with_bounds(measure, f"{NBSP}points")
-
-
-def relative(measure: Measure) -> str:
-    """A relative change as a signed percentage with its interval: `+22.6 % [+3.1, +44.0]`."""
-    return _with_bounds(measure, f"{NBSP}%")
-
-
-def _with_bounds(measure: Measure, unit: str) -> str:
-    if measure.value is None:
-        return "undefined" if measure.note.startswith("undefined") else NO_VALUE
-    return f"{signed_decimal(100 * measure.value)}{unit} {bounds(measure)}".rstrip()
-
-
-def difference(measure: Measure) -> str:
-    """A difference in the number of facts with its interval: `+18.7 [-2.0, +40.3]`."""
-    if measure.value is None:
-        return NO_VALUE
-    numbers = [number for number in (measure.value, measure.low, measure.high) if number is not None]
-    digits = 0 if all(abs(number - round(number)) < 0.05 for number in numbers) else 1
-    return f"{signed_decimal(measure.value, digits)} {signed_interval(measure.low, measure.high, digits)}".rstrip()
-
-
 def _headline(comparison: Comparison, reference: Contrast | None, base: Contrast | None) -> str:
     """The answer in one sentence: against the reference where there is one, else against the base model."""
     contrast = reference if reference is not None and reference.seeds else base
@@ -182,10 +146,10 @@ def _test(contrast: Contrast | None) -> str:
     size = f"{signed_decimal(abs(100 * value)).lstrip('+')}{NBSP}points"
     course = "as often as" if value == 0 else f"{size} {'more' if value > 0 else 'less'} often than"
     against = "the base model" if contrast.kind == "base" else contrast.against
-    interval = bounds(contrast.test)
+    interval = points_text(contrast.test).interval
     tests = f"95{NBSP}% interval {interval}" if interval else "no interval"
     if contrast.p_holm is not None:
-        tests += f", Holm p{NBSP}{p_value(contrast.p_holm)}"
+        tests += f", Holm {p_equals(contrast.p_holm)}"
     return (
         f"On {plural(contrast.num_test_facts, 'test fact')} {contrast.arm} is right {course} {against} "
         f"({tests}; {_seeds(contrast)}): {claim(contrast)}."
@@ -234,10 +198,10 @@ def _highly_known(comparison: Comparison, main: Arm, reference: Contrast | None,
 def _of_chance(contrast: Contrast | None) -> str:
     if contrast is None or not contrast.seeds:
         return ""
-    return f": {difference(contrast.highly_known)}, {_within(contrast.highly_known)}"
+    return f": {count_change_text(contrast.highly_known)}, {_within(contrast.highly_known)}"
 
 
-def told_bar(contrast: Contrast | None) -> str:
+def bar_sentence(contrast: Contrast | None) -> str:
     """The main arm against the reference beside the paper's claim: 24 % more gain, and higher test accuracy.
 
     Reached where the whole interval of reading (b) lies at 24 % or above, missed where it lies below, open where 24 %
@@ -250,7 +214,7 @@ def told_bar(contrast: Contrast | None) -> str:
         why = _because(reading.note.removeprefix("undefined: "))
         found = f"reading (b) against {contrast.against} is not defined{why}, so whether it is reached is open"
     else:
-        held = f"reading (b) against {contrast.against} is {relative(reading)}"
+        held = f"reading (b) against {contrast.against} is {change_text(reading)}"
         if reading.low >= PAPER_GAIN:
             found = f"{held}, so it is reached"
         elif reading.high < PAPER_GAIN:
@@ -264,7 +228,7 @@ def told_bar(contrast: Contrast | None) -> str:
         "unknown": "has no interval to tell by",
     }[stance(contrast.test)]
     how_often = " (one seed)" if len(contrast.seeds) == 1 else ""
-    at = f"{points(contrast.test)}, " if contrast.test.value is not None else ""
+    at = f"{points_text(contrast.test, unit=_POINTS)}, " if contrast.test.value is not None else ""
     return f"The bar is the paper's {paper} more gain{how_often}: {found}. Test accuracy, {at}{accuracy}."
 
 
@@ -280,8 +244,8 @@ def _reading_b(contrast: Contrast) -> str:
     reading = contrast.reading_b
     if reading.value is None:
         return f"the change in the gain is not defined{_because(reading.note.removeprefix('undefined: '))}"
-    interval = f" {bounds(reading)}" if bounds(reading) else ""
-    size = f"{percent(abs(reading.value))} {'larger' if reading.value >= 0 else 'smaller'}{interval}"
+    size = f"{percent(abs(reading.value))} {'larger' if reading.value >= 0 else 'smaller'}"
+    size = f"{size} {change_text(reading).interval}".rstrip()
     return f"the gain over the base model is {size}, {_within(reading)}"
 
 
@@ -316,7 +280,9 @@ def _lost(main: Arm) -> str:
 
 
 def _falling(main: Arm) -> str:
-    falls = [f"{group.name} ({points(group.change)})" for group in main.by_level if group.falls == "yes"]
+    falls = [
+        f"{group.name} ({points_text(group.change, unit=_POINTS)})" for group in main.by_level if group.falls == "yes"
+    ]
     if not falls:
         return ""
     return f"Among test facts by their level at the start, {main.name} falls where they were {listed(falls)}."
@@ -326,7 +292,7 @@ def _other_relations(main: Arm) -> str:
     """What training did to relations that it never saw; said whether they rise or fall."""
     if main.ood is None or main.ood.change.value is None:
         return ""
-    change = f"{points(main.ood.change)}, {_within(main.ood.change)}"
+    change = f"{points_text(main.ood.change, unit=_POINTS)}, {_within(main.ood.change)}"
     return f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}."
 
 

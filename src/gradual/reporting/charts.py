@@ -1,31 +1,41 @@
-"""The report's drawings: functions from numbers to SVG text.
+"""The drawings of reports: functions from numbers to SVG, of levels, of epochs and of amounts.
 
-Pure: the same numbers give the same bytes. Every text is escaped here; colours come from CSS classes of the page
-(`lv-HighlyKnown`, `line`, `grid` ...), so that light, dark and print share one drawing. Knows no run folder.
+Pure: the same numbers give the same bytes. Knows levels, rows and bars, and neither runs nor comparisons: what goes
+into which drawing is said in `run_page` and `comparison.figures`. Forest plots are in `forest`.
 """
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gradual.knowledge.levels import BEST_FIRST, Level
-from gradual.text import count, interval, percent, visible
+from gradual.reporting.svg import (
+    DIGIT,
+    LETTER,
+    NOTHING,
+    SHORT_LABELS_BELOW,
+    Axis,
+    Svg,
+    escape,
+    label_width,
+    px,
+    row_label,
+    svg,
+    svg_text,
+    tick_digits,
+)
+from gradual.text import count, percent, share_estimate
 
 Counts = Mapping[Level, int]
-NARROW = 480
-"""Drawings narrower than this many units use short labels."""
 
 _NODE = 14.0
 _GAP = 20.0
-_LETTER = 7.9
-"""Width to allow for a character of a label, in the widest common system font."""
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class FlowColumn:
     """One probe in the flow: its name and the facts at each level."""
 
     label: str
@@ -33,27 +43,35 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """An accuracy in [0, 1] with its interval, and what it is of."""
+class Segment:
+    """Part of a bar: its CSS class, its length in the bar's unit, what is written on it if there is room, its title."""
 
-    label: str
+    kind: str
     value: float
-    low: float
-    high: float
+    words: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
-    """The range that an axis shows and the values it marks."""
+class Bar:
+    """A row of segments that follow each other, with words after the last."""
 
-    low: float
-    high: float
-    ticks: tuple[float, ...]
+    label: str
+    segments: tuple[Segment, ...]
+    words: str = ""
+    strong: bool = False
 
-    def place(self, value: float, start: float, end: float) -> float:
-        """Where on the way from `start` to `end` a value lies; values beyond the range stay on its edge."""
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return start + share * (end - start)
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What was gained (to the right of 0) and lost (to the left)."""
+
+    label: str
+    gained: float
+    lost: float
+    gained_words: str
+    lost_words: str
+    strong: bool = False
 
 
 def short_name(level: Level) -> str:
@@ -61,23 +79,7 @@ def short_name(level: Level) -> str:
     return str(level) if level == Level.UNKNOWN else str(level).removesuffix("Known")
 
 
-def make_axis(values: Sequence[float], *, floor: float = -math.inf, ceiling: float = math.inf) -> Axis:
-    """An axis with round ticks (1, 2 or 5 times a power of ten) around the values, kept within floor and ceiling."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    span = (high - low) or abs(high) or 1.0
-    rough = span / 4
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    start = max(math.floor(low / step + 1e-9) * step, floor)
-    end = min(math.ceil(high / step - 1e-9) * step, ceiling)
-    if end <= start:
-        start, end = max(floor, start - step), min(ceiling, start + step)
-    steps = round((end - start) / step)
-    ticks = tuple(round(start + position * step, 12) for position in range(steps + 1))
-    return Axis(low=start, high=max(end, ticks[-1]), ticks=ticks)
-
-
-def sankey(columns: Sequence[Column], flows: Sequence[Mapping[Level, Counts] | None], *, width: int) -> str:
+def level_flow(columns: Sequence[FlowColumn], flows: Sequence[Mapping[Level, Counts] | None], *, width: int) -> Svg:
     """The flow of facts between levels over the probes; heights are numbers of facts.
 
     `flows[k]` are the transitions from column k to k + 1, or None where they are not known (the columns then stand
@@ -85,28 +87,28 @@ def sankey(columns: Sequence[Column], flows: Sequence[Mapping[Level, Counts] | N
     """
     total = max((sum(column.counts.values()) for column in columns), default=0)
     if not total:
-        return ""
-    narrow = width < NARROW
+        return NOTHING
+    narrow = width < SHORT_LABELS_BELOW
     top, height = (34.0, 330.0) if narrow else (38.0, 400.0)
-    ends = [_label(level, column.counts, narrow) for column in (columns[0], columns[-1]) for level in BEST_FIRST]
-    margin = 12 + _LETTER * max(map(len, ends))
+    ends = [_level_label(level, column.counts, narrow) for column in (columns[0], columns[-1]) for level in BEST_FIRST]
+    margin = 12 + LETTER * max(map(len, ends))
     scale = (height - top - 3 * _GAP - 12) / total
     room = width - 2 * margin - _NODE
     lefts = [margin + room * position / max(len(columns) - 1, 1) for position in range(len(columns))]
-    tops = [_stack(column.counts, top, scale) for column in columns]
+    tops = [_upper_edges(column.counts, top, scale) for column in columns]
     parts = [_bands(flow, tops[k : k + 2], lefts[k : k + 2], scale) for k, flow in enumerate(flows) if flow is not None]
     for position, column in enumerate(columns):
         side = "start" if position == 0 else "end" if position == len(columns) - 1 else "middle"
-        head = _brief(column.label, len(columns)) if narrow else column.label
+        head = _short_stage_name(column.label, len(columns)) if narrow else column.label
         parts.append(svg_text(lefts[position] + _NODE / 2, 16, head, "middle", "head"))
         parts.append(_nodes(column, tops[position], lefts[position], scale=scale, side=side, narrow=narrow))
     title = "Flow of training facts between levels: " + "; ".join(
-        f"{column.label}: {_counted(column.counts)}" for column in columns
+        f"{column.label}: {_counts_text(column.counts)}" for column in columns
     )
     return svg(width, height, title, "".join(parts))
 
 
-def _stack(counts: Counts, top: float, scale: float) -> dict[Level, float]:
+def _upper_edges(counts: Counts, top: float, scale: float) -> dict[Level, float]:
     """The upper edge of each level's node."""
     edges: dict[Level, float] = {}
     for level in BEST_FIRST:
@@ -143,7 +145,9 @@ def _bands(
     return "".join(drawn)
 
 
-def _nodes(column: Column, tops: Mapping[Level, float], left: float, *, scale: float, side: str, narrow: bool) -> str:
+def _nodes(
+    column: FlowColumn, tops: Mapping[Level, float], left: float, *, scale: float, side: str, narrow: bool
+) -> str:
     drawn = []
     total = sum(column.counts.values())
     for level in BEST_FIRST:
@@ -160,24 +164,24 @@ def _nodes(column: Column, tops: Mapping[Level, float], left: float, *, scale: f
             drawn.append(svg_text(left + _NODE + 5, middle, count(number), "start", "halo num"))
             continue
         x, anchor = (left - 7, "end") if side == "start" else (left + _NODE + 7, "start")
-        drawn.append(svg_text(x, middle, _label(level, column.counts, narrow), anchor, "num"))
+        drawn.append(svg_text(x, middle, _level_label(level, column.counts, narrow), anchor, "num"))
     return "".join(drawn)
 
 
-def _brief(name: str, columns: int) -> str:
+def _short_stage_name(name: str, columns: int) -> str:
     """A stage's name for a narrow column: `base`, `stage 1`; `1` among many columns."""
     return name.removeprefix("after stage " if columns > 3 else "after ").removesuffix(" model")
 
 
-def _label(level: Level, counts: Counts, narrow: bool) -> str:
+def _level_label(level: Level, counts: Counts, narrow: bool) -> str:
     return f"{short_name(level) if narrow else level} {count(counts.get(level, 0))}"
 
 
-def level_strip(counts: Counts) -> str:
+def level_strip(counts: Mapping[Level, float]) -> Svg:
     """One bar of full width, divided by level, without text; as wide as the place it stands in."""
     total = sum(counts.values())
     if not total:
-        return ""
+        return NOTHING
     left = 0.0
     drawn = []
     for level in BEST_FIRST:
@@ -185,57 +189,30 @@ def level_strip(counts: Counts) -> str:
         if wide:
             drawn.append(f'<rect class="lv-{level}" x="{px(left)}" width="{px(wide)}" height="10"/>')
         left += wide
-    return svg(100, 10, _counted(counts), "".join(drawn), stretch=True)
+    return svg(100, 10, _counts_text(counts), "".join(drawn), stretch=True)
 
 
-def estimate_strip(estimate: Estimate) -> str:
-    """An interval and its value on a scale from 0 to 100 %, without text; as wide as the place it stands in."""
-    low, high, value = (100 * min(max(part, 0.0), 1.0) for part in (estimate.low, estimate.high, estimate.value))
+def share_strip(label: str, share: float | None, low: float | None, high: float | None) -> Svg:
+    """A share and its interval on a scale from 0 to 100 %, without text; as wide as the place it stands in."""
+    if share is None or low is None or high is None:
+        return NOTHING
+    left, right, value = (100 * min(max(part, 0.0), 1.0) for part in (low, high, share))
     drawn = (
         '<rect class="track" y="4.5" width="100" height="1"/>'
-        f'<rect class="span" x="{px(low)}" y="3" width="{px(max(high - low, 0.5))}" height="4"/>'
+        f'<rect class="span" x="{px(left)}" y="3" width="{px(max(right - left, 0.5))}" height="4"/>'
         f'<rect class="mark" x="{px(min(max(value - 0.9, 0.0), 98.2))}" width="1.8" height="10"/>'
     )
-    return svg(100, 10, _estimated(estimate), drawn, stretch=True)
+    return svg(100, 10, f"{label}: {share_estimate(share, low, high)}", drawn, stretch=True)
 
 
-def accuracy_chart(estimates: Sequence[Estimate], *, width: int) -> str:
-    """Accuracy with its interval, a row per estimate, on a shared scale that need not begin at 0."""
-    if not estimates:
-        return ""
-    narrow = width < NARROW
-    left, right, row, top = (90.0, 16.0, 46.0, 10.0) if narrow else (126.0, 24.0, 46.0, 10.0)
-    axis = make_axis([bound for e in estimates for bound in (e.low, e.high)], floor=0.0, ceiling=1.0)
-    bottom = top + row * len(estimates)
-    drawn = []
-    for tick in axis.ticks:
-        x = axis.place(tick, left, width - right)
-        drawn.append(f'<path class="grid" d="M{px(x)} {px(top)}V{px(bottom)}"/>')
-        drawn.append(svg_text(x, bottom + 18, percent(tick, digits=tick_digits(axis, 100)), "middle", "tick"))
-    for position, estimate in enumerate(estimates):
-        y = top + row * position + row / 2 + 8
-        low, value, high = (axis.place(v, left, width - right) for v in (estimate.low, estimate.value, estimate.high))
-        label = estimate.label.removeprefix("after ") if narrow else estimate.label
-        anchor = "start" if value < left + 20 else "end" if value > width - right - 20 else "middle"
-        drawn.append(
-            f'<g><title>{escape(_estimated(estimate))}</title><path class="whisker" d="M{px(low)} {px(y)}H{px(high)}'
-            f'M{px(low)} {px(y - 5)}v10M{px(high)} {px(y - 5)}v10"/>'
-            f'<circle class="dot" cx="{px(value)}" cy="{px(y)}" r="5.5"/></g>'
-        )
-        drawn.append(svg_text(value, y - 12, percent(estimate.value), anchor, "halo num"))
-        drawn.append(svg_text(left - 12, y + 4.5, label, "end", ""))
-    title = "Test accuracy with 95 % intervals: " + "; ".join(_estimated(estimate) for estimate in estimates)
-    return svg(width, bottom + 28, title, "".join(drawn))
-
-
-def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best: float | None, shares: bool) -> str:
+def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best: float | None, shares: bool) -> Svg:
     """A quantity by epoch as a line with dots; the epoch that was kept (`best`) is ringed and labelled.
 
     `shares` writes values as percentages. Points that are not finite are left out; empty text without points.
     """
     shown = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     if not shown:
-        return ""
+        return NOTHING
     width, height, left, right, top, bottom = 340.0, 200.0, 46.0, 14.0, 14.0, 170.0
     epochs = Axis(low=0.0, high=max(1.0, math.ceil(max(x for x, _ in shown))), ticks=())
     every = max(1, math.ceil(epochs.high / 10))
@@ -263,36 +240,70 @@ def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best
     return svg(width, height, title, "".join(drawn))
 
 
-def tick_digits(axis: Axis, unit: float = 1.0) -> int:
-    """Decimals that tell the ticks of an axis apart."""
-    step = unit * (axis.ticks[1] - axis.ticks[0]) if len(axis.ticks) > 1 else 1.0
-    return max(0, -math.floor(math.log10(step) + 1e-9))
-
-
-def _counted(counts: Counts) -> str:
+def _counts_text(counts: Mapping[Level, float]) -> str:
     return ", ".join(f"{level} {count(counts.get(level, 0))}" for level in BEST_FIRST)
 
 
-def _estimated(estimate: Estimate) -> str:
-    return f"{estimate.label}: {percent(estimate.value)} {interval(estimate.low, estimate.high)}"
+def stacked_bars(title: str, bars: Sequence[Bar], *, width: int) -> Svg:
+    """Bars of segments on one scale that begins at 0, a row per bar, words after each; empty text without anything."""
+    longest = max((sum(segment.value for segment in bar.segments) for bar in bars), default=0.0)
+    if longest <= 0:
+        return NOTHING
+    narrow = width < SHORT_LABELS_BELOW
+    row_height = 42.0 if narrow else 30.0
+    left = 0.0 if narrow else label_width([bar.label for bar in bars])
+    end = 0.0 if narrow else max(len(bar.words) for bar in bars) * DIGIT + 8
+    scale = (width - left - end) / longest
+    drawn = []
+    for k, bar in enumerate(bars):
+        y = row_height * k + (21 if narrow else 4)
+        x = left
+        label_y = row_height * k + (15.5 if narrow else 19.5)
+        drawn.append(row_label(0.0, label_y, bar.label, bar.strong))
+        for segment in bar.segments:
+            wide = segment.value * scale
+            drawn.append(
+                f'<g><title>{escape(f"{bar.label}: {segment.title}")}</title><rect class="{segment.kind}" '
+                f'x="{px(x)}" y="{px(y)}" width="{px(wide)}" height="20"/>'
+            )
+            if wide >= len(segment.words) * DIGIT + 8 and segment.words:
+                drawn.append(svg_text(x + wide / 2, y + 14.5, segment.words, "middle", f"on {segment.kind}-words"))
+            drawn.append("</g>")
+            x += wide
+        if bar.words:
+            at = (float(width), label_y, "end") if narrow else (x + 8, label_y, "start")
+            drawn.append(svg_text(at[0], at[1], bar.words, at[2], "num"))
+    parts = [f"{bar.label}: {', '.join(s.title for s in bar.segments)}" for bar in bars]
+    return svg(width, row_height * len(bars), f"{title}: {'; '.join(parts)}", "".join(drawn))
 
 
-def svg(width: float, height: float, title: str, body: str, *, stretch: bool = False) -> str:
-    """A drawing of this size around `body`; `title` is its text alternative. `stretch` fits it to where it stands."""
-    kind = ' class="strip" preserveAspectRatio="none"' if stretch else f' class="chart" width="{px(width)}"'
-    return f'<svg viewBox="0 0 {px(width)} {px(height)}" role="img"{kind}><title>{escape(title)}</title>{body}</svg>'
-
-
-def svg_text(x: float, y: float, text: str, anchor: str, kind: str) -> str:
-    """A label at its baseline; `anchor` is start, middle or end, `kind` its CSS classes."""
-    return f'<text x="{px(x)}" y="{px(y)}" text-anchor="{anchor}" class="{kind}">{escape(text)}</text>'
-
-
-def escape(text: str) -> str:
-    """The text for markup and attributes, with invisible characters written out."""
-    return html.escape(visible(text))
-
-
-def px(number: float) -> str:
-    """A coordinate or length with at most one decimal, without a trailing zero."""
-    return f"{number:.1f}".rstrip("0").rstrip(".")
+def balance_bars(title: str, bars: Sequence[Balance], *, width: int) -> Svg:
+    """What was gained to the right of 0 and what was lost to the left, a row per bar; empty text without anything."""
+    most_gained, most_lost = (max((getattr(bar, side) for bar in bars), default=0.0) for side in ("gained", "lost"))
+    if most_gained + most_lost <= 0:
+        return NOTHING
+    narrow = width < SHORT_LABELS_BELOW
+    row_height = 42.0 if narrow else 28.0
+    left = 0.0 if narrow else label_width([bar.label for bar in bars])
+    before = max(len(bar.lost_words) for bar in bars) * DIGIT + 14
+    after = max(len(bar.gained_words) for bar in bars) * DIGIT + 14
+    scale = (width - left - before - after) / (most_gained + most_lost)
+    zero = left + before + most_lost * scale
+    height = row_height * len(bars)
+    drawn = []
+    for k, bar in enumerate(bars):
+        y = row_height * k + (21 if narrow else 4)
+        drawn.append(row_label(0.0, row_height * k + (15.5 if narrow else 19), bar.label, bar.strong))
+        for kind, start, amount, words in (
+            ("lost", zero - bar.lost * scale, bar.lost, f"lost {bar.lost_words}"),
+            ("gained", zero, bar.gained, f"gained {bar.gained_words}"),
+        ):
+            drawn.append(
+                f'<rect class="{kind}" x="{px(start)}" y="{px(y)}" width="{px(amount * scale)}" '
+                f'height="18"><title>{escape(f"{bar.label}: {words}")}</title></rect>'
+            )
+        drawn.append(svg_text(zero - bar.lost * scale - 6, y + 13.5, bar.lost_words, "end", "num"))
+        drawn.append(svg_text(zero + bar.gained * scale + 6, y + 13.5, bar.gained_words, "start", "num"))
+        drawn.append(f'<path class="zero" d="M{px(zero)} {px(y - 4)}v26"/>')
+    parts = [f"{bar.label}: gained {bar.gained_words}, lost {bar.lost_words}" for bar in bars]
+    return svg(width, height, f"{title}: {'; '.join(parts)}", "".join(drawn))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from gradual.knowledge.levels import Level
 from gradual.run.record import McNemar, RunRecord, Share, Summary
-from gradual.text import NBSP, count, interval, listed, number_word, p_value, percent, plural, signed
+from gradual.text import Estimate, count, listed, number_word, p_equals, percent, plural, share_estimate, signed
 
 SIGNIFICANCE = 0.05
-"""A paired test with a smaller p-value is told from chance."""
+"""A paired test with a smaller p-value is more than chance."""
 
 
 def tell(run: RunRecord) -> tuple[str, ...]:
@@ -79,14 +79,14 @@ def _stages(summary: Summary) -> str:
         f"{count(number)} {'highly after one stage' if stage == 1 else f'after {number_word(stage)}'}"
         for stage, number in enumerate(highly[1:], start=1)
     ]
-    told = f"It knew {listed(steps)}"
+    knew = f"It knew {listed(steps)}"
     gain = summary.highly_known
     readings = []
     if gain.reading_a is not None:
         readings.append(f"{_change(gain.reading_a, 'more', 'fewer')} HighlyKnown facts than stage 1 alone")
     if gain.reading_b is not None:
         readings.append(f"a gain over the base model that is {_change(gain.reading_b, 'larger', 'smaller')}")
-    return f"{told}: stage 2 brought {listed(readings)}." if readings else f"{told}."
+    return f"{knew}: stage 2 brought {listed(readings)}." if readings else f"{knew}."
 
 
 def _change(share: float, more: str, less: str) -> str:
@@ -111,7 +111,9 @@ def _test(summary: Summary) -> str:
     if not scores or scores[0].accuracy is None:
         return "The test accuracy has not been measured yet."
     if len(scores) == 1:
-        return f"The base model answered {_share(scores[0])} of the test facts rightly; no stage has been tested yet."
+        return (
+            f"The base model answered {_accuracy(scores[0])} of the test facts rightly; no stage has been tested yet."
+        )
     total = scores[0].total
     facts = f" on {plural(total, 'fact')} that were never trained on" if total else ""
     last = len(scores) - 1
@@ -132,15 +134,16 @@ def _course(before: Share, after: Share, test: McNemar | None) -> str:
     if before.accuracy is None or after.accuracy is None:
         return "is not known"
     if before.accuracy == after.accuracy:
-        course = f"stayed at {_share(after)}"
+        course = f"stayed at {_accuracy(after)}"
     else:
-        course = f"{'rose' if after.accuracy > before.accuracy else 'fell'} from {_share(before)} to {_share(after)}"
+        course = (
+            f"{'rose' if after.accuracy > before.accuracy else 'fell'} from {_accuracy(before)} to {_accuracy(after)}"
+        )
     if test is None:
         return f"{course}, {verdict(before, after, test)}"
-    evidence = f"exact McNemar p{NBSP}{p_value(test.p_value)}: {verdict(before, after, test)}"
+    evidence = f"exact McNemar {p_equals(test.p_value)}: {verdict(before, after, test)}"
     return f"{course}; {count(test.gained)} gained, {count(test.lost)} lost, {evidence}"
 
 
-def _share(share: Share) -> str:
-    bounds = interval(share.low, share.high, digits=0)
-    return f"{percent(share.accuracy)} {bounds}".rstrip()
+def _accuracy(share: Share) -> Estimate:
+    return share_estimate(share.accuracy, share.low, share.high, digits=0)

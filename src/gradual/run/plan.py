@@ -6,7 +6,7 @@ run folder where its map is there already, and are estimates else, marked so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.folder import RunDir
 from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
-from gradual.run.timing import TIMING, Reading, asking_of, minutes, probe_sample, selected, timed_rows
+from gradual.run.timing import TIMING, Reading, asking_of, probe_sample, selected, timed_rows
 from gradual.selection.strategies import Replay, Selection
 from gradual.training.train import time_one_step
 
@@ -79,42 +79,6 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         return asdict(self)
-
-    def lines(self) -> list[str]:
-        """The plan for people."""
-        counts = ", ".join(f"{name} {count}" for name, count in self.num_facts.items())
-        levels = ", ".join(f"{name} {count}" for name, count in self.levels.items())
-        lines = [
-            f"model      {self.model}",
-            f"facts      {counts}; {self.dropped_for_overlap} dropped because they link training with held-out facts",
-            f"levels     {levels} (of {self.levels_of})",
-            *(f"warning    {warning}" for warning in self.warnings),
-            "",
-            "A prompt of the probe, byte for byte:",
-            *(f"  | {line}" for line in self.probe_prompt.split("\n")),
-            "",
-            "A training example, token by token; only tokens marked * carry loss:",
-            *(f"  {'*' if line.has_loss else ' '} {line.token:>7}  {line.text!r}" for line in self._shown_tokens()),
-            "",
-        ]
-        for stage in self.stages:
-            about = "about " if stage.is_estimate else ""
-            lines += [
-                f"{stage.name}    select {stage.select}; replay {stage.replay}",
-                f"           {about}{stage.num_facts} facts, at most {stage.max_steps} steps, "
-                f"{stage.max_tokens:,} tokens, {minutes(stage.max_seconds)}",
-                *(f"           {option}" for option in stage.options),
-            ]
-        total = self.probe_seconds + self.training_seconds
-        return [
-            *lines,
-            f"probes     {self.probe_tokens:,} tokens, {minutes(self.probe_seconds)}",
-            f"in all     about {minutes(total)}, {self.disk_bytes / 1e6:.0f} MB of disk",
-        ]
-
-    def _shown_tokens(self) -> Sequence[TokenLine]:
-        """The end of the example: the last shot, the question and the answer."""
-        return self.training_example[-40:]
 
 
 def make_plan(

@@ -120,8 +120,3 @@ def asking_of(
         num_shots=settings.num_shots,
         seed=seed,
     )
-
-
-def minutes(seconds: float) -> str:
-    """A time for people."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,6 +1,7 @@
 """Numbers over seeds in the form that is stored (`Measure`), with the interval that suits each.
 
-Knows values by seed and fact, no files and no arms. The intervals are those of `intervals` and `resampling`.
+Knows values by seed and fact, no files and no arms. The intervals are those of `intervals` and `resampling`; how a
+measure is written is said in `measure_text`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def spread(values: Sequence[float | None]) -> Measure:
     return Measure(math.fsum(known) / len(known), None, None, _sd(known), numbers)
 
 
-def counted(counts: Sequence[int | None], total: int) -> Measure:
+def mean_number(counts: Sequence[int | None], total: int) -> Measure:
     """A number of facts out of `total` over seeds; the interval is Wilson's at the mean, times `total`.
 
     All seeds count the same facts, so more seeds make it no narrower.
@@ -55,7 +56,7 @@ def counted(counts: Sequence[int | None], total: int) -> Measure:
     return Measure(found.value, low * total, high * total, found.sd, found.values)
 
 
-def averaged(shares: Sequence[Share | None]) -> Measure:
+def mean_accuracy(shares: Sequence[Share | None]) -> Measure:
     """An accuracy over seeds; the interval is Wilson's at the mean, for the number of facts of one seed."""
     found = spread([None if each is None else each.share for each in shares])
     if found.value is None:

@@ -57,11 +57,11 @@ def mantel_haenszel(tables: Iterable[TwoByTwo], *, confidence: float = 0.95) -> 
         ValueError: a count is negative.
     """
     strata = [_checked(table) for table in tables]
-    told = [table for table in strata if _is_informative(table)]
-    if not told:
+    informative = [table for table in strata if _is_informative(table)]
+    if not informative:
         return OddsRatio(None, None, None, None, 0, _NOTHING_VARIES)
     for_linked = for_unlinked = concordant = mixed = discordant = excess = variance = 0.0
-    for a, b, c, d in told:
+    for a, b, c, d in informative:
         n = a + b + c + d
         r, s, p, q = a * d / n, b * c / n, (a + d) / n, (b + c) / n
         for_linked, for_unlinked = for_linked + r, for_unlinked + s
@@ -70,14 +70,14 @@ def mantel_haenszel(tables: Iterable[TwoByTwo], *, confidence: float = 0.95) -> 
         variance += (a + b) * (c + d) * (a + c) * (b + d) / (n * n * (n - 1))
     p_value = math.erfc(math.sqrt(excess * excess / variance / 2))
     if not for_unlinked:
-        return OddsRatio(None, None, None, p_value, len(told), _INFINITE)
+        return OddsRatio(None, None, None, p_value, len(informative), _INFINITE)
     if not for_linked:
-        return OddsRatio(0.0, None, None, p_value, len(told), _ZERO)
+        return OddsRatio(0.0, None, None, p_value, len(informative), _ZERO)
     products = concordant / for_linked**2, mixed / (for_linked * for_unlinked), discordant / for_unlinked**2
     log_variance = math.fsum(products) / 2
     half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(log_variance)
     ratio = for_linked / for_unlinked
-    return OddsRatio(ratio, ratio * math.exp(-half), ratio * math.exp(half), p_value, len(told))
+    return OddsRatio(ratio, ratio * math.exp(-half), ratio * math.exp(half), p_value, len(informative))
 
 
 def conditional_odds_ratio(table: TwoByTwo, *, confidence: float = 0.95) -> OddsRatio:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console as RichConsole
-from rich.console import RenderableType
 from tests.support.maps import make_map
 from tests.support.runs import make_summary, write_run
 
 from gradual.cli import console
 from gradual.cli.console import Console, Meter
-from gradual.cli.shown import diff_parts, map_parts, next_steps, run_parts
+from gradual.cli.results import diff_parts, estimate_parts, map_parts, next_steps, plan_parts, run_parts
+from gradual.comparison.estimate import ArmEstimate, ComparisonEstimate
 from gradual.knowledge.diff import compare_maps
 from gradual.knowledge.levels import Level
+from gradual.reporting.table import Table, as_rich
+from gradual.run.plan import Plan, StagePlan, TokenLine
 from gradual.run.record import read_run
 
 HOSTILE = " [bold]x[/bold] \x1b[31m"
@@ -31,10 +33,10 @@ class Clock:
         return self.now
 
 
-def shown(parts: Iterable[RenderableType]) -> str:
+def shown(parts: Iterable[Table | str]) -> str:
     screen = RichConsole(file=io.StringIO(), width=120, markup=False, highlight=False)
     for part in parts:
-        screen.print(part)
+        screen.print(part if isinstance(part, str) else as_rich(part))
     text: str = screen.file.getvalue()  # type: ignore[attr-defined]
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
@@ -114,7 +116,7 @@ def test_for_json_everything_but_the_result_goes_to_stderr(capsys: pytest.Captur
         advance(1)
         screen.say("a remark")
     screen.show("a table")
-    screen.result({"p": 0.5})
+    screen.end({"p": 0.5}, ["a line"])
     out, err = capsys.readouterr()
     assert out == '{\n  "p": 0.5\n}\n'
     assert all(text in err for text in ("a library prints", "a remark", "a table", "probe: 1 facts"))
@@ -176,3 +178,22 @@ def test_after_the_demo_a_fact_of_the_run_is_proposed(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "my run", make_summary())
     text = "\n".join(next_steps(folder))
     assert f"gradual show '{folder}' promoted-0" in text
+
+
+def test_plan_shows_the_work_of_each_stage_and_which_tokens_carry_loss() -> None:
+    stage = StagePlan("stage 1", "now == MaybeKnown", "none", 12, ("loss weighted by p",), True, 30, 4_500, 61.0)
+    tokens = (TokenLine(7, "A:", has_loss=False), TokenLine(8, " Paris", has_loss=True))
+    plan = Plan("m", {"train": 40}, 3, ("few exemplars",), {"MaybeKnown": 12}, "all training facts", "Q: q\nA:", tokens, (stage,), 900, 20.0, 61.0, 3_000_000)  # fmt: skip  # noqa: E501
+    text = shown(plan_parts(plan))
+    assert re.search(r"stage 1 +about 12 +30 +4,500 +1 min 01 s", text)
+    assert re.search(r"probes +– +– +900 +20.0 s", text)
+    assert "*       8  ' Paris'" in text
+    assert "warning: few exemplars" in text
+    assert "in all about 1 min 21 s, 3 MB of disk" in text
+
+
+def test_estimate_of_a_comparison_is_shown_arm_by_arm() -> None:
+    text = shown(estimate_parts(ComparisonEstimate((ArmEstimate("S5", 240, 90.0),), 3, 30.0, 300.0)))
+    assert re.search(r"once for all +– +30.0 s", text)
+    assert re.search(r"S5 +240 +1 min 30 s", text)
+    assert "in all about 5 min 00 s for 3 seeds" in text

@@ -5,25 +5,30 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+import pytest
+
 from gradual.knowledge.levels import Level
 from gradual.reporting.charts import (
-    Column,
-    Estimate,
-    accuracy_chart,
+    Balance,
+    Bar,
+    FlowColumn,
+    Segment,
+    balance_bars,
     curve,
-    estimate_strip,
+    level_flow,
     level_strip,
-    make_axis,
-    sankey,
+    share_strip,
+    stacked_bars,
 )
+from gradual.reporting.svg import make_axis
 
 HIGHLY, UNKNOWN = Level.HIGHLY_KNOWN, Level.UNKNOWN
-COLUMNS = [Column("base model", {HIGHLY: 10, UNKNOWN: 30}), Column("after stage 1", {HIGHLY: 20, UNKNOWN: 20})]
+COLUMNS = [FlowColumn("base model", {HIGHLY: 10, UNKNOWN: 30}), FlowColumn("after stage 1", {HIGHLY: 20, UNKNOWN: 20})]
 FLOW = {HIGHLY: {HIGHLY: 10}, UNKNOWN: {HIGHLY: 10, UNKNOWN: 20}}
 
 
 def test_bands_are_as_thick_as_their_facts() -> None:
-    drawing = sankey(COLUMNS, [FLOW], width=800)
+    drawing = level_flow(COLUMNS, [FLOW], width=800)
     thickness = [float(t) for t in re.findall(r'class="band[^"]*" d="M[^"v]*v([\d.]+)C', drawing)]
     assert len(thickness) == 3
     assert thickness[0] == thickness[1]
@@ -31,14 +36,16 @@ def test_bands_are_as_thick_as_their_facts() -> None:
 
 
 def test_columns_stand_without_bands_where_transitions_are_unknown() -> None:
-    drawing = sankey(COLUMNS, [None], width=800)
+    drawing = level_flow(COLUMNS, [None], width=800)
     assert 'class="band' not in drawing
     assert drawing.count('class="node') == 8
 
 
 def test_nothing_to_draw_gives_empty_text() -> None:
-    assert sankey([], [], width=800) == sankey([Column("base", {})], [], width=800) == ""
-    assert level_strip({HIGHLY: 0}) == accuracy_chart([], width=800) == ""
+    assert level_flow([], [], width=800) == level_flow([FlowColumn("base", {})], [], width=800) == ""
+    assert level_strip({HIGHLY: 0}) == share_strip("t", 0.5, None, 0.6) == ""
+    assert stacked_bars("t", [], width=900) == stacked_bars("t", [Bar("a", ())], width=900) == ""
+    assert balance_bars("t", [], width=900) == balance_bars("t", [Balance("a", 0, 0, "0", "0")], width=900) == ""
     assert curve([(0.0, float("nan"))], make_axis([0, 1]), title="t", best=None, shares=False) == ""
 
 
@@ -46,13 +53,37 @@ def test_strip_is_divided_by_share() -> None:
     assert re.findall(r' width="([\d.]+)"', level_strip({HIGHLY: 1, UNKNOWN: 3})) == ["25", "75"]
 
 
+def test_bars_are_as_long_as_their_amounts() -> None:
+    one = Bar("a", (Segment("x", 30, "30", "thirty"), Segment("y", 10, "10", "ten")), "end")
+    two = Bar("b", (Segment("x", 20, "20", "twenty"),))
+    widths = [
+        float(w)
+        for w in re.findall(r'<rect class="[xy]"[^>]*width="([\d.]+)"', stacked_bars("t", [one, two], width=900))
+    ]
+    assert widths[0] == pytest.approx(3 * widths[1], abs=0.2)
+    assert widths[2] == pytest.approx(2 * widths[1], abs=0.2)
+
+
+def test_losses_go_to_the_left_of_0_and_gains_to_the_right() -> None:
+    drawing = balance_bars("t", [Balance("a", 20, 10, "+20", "-10"), Balance("b", 0, 5, "0", "-5")], width=900)
+    zero = float(re.findall(r'<path class="zero" d="M([\d.]+) ', drawing)[0])
+    bars = re.findall(r'<rect class="(lost|gained)" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawing)
+    lost, gained, less, none = [(kind, float(x), float(wide)) for kind, x, wide in bars]
+    assert lost[1] + lost[2] == pytest.approx(zero, abs=0.2)
+    assert gained[1] == zero
+    assert gained[2] == pytest.approx(2 * lost[2], abs=0.2)
+    assert less[2] == pytest.approx(lost[2] / 2, abs=0.2)
+    assert none[2] == 0
+
+
 def test_labels_are_escaped_and_made_visible() -> None:
     label = "</svg><script>\u202e&"
     for drawing in (
-        accuracy_chart([Estimate(label, 0.5, 0.4, 0.6)], width=800),
-        estimate_strip(Estimate(label, 0.5, 0.4, 0.6)),
-        sankey([Column(label, {HIGHLY: 1})], [], width=300),
+        share_strip(label, 0.5, 0.4, 0.6),
+        level_flow([FlowColumn(label, {HIGHLY: 1})], [], width=300),
         curve([(1.0, 0.5)], make_axis([0, 1]), title=label, best=1.0, shares=True),
+        stacked_bars(label, [Bar(label, (Segment("lv-Unknown", 1.0, label, label),), label)], width=900),
+        balance_bars(label, [Balance(label, 1.0, 1.0, label, label)], width=344),
     ):
         assert "script" not in {element.tag for element in ElementTree.fromstring(drawing).iter()}
         assert r"\u202e" in drawing

@@ -14,16 +14,16 @@ from tests.support.comparison_pages import (
     make_comparison,
     make_contrast,
     make_relation,
-    make_tables,
     measure,
 )
 from tests.support.comparisons import write_folder
 from tests.support.pages import CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
 
 from gradual.findings.record import Comparison
-from gradual.findings.verdict import claim, difference, stance, tell_comparison
+from gradual.findings.verdict import claim, stance, tell_comparison
 from gradual.reporting.comparison.page import render_comparison, write_comparison_page
 from gradual.reporting.comparison.write import write_results
+from gradual.statistics.measure_text import count_change_text
 from gradual.statistics.measures import Measure
 from gradual.text import MINUS, NBSP
 
@@ -31,7 +31,7 @@ SECTIONS = ("arms", "highly", "readings", "transitions", "by-level", "entities",
 
 
 def page_of(comparison: Comparison) -> str:
-    return render_comparison(comparison, make_tables(), name="mine")
+    return render_comparison(comparison, name="mine")
 
 
 def words_of(comparison: Comparison) -> str:
@@ -40,7 +40,7 @@ def words_of(comparison: Comparison) -> str:
 
 def skeleton_of(text: str) -> Skeleton:
     """The page when `text` stands at the end of all that users and models write."""
-    return Skeleton(render_comparison(make_comparison(text), make_tables(text), name="a" + text))
+    return Skeleton(render_comparison(make_comparison(text), name="a" + text))
 
 
 def told(comparison: Comparison) -> str:
@@ -58,7 +58,7 @@ def with_contrast(comparison: Comparison, kind: str, arm: str, **changes: object
 
 def test_whole_comparison_has_every_section_and_nothing_missing() -> None:
     page = page_of(make_comparison())
-    assert "Not in this comparison yet" not in page
+    assert "Not in this folder" not in page
     assert "This comparison is not complete" not in page
     for section in SECTIONS:
         assert f'<section id="{section}">' in page
@@ -66,10 +66,10 @@ def test_whole_comparison_has_every_section_and_nothing_missing() -> None:
 
 
 def test_page_is_written_into_the_folder_and_is_the_same_every_time(tmp_path: Path) -> None:
-    first = write_comparison_page(make_comparison(), make_tables(), tmp_path)
+    first = write_comparison_page(make_comparison(), tmp_path)
     content = first.read_bytes()
     assert first == tmp_path / "report.html"
-    assert write_comparison_page(make_comparison(), make_tables(), tmp_path).read_bytes() == content
+    assert write_comparison_page(make_comparison(), tmp_path).read_bytes() == content
 
 
 def test_verdict_says_the_numbers_with_their_intervals() -> None:
@@ -156,8 +156,8 @@ def test_loss_on_other_relations_is_said() -> None:
 
 
 def test_whole_differences_have_no_decimals() -> None:
-    assert difference(measure(178.0, 50.0)) == "+178 [+128, +228]"
-    assert difference(measure(18.7, 22.0)).replace(MINUS, "-") == "+18.7 [-3.3, +40.7]"
+    assert str(count_change_text(measure(178.0, 50.0))) == "+178 [+128, +228]"
+    assert str(count_change_text(measure(18.7, 22.0))).replace(MINUS, "-") == "+18.7 [-3.3, +40.7]"
 
 
 def test_interval_that_ends_at_0_shows_no_difference() -> None:
@@ -243,10 +243,10 @@ def test_comparison_of_nothing_finished_says_so_in_every_section() -> None:
     comparison = replace(
         make_comparison(), arms=(empty,), contrasts=(), retests=(), promotions=(), entities=None, power=()
     )
-    words = Skeleton(render_comparison(comparison, [], name="mine")).text
+    words = Skeleton(render_comparison(comparison, name="mine")).text
     assert "Nothing can be said of S5 yet: none of its runs is finished." in words
     assert "same_steps: the reference arm is not here" in words
-    assert words.count("Not in this comparison yet") >= 9
+    assert words.count("Not in this folder") >= 8
 
 
 def test_main_arm_that_is_not_in_the_comparison_is_named() -> None:
@@ -272,16 +272,16 @@ def test_one_seed_is_never_more_than_one_seed() -> None:
 
 def test_tables_of_the_page_have_the_numbers() -> None:
     words = words_of(make_comparison())
-    assert "S5 3 44.8 % [41.0, 48.6] +7.8 [+5.2, +10.4] 0.01 +1.9 [-0.2, +4.0] 0.15" in words
-    assert "S5 169 195 ± 3.0 5 ± 1.0 359 ± 4.0 +18.7 [-3.3, +40.7] +11.0 % [-2.0, +24.0]" in words
+    assert "S5 3 44.8 % [41.0, 48.6] +7.8 [+5.2, +10.4] 0.01 (0.01) +1.9 [-0.2, +4.0] 0.15 (0.15)" in words
+    assert "S5 359 [321, 397] +18.7 [-3.3, +40.7] +11.0 % [-2.0, +24.0] 195 [175, 215] 5 [1, 9]" in words
     assert "42 169 324 359 8.8 % 17.6 %" in words  # HighlyKnown by probe and both readings of seed 42
-    assert "55 % 113" in words  # MaybeKnown facts that became HighlyKnown: share of the row and number
-    assert "other exemplars 28.0 % [23.0, 33.0] 265 28.0 % [23.0, 33.0] 4.5 %" in words
-    assert "whole 1 h 30 min 2,000,000 1,800" in words
+    assert "113 (54.9 %)" in words  # MaybeKnown facts that became HighlyKnown: share of the row and number
+    assert "28.0 % [23.0, 33.0] 28.0 % [23.0, 33.0] +23.5 [+17.5, +29.5]" in words
+    assert "all 1,800 2,000,000 1 h 30 min" in words
 
 
 def test_entity_tables_stand_in_their_section() -> None:
-    words = words_of(make_comparison()).split("share entities with trained ones")[1].split("Other tests")[0]
+    words = words_of(make_comparison()).split("share entities with trained ones")[1].split("Other relations, and")[0]
     row = "0 41 13 31.7 % [17.7, 45.7] 20.0 % 15.0 % [10.0, 20.0] 0.04, \N{EN DASH}, < 0.0001 few"
     assert row in words
     assert "facts of one relation 1.62 [0.50, \N{INFINITY}] 0.3 open" in words
@@ -332,7 +332,7 @@ def test_page_loads_nothing_and_runs_nothing() -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 def test_page_of_hostile_texts_is_shown_whole_in_a_browser(tmp_path: Path) -> None:
     hostile = REQUESTING.replace("U", "http://127.0.0.1:9/")
-    path = write_comparison_page(make_comparison(hostile), make_tables(hostile), tmp_path)
+    path = write_comparison_page(make_comparison(hostile), tmp_path)
     shown = browse(path, tmp_path / "profile")
     assert "None: every run of the plan is finished" in shown
     assert Skeleton(path.read_text()).tags == skeleton_of("x" * len(hostile)).tags

@@ -182,7 +182,7 @@ def test_transitions_show_mean_counts_and_row_shares(tables: dict[str, Table]) -
 
 def test_a_level_that_falls_is_flagged(tables: dict[str, Table]) -> None:
     rows = shown(tables["strategies-by-level"])
-    assert rows["worse"][1] == "\N{MINUS SIGN}100.0 [\N{MINUS SIGN}100.0, \N{MINUS SIGN}100.0] FALLS"
+    assert rows["worse"][1] == "\N{MINUS SIGN}100.0 [\N{MINUS SIGN}100.0, \N{MINUS SIGN}100.0] ▼ falls"
     assert rows["base"][1] == "–"
 
 

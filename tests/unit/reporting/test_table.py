@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gradual.reporting.table import Cell, Table, as_csv, as_markdown, as_rich, make_table, text, write_tables
+from gradual.reporting.cells import text_cell
+from gradual.reporting.table import Cell, Table, as_csv, as_markdown, as_rich, make_table, write_tables
 
-INTERVAL = Cell("44.8 % [41.0, 48.7]", {"": 0.448, "low": 0.41, "high": 0.487})
+INTERVAL = Cell("44.8 %", {"": 0.448, "low": 0.41, "high": 0.487}, "[41.0, 48.7]")
 
 
 def table_of(*names: str, title: str = "Arms") -> Table:
-    return make_table("arms", title, ["arm", "accuracy"], [[text(name), INTERVAL] for name in names], "Of 640 facts.")
+    return make_table(
+        "arms", title, ["arm", "accuracy"], [[text_cell(name), INTERVAL] for name in names], "Of 640 facts."
+    )
 
 
 def read_csv(table: Table) -> list[list[str]]:
@@ -41,7 +44,7 @@ def test_no_csv_cell_starts_a_formula(name: str) -> None:
 
 
 def test_no_csv_header_starts_a_formula() -> None:
-    assert read_csv(make_table("entities", "", ["=1+1"], [[text("x")]], ""))[0] == ["'=1+1"]
+    assert read_csv(make_table("entities", "", ["=1+1"], [[text_cell("x")]], ""))[0] == ["'=1+1"]
 
 
 def test_csv_holds_raw_numbers_and_an_interval_as_columns() -> None:
@@ -74,7 +77,7 @@ def test_the_console_shows_names_as_they_are() -> None:
 
 
 def test_a_wide_table_puts_intervals_below_their_values() -> None:
-    wide = make_table("wide", "Wide", list("abcdef"), [[text("S5"), *[INTERVAL] * 5]], "")
+    wide = make_table("wide", "Wide", list("abcdef"), [[text_cell("S5"), *[INTERVAL] * 5]], "")
     rows = [line.split() for line in printed(wide).splitlines()]
     assert ["S5", *["44.8", "%"] * 5] in rows
 

@@ -1,17 +1,23 @@
 """Table 5 in three parts: what came within reach by distance from trained facts, its odds, and linked test facts.
 
-Formats what `entity_record` holds.
+Formats what `findings.record` holds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from gradual.findings.record import AtDistance, Comparison, Entities, LinkedOdds, LinkedTest
-from gradual.reporting.comparison.cells import accuracy_cell, count_cell, p_cell, seeds_told
-from gradual.reporting.table import Cell, Table, make_table, text
+from gradual.reporting.cells import p_cell, text_cell
+from gradual.reporting.comparison.cells import (
+    accuracy_cell,
+    count_cell,
+    seeds_text,
+)
+from gradual.reporting.table import Cell, Table, make_table
 from gradual.statistics.measures import Measure
-from gradual.text import NO_VALUE, decimal, listed
+from gradual.text import decimal, interval, listed
 
 _MISSING = "Not made for this comparison."
 
@@ -37,7 +43,7 @@ def _distances(found: Entities | None) -> Table:
 def _distance_row(row: AtDistance) -> list[Cell]:
     counts = [count_cell(row.facts), count_cell(row.within_reach)]
     shares = [accuracy_cell(measure) for measure in (row.rate, row.share, row.by_chance)]
-    return [text(row.distance), *counts, *shares, _p_values(row.p_values), text(_remark(row.reasons))]
+    return [text_cell(row.distance), *counts, *shares, _p_values(row.p_values), text_cell(_remark(row.reasons))]
 
 
 def _odds(found: Entities | None) -> Table:
@@ -53,15 +59,14 @@ def _odds(found: Entities | None) -> Table:
 
 
 def _odds_row(row: LinkedOdds) -> list[Cell]:
-    return [text(row.compared), _ratio_cell(row.ratio), _p_values(row.p_values), text(_remark(row.reasons))]
+    return [text_cell(row.compared), _ratio_cell(row.ratio), _p_values(row.p_values), text_cell(_remark(row.reasons))]
 
 
 def _ratio_cell(ratio: Measure) -> Cell:
     """Without an upper end the interval is open: its ratio can be any larger one."""
-    high = "∞" if ratio.high is None else decimal(ratio.high)
-    ends = "" if ratio.value is None or ratio.low is None else f" [{decimal(ratio.low)}, {high}]"
-    shown = NO_VALUE if ratio.value is None else f"{decimal(ratio.value)}{ends}"
-    return Cell(shown, {"": ratio.value, "low": ratio.low, "high": ratio.high, "sd": ratio.sd})
+    high = math.inf if ratio.high is None else ratio.high
+    ends = "" if ratio.value is None else interval(ratio.low, high, 2)
+    return Cell(decimal(ratio.value), {"": ratio.value, "low": ratio.low, "high": ratio.high, "sd": ratio.sd}, ends)
 
 
 def _tests(found: Entities | None) -> Table:
@@ -78,7 +83,7 @@ def _tests(found: Entities | None) -> Table:
 
 def _test_row(row: LinkedTest) -> list[Cell]:
     accuracy = [accuracy_cell(row.before), accuracy_cell(row.after)]
-    return [text(row.linked), count_cell(row.facts), *accuracy, _p_values(row.p_values)]
+    return [text_cell(row.linked), count_cell(row.facts), *accuracy, _p_values(row.p_values)]
 
 
 def _p_values(values: Sequence[float | None]) -> Cell:
@@ -91,4 +96,4 @@ def _remark(reasons: Sequence[str]) -> str:
 
 
 def _seeds(found: Entities | None, mean: str = "mean") -> str:
-    return seeds_told(found.seeds if found else ()).replace("mean", mean, 1)
+    return seeds_text(found.seeds if found else ()).replace("mean", mean, 1)

@@ -1,41 +1,22 @@
 """The drawings on the page of a comparison: which numbers of the record go into which drawing.
 
-Turns a `Comparison` into rows and bars for `comparison_charts` and hands back SVG text. Knows no HTML.
+Turns a `Comparison` into the rows and bars of `charts` and `forest`. Knows no HTML.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 from gradual.findings.record import Arm, Comparison, Contrast, CostPart
-from gradual.findings.verdict import PAPER_GAIN, bare_points, relative
+from gradual.findings.verdict import PAPER_GAIN
 from gradual.knowledge.levels import BEST_FIRST
-from gradual.reporting.comparison.charts import (
-    Balance,
-    Bar,
-    Cell,
-    ForestRow,
-    Panel,
-    Segment,
-    balance_bars,
-    forest,
-    stacked_bars,
-)
+from gradual.reporting.charts import Balance, Bar, Segment, balance_bars, stacked_bars
+from gradual.reporting.forest import ForestCell, ForestRow, Panel, forest
+from gradual.reporting.svg import NOTHING, WIDE_SCREEN, Drawing, draw_both
+from gradual.statistics.measure_text import change_text, points_text
 from gradual.statistics.measures import Measure
-from gradual.text import NO_VALUE, duration, mean_count, percent
+from gradual.text import NO_VALUE, Estimate, duration, mean_count, percent
 
-WIDE, NARROW = 900, 344
-"""Widths at which each drawing is made; the page shows the one that fits the screen."""
 COST_KINDS = {"probing": "probing for levels", "training": "training", "testing": "testing"}
 """What a step of a run is for, in the order of a bar."""
-
-
-class Drawing(NamedTuple):
-    """One drawing as SVG text for wide and for narrow screens; both empty where there is nothing to draw."""
-
-    wide: str
-    narrow: str
 
 
 def arms_forest(comparison: Comparison) -> Drawing:
@@ -47,7 +28,7 @@ def arms_forest(comparison: Comparison) -> Drawing:
         against = _words_only("the reference") if is_it else _points_cell(comparison.contrast("reference", arm.name))
         rows.append(ForestRow(arm.name, (base, against), strong=arm.name == comparison.main))
     panels = [Panel("against the base model, points"), Panel(f"against {comparison.reference}, points")]
-    return _both(lambda width: forest("Difference in test accuracy", *_with_values(panels, rows), width=width))
+    return draw_both(lambda width: forest("Difference in test accuracy", *_with_values(panels, rows), width=width))
 
 
 def readings_forest(comparison: Comparison) -> Drawing:
@@ -55,14 +36,14 @@ def readings_forest(comparison: Comparison) -> Drawing:
     landmark = (100 * PAPER_GAIN, f"the paper's {percent(PAPER_GAIN, digits=0)}")
     panels = [Panel("(a) level", unit=" %"), Panel("(b) gain", unit=" %", landmark=landmark)]
     rows = [
-        ForestRow(_pair(contrast), (_relative_cell(contrast.reading_a), _relative_cell(contrast.reading_b)))
+        ForestRow(contrast_name(contrast), (_relative_cell(contrast.reading_a), _relative_cell(contrast.reading_b)))
         for contrast in main_readings(comparison)
     ]
-    return _both(lambda width: forest("HighlyKnown training facts", *_with_values(panels, rows), width=width))
+    return draw_both(lambda width: forest("HighlyKnown training facts", *_with_values(panels, rows), width=width))
 
 
 def main_readings(comparison: Comparison) -> list[Contrast]:
-    """The contrasts that both readings are told of: the main arm's stages, and the main arm against the reference."""
+    """The contrasts that both readings are given for: the main arm's stages, and the main arm against the reference."""
     stages = [c for c in comparison.contrasts if c.kind == "stage" and c.arm == comparison.main and c.against_stage]
     reference = comparison.contrast("reference", comparison.main)
     return [c for c in (*stages, reference) if c is not None and c.seeds]
@@ -79,7 +60,7 @@ def levels_forest(comparison: Comparison) -> Drawing:
         rows.append(ForestRow(arm.name, tuple(cells), strong=arm.name == comparison.main))
     panels = [Panel(str(name), with_words=False) for name in names]
     title = "Change in test accuracy by level at the start, points"
-    return Drawing(forest(title, panels, rows, width=WIDE, same=True), "")
+    return Drawing(forest(title, panels, rows, width=WIDE_SCREEN, same=True), NOTHING)
 
 
 def level_bars(comparison: Comparison) -> Drawing:
@@ -95,7 +76,7 @@ def level_bars(comparison: Comparison) -> Drawing:
             for level in BEST_FIRST
         )
         bars.append(Bar(arm.name, segments, strong=arm.name == comparison.main) if total else Bar(arm.name, ()))
-    return _both(lambda width: stacked_bars("Training facts by level at the end", bars, width=width))
+    return draw_both(lambda width: stacked_bars("Training facts by level at the end", bars, width=width))
 
 
 def mean_levels(arm: Arm) -> dict[str, float]:
@@ -118,7 +99,7 @@ def gain_bars(comparison: Comparison) -> Drawing:
         for arm in _trained(comparison)
         if (gained := arm.gained.value) is not None and (lost := arm.lost.value) is not None
     ]
-    return _both(lambda width: balance_bars("HighlyKnown training facts gained and lost", bars, width=width))
+    return draw_both(lambda width: balance_bars("HighlyKnown training facts gained and lost", bars, width=width))
 
 
 def cost_bars(comparison: Comparison) -> Drawing:
@@ -136,7 +117,7 @@ def cost_bars(comparison: Comparison) -> Drawing:
         if segments:
             whole = duration(sum(part.seconds for part in parts))
             bars.append(Bar(arm.name, tuple(segments), whole, strong=arm.name == comparison.main))
-    return _both(lambda width: stacked_bars("Seconds per run", bars, width=width))
+    return draw_both(lambda width: stacked_bars("Seconds per run", bars, width=width))
 
 
 def mean_parts(arm: Arm) -> list[CostPart]:
@@ -176,35 +157,32 @@ def _with_values(panels: list[Panel], rows: list[ForestRow]) -> tuple[list[Panel
     return [panels[k] for k in kept], cut
 
 
-def _pair(contrast: Contrast) -> str:
+def contrast_name(contrast: Contrast) -> str:
+    """What a contrast of the main arm is against, in short: `stage 2 vs 1`, `vs same_steps`."""
     return (
         f"stage {contrast.stage} vs {contrast.against_stage}" if contrast.kind == "stage" else f"vs {contrast.against}"
     )
 
 
-def _points_cell(contrast: Contrast | None) -> Cell:
+def _points_cell(contrast: Contrast | None) -> ForestCell:
     if contrast is None or contrast.test.value is None:
         return _words_only("no finished seed")
-    return _cell(contrast.test, bare_points(contrast.test))
+    return _forest_cell(contrast.test, points_text(contrast.test))
 
 
-def _change_cell(measure: Measure) -> Cell:
-    return _cell(measure, bare_points(measure)) if measure.value is not None else _words_only(NO_VALUE)
+def _change_cell(measure: Measure) -> ForestCell:
+    return _forest_cell(measure, points_text(measure)) if measure.value is not None else _words_only(NO_VALUE)
 
 
-def _relative_cell(measure: Measure) -> Cell:
-    return _cell(measure, relative(measure))
+def _relative_cell(measure: Measure) -> ForestCell:
+    return _forest_cell(measure, change_text(measure))
 
 
-def _cell(measure: Measure, words: str) -> Cell:
+def _forest_cell(measure: Measure, words: Estimate) -> ForestCell:
     value, low, high = (None if part is None else 100 * part for part in (measure.value, measure.low, measure.high))
     points = () if value is None else tuple(100 * each for each in measure.values if each is not None)
-    return Cell(value, low, high, points, words)
+    return ForestCell(value, low, high, points, str(words))
 
 
-def _words_only(words: str) -> Cell:
-    return Cell(None, None, None, (), words)
-
-
-def _both(draw: Callable[[int], str]) -> Drawing:
-    return Drawing(draw(WIDE), draw(NARROW))
+def _words_only(words: str) -> ForestCell:
+    return ForestCell(None, None, None, (), words)

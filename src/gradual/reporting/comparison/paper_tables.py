@@ -1,6 +1,6 @@
 """The twelve tables of the Gradual Learning paper (arXiv 2410.05802) for any comparison, by its numbers.
 
-Formats what `comparison_record` holds and adds up nothing but means over seeds of counts shown beside them.
+Formats what `findings.record` holds and adds up nothing but means over seeds of counts shown beside them.
 """
 
 from __future__ import annotations
@@ -9,33 +9,31 @@ from collections.abc import Iterable, Sequence
 
 from gradual.findings.record import Arm, Comparison, Contrast, Run
 from gradual.knowledge.levels import BEST_FIRST, WEAKLY_KNOWN_CHANCE, Level
+from gradual.reporting.cells import NOTHING, number_cell, p_cell, text_cell
 from gradual.reporting.comparison.cells import (
+    FALLS_NOTE,
     GROUP_NAMES,
-    NOTHING,
     accuracy_cell,
+    arm_cell,
     change_cell,
     contrast_cells,
     count_cell,
-    facts_told,
+    count_change_cell,
+    facts_share_cell,
+    facts_text,
     num_stages,
-    number_cell,
-    p_cell,
     points_cell,
-    seeds_told,
-    share_cell,
+    seeds_text,
     spread_cell,
 )
 from gradual.reporting.comparison.entities import entity_tables
 from gradual.reporting.comparison.transitions import first_transitions, later_transitions, noise_transitions
-from gradual.reporting.table import Cell, Table, make_table, text
-from gradual.statistics.measures import Measure, averaged, counted, share, spread
+from gradual.reporting.table import Cell, Table, make_table
+from gradual.statistics.measures import Measure, mean_accuracy, mean_number, share, spread
 from gradual.text import NO_VALUE, count, listed, plural, stage_name
 
 SECOND_STAGES = ("S1", "S2", "S3", "S4", "S5")
 """The paper's strategies."""
-FALLS = {"no": "", "perhaps": " falls?", "yes": " FALLS"}
-FALLS_NOTE = "FALLS: the whole interval lies below 0; falls?: it reaches 0."
-
 NOT_MEASURED = Cell("n/a", {"": None})
 
 _DEFINITIONS = {
@@ -72,7 +70,7 @@ def _table(
 
 
 def _level_definitions() -> Table:
-    rows = [[text(str(level)), text(_DEFINITIONS[level])] for level in reversed(Level)]
+    rows = [[text_cell(str(level)), text_cell(_DEFINITIONS[level])] for level in reversed(Level)]
     note = (
         "Levels of SliCK (arXiv 2405.05904); exact probabilities in place of samples, so no level is drawn by chance."
     )
@@ -88,9 +86,9 @@ def _levels_at_start(comparison: Comparison) -> Table:
         of_test = [sum(group.total for group in run.by_level if group.name == level) for run in runs]
         for counts, total in (([run.levels[0][level] for run in runs], train), (of_test, test)):
             mean = sum(counts) / len(counts)
-            cells += [number_cell(mean), share_cell(share(round(mean), total))]
-        rows.append([text(level), *cells])
-    note = f"Of {facts_told(comparison, 'train')} and {facts_told(comparison, 'test')}, base model; Wilson intervals."
+            cells += [number_cell(mean), facts_share_cell(share(round(mean), total))]
+        rows.append([text_cell(level), *cells])
+    note = f"Of {facts_text(comparison, 'train')} and {facts_text(comparison, 'test')}, base model; Wilson intervals."
     columns = ["level", "training facts", "share of training facts", "test facts", "share of test facts"]
     return _table(2, "levels-at-start", "Levels at the start", columns, rows, note)
 
@@ -131,17 +129,17 @@ def _by_epoch(main: Arm | None) -> Table:
 
 def _epoch_row(runs: Sequence[Run], number: int, *, with_test: bool) -> list[Cell]:
     epochs = [epoch for run in runs for epoch in run.stages[0].epochs if epoch.epoch == number]
-    measure = averaged([epoch.validation for epoch in epochs])
+    measure = mean_accuracy([epoch.validation for epoch in epochs])
     kept = sum(run.stages[0].best_epoch == number for run in runs)
     accuracy = [accuracy_cell(measure), spread_cell(measure, times=100.0)]
-    accuracy += [accuracy_cell(averaged([epoch.test for epoch in epochs]))] if with_test else []
+    accuracy += [accuracy_cell(mean_accuracy([epoch.test for epoch in epochs]))] if with_test else []
     return [number_cell(number), *accuracy, number_cell(len(epochs)), number_cell(kept)]
 
 
 def _by_stage(comparison: Comparison, main: Arm | None) -> Table:
     rows = [] if main is None else [_stage_row(comparison, main, stage) for stage in range(len(main.test))]
     note = (
-        f"Of {facts_told(comparison, 'test')}, {seeds_told(main.seeds if main else ())}. Differences are paired; p is "
+        f"Of {facts_text(comparison, 'test')}, {seeds_text(main.seeds if main else ())}. Differences are paired; p is "
         "that of the difference to the stage before, McNemar p the same by seed."
     )
     columns = [
@@ -163,13 +161,13 @@ def _stage_row(comparison: Comparison, arm: Arm, stage: int) -> list[Cell]:
     whole = comparison.contrast("base", arm.name) if is_last and stage else None
     to_base = points_cell(whole.test) if whole else _plain_difference(arm.test[stage], arm.test[0], stage)
     return [
-        text(stage_name(stage)),
+        text_cell(stage_name(stage)),
         accuracy_cell(arm.test[stage]),
         spread_cell(arm.test[stage], times=100.0),
         points_cell(step.test) if stage == 1 and step else to_base,
         points_cell(step.test) if step else NOTHING,
         p_cell(step.p_value) if step else NOTHING,
-        text(_mcnemar(step)),
+        text_cell(_mcnemar(step)),
     ]
 
 
@@ -191,9 +189,11 @@ def _strategies(comparison: Comparison) -> Table:
         cells = [*contrast_cells(comparison.contrast("base", arm.name)), *contrast_cells(step)]
         trained = count_cell(arm.trained[1]) if len(arm.trained) > 1 else number_cell(None)
         gain = change_cell(step.reading_b) if step else NOTHING
-        rows.append([text(arm.name), text(arm.doc), trained, accuracy_cell(arm.result), *cells, gain])
+        rows.append(
+            [arm_cell(comparison, arm.name), text_cell(arm.doc), trained, accuracy_cell(arm.result), *cells, gain]
+        )
     note = (
-        f"Of {facts_told(comparison, 'test')}, mean over seeds; in brackets Holm's p over all arms held against the "
+        f"Of {facts_text(comparison, 'test')}, mean over seeds; in brackets Holm's p over all arms held against the "
         "base model, or over all later stages held against the one before. Reading (b): HighlyKnown training facts "
         "gained, over those of the same runs' first stage."
     )
@@ -217,13 +217,13 @@ def _strategies_by_level(comparison: Comparison) -> Table:
     rows = []
     for arm in arms:
         groups = {group.name: group for group in arm.by_level}
-        cells = [text(arm.name)]
+        cells = [arm_cell(comparison, arm.name)]
         for level in BEST_FIRST:
             group = groups.get(level)
             change = None if group is None or arm.is_base else group.change
-            flag = FALLS[group.falls] if group and not arm.is_base else ""
+            falls = group.falls if group and not arm.is_base else None
             cells.append(accuracy_cell(group.result) if group else number_cell(None))
-            cells.append(points_cell(change, mark=flag) if change else NOTHING)
+            cells.append(points_cell(change, falls=falls) if change else NOTHING)
         rows.append(cells)
     totals = listed([f"{count(group.total)} {group.name}" for group in arms[0].by_level]) if arms else "none"
     note = f"Test facts by level under the base model: {totals}. Change to the base, points. {FALLS_NOTE}"
@@ -243,22 +243,22 @@ def _highly_known(comparison: Comparison, main: Arm | None) -> Table:
         ends = [main.highly_known[0], one, main.highly_known_result]
         start = main.highly_known[0].value or 0.0
         added = _added(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
-        rows.append([text("all"), number_cell(num), *map(count_cell, ends), added])
+        rows.append([text_cell("all"), number_cell(num), *map(count_cell, ends), added])
         for name, shown in GROUP_NAMES.items():
             group = main.split[name]
             ends = [group.base, group.after_stage_1, group.result]
             cells = [count_cell(group.total), *map(count_cell, ends), _added(group.after_stage_1, group.result)]
-            rows.append([text(shown), *cells])
-        rows.append([text("held out: see the test accuracy by level"), *[NOT_MEASURED] * 5])
+            rows.append([text_cell(shown), *cells])
+        rows.append([text_cell("held out: see the test accuracy by level"), *[NOT_MEASURED] * 5])
         for shown, values in (("gained since the start", "gained"), ("lost since the start", "lost")):
             after_one = [_after_one(getattr(run.highly_known, values)) for run in main.runs if run.seed in main.seeds]
             total = round(start if values == "lost" else num - start)
-            measures = [counted(after_one, total), getattr(main, values)]
+            measures = [mean_number(after_one, total), getattr(main, values)]
             rows.append(
-                [text(shown), number_cell(total), number_cell(0), *map(count_cell, measures), _added(*measures)]
+                [text_cell(shown), number_cell(total), number_cell(0), *map(count_cell, measures), _added(*measures)]
             )
     note = (
-        f"Mean numbers over seeds of {facts_told(comparison, 'train')}; replayed facts count as trained. "
+        f"Mean numbers over seeds of {facts_text(comparison, 'train')}; replayed facts count as trained. "
         f"{_readings(comparison)} Gained are of the facts that were "
         "not HighlyKnown at the start, lost of those that were. Levels of test facts are not measured after training."
     )
@@ -274,20 +274,20 @@ def _after_one(counts: Sequence[int]) -> int | None:
 def _added(one: Measure, end: Measure, step: Contrast | None = None, main: Arm | None = None) -> Cell:
     """The difference; with its interval where a contrast is of the same two stages and seeds."""
     if step is not None and main is not None and num_stages(main) == 2 and step.seeds == main.seeds:
-        return count_cell(step.highly_known, signed=True)
+        return count_change_cell(step.highly_known)
     pairs = zip(end.values, one.values, strict=True)
-    return count_cell(spread([b - a for b, a in pairs if a is not None and b is not None]), signed=True)
+    return count_change_cell(spread([b - a for b, a in pairs if a is not None and b is not None]))
 
 
 def _readings(comparison: Comparison) -> str:
     """Readings (a) and (b) of the main arm against its first stage and against the reference arm, in words."""
-    told = []
+    sentences = []
     held = (comparison.contrast("stage", comparison.main, 2), comparison.contrast("reference", comparison.main))
     for contrast in held:
         if contrast is not None and contrast.seeds:
             a, b = change_cell(contrast.reading_a).text, change_cell(contrast.reading_b).text
-            told.append(f"{contrast.name}: reading (a) {a}, reading (b) {b}.")
-    return " ".join(told) or "No second stage is finished."
+            sentences.append(f"{contrast.name}: reading (a) {a}, reading (b) {b}.")
+    return " ".join(sentences) or "No second stage is finished."
 
 
 def _three_stages(comparison: Comparison) -> Table:
@@ -298,8 +298,8 @@ def _three_stages(comparison: Comparison) -> Table:
             gain = change_cell(step.reading_b) if step and stage > 1 else NOTHING
             known = count_cell(arm.highly_known[stage])
             cells = [accuracy_cell(arm.test[stage]), *contrast_cells(step), known, gain]
-            rows.append([text(arm.name), text(stage_name(stage)), *cells])
-    facts = f"{facts_told(comparison, 'test')} and {facts_told(comparison, 'train')}"
+            rows.append([arm_cell(comparison, arm.name), text_cell(stage_name(stage)), *cells])
+    facts = f"{facts_text(comparison, 'test')} and {facts_text(comparison, 'train')}"
     note = f"Of {facts}, mean over seeds; held against the stage before, in brackets Holm's p over all later stages."
     if not rows:
         note = "No finished run has three stages."

@@ -1,30 +1,30 @@
 """Every table of a comparison: all arms, controls, the paper's twelve, noise, relations, seeds, other tests, cost.
 
-Formats what `comparison_record` holds. Where tables go is the business of `result_tables` and the console.
+Formats what `findings.record` holds. `write` puts them into the folder, `page` onto the page.
 """
 
 from __future__ import annotations
 
 from gradual.findings.record import Arm, Comparison, Contrast, Run, Stage
-from gradual.findings.verdict import told_bar
+from gradual.findings.verdict import bar_sentence
+from gradual.reporting.cells import NOTHING, number_cell, p_cell, text_cell, time_cell
 from gradual.reporting.comparison.cells import (
-    NOTHING,
+    FALLS_NOTE,
     accuracy_cell,
+    arm_cell,
     change_cell,
     contrast_cells,
     count_cell,
-    facts_told,
-    number_cell,
-    p_cell,
+    count_change_cell,
+    facts_share_cell,
+    facts_text,
     points_cell,
-    seeds_told,
-    share_cell,
+    seeds_text,
     spread_cell,
-    time_cell,
 )
-from gradual.reporting.comparison.paper_tables import FALLS, paper_tables
+from gradual.reporting.comparison.paper_tables import paper_tables
 from gradual.reporting.comparison.transitions import net_promotions
-from gradual.reporting.table import Cell, Table, make_table, text
+from gradual.reporting.table import Cell, Table, make_table
 from gradual.text import NO_VALUE, count, signed_decimal
 
 
@@ -50,12 +50,14 @@ def _arms(comparison: Comparison) -> Table:
     for arm in comparison.arms:
         base, held = comparison.contrast("base", arm.name), comparison.contrast("reference", arm.name)
         cells = [accuracy_cell(arm.result), *contrast_cells(base), *contrast_cells(held)]
-        rows.append([text(arm.name), number_cell(len(arm.seeds)), *cells, accuracy_cell(arm.validation_result)])
+        rows.append(
+            [arm_cell(comparison, arm.name), number_cell(len(arm.seeds)), *cells, accuracy_cell(arm.validation_result)]
+        )
     columns = ["arm", "seeds", "test accuracy", "to the base, points", "p"]
     columns += [f"to {comparison.reference}, points", f"p to {comparison.reference}", "validation accuracy"]
     note = (
-        f"Of {facts_told(comparison, 'test')}, mean over finished seeds; in brackets Holm's p over all arms. An arm is "
-        f"chosen by {facts_told(comparison, 'validation')}, at the epoch kept of the last stage. How intervals and "
+        f"Of {facts_text(comparison, 'test')}, mean over finished seeds; in brackets Holm's p over all arms. An arm is "
+        f"chosen by {facts_text(comparison, 'validation')}, at the epoch kept of the last stage. How intervals and "
         "tests were made, and what is missing, stands in the last table."
     )
     return make_table("arms", "All arms: test accuracy", columns, rows, note)
@@ -65,16 +67,16 @@ def _arms_highly_known(comparison: Comparison) -> Table:
     rows = []
     for arm in comparison.arms:
         held = comparison.contrast("reference", arm.name)
-        against = [count_cell(held.highly_known, signed=True), change_cell(held.reading_b)] if held else [NOTHING] * 2
+        against = [count_change_cell(held.highly_known), change_cell(held.reading_b)] if held else [NOTHING] * 2
         known = [count_cell(measure) for measure in (arm.highly_known_result, arm.gained, arm.lost)]
         cost = [spread_cell(arm.steps, digits=0), time_cell(arm.seconds.value)]
-        rows.append([text(arm.name), known[0], *against, *known[1:], *cost])
+        rows.append([arm_cell(comparison, arm.name), known[0], *against, *known[1:], *cost])
     columns = ["arm", "HighlyKnown", f"to {comparison.reference}", f"reading (b) to {comparison.reference}"]
     columns += ["gained", "lost", "steps", "time"]
     note = (
-        f"Of {facts_told(comparison, 'train')}, mean over finished seeds; gained and lost since the start. Steps of "
+        f"Of {facts_text(comparison, 'train')}, mean over finished seeds; gained and lost since the start. Steps of "
         "the optimiser and time of a whole run, shared parts in full. "
-        f"{told_bar(comparison.contrast('reference', comparison.main))}"
+        f"{bar_sentence(comparison.contrast('reference', comparison.main))}"
     ).strip()
     return make_table("arms-highly-known", "All arms: HighlyKnown training facts, and cost", columns, rows, note)
 
@@ -84,16 +86,16 @@ def _controls(comparison: Comparison) -> Table:
     for held in comparison.contrasts:
         if held.kind == "main":
             arm = comparison.arm(held.against)
-            about = text(arm.doc if arm else "")
-            mcnemar = text(", ".join(p_cell(test.p_value).text for test in held.mcnemar) or NO_VALUE)
-            cells = [count_cell(held.highly_known, signed=True), change_cell(held.reading_b)]
+            about = text_cell(arm.doc if arm else "")
+            mcnemar = text_cell(", ".join(p_cell(test.p_value).text for test in held.mcnemar) or NO_VALUE)
+            cells = [count_change_cell(held.highly_known), change_cell(held.reading_b)]
             cells.append(points_cell(held.validation) if held.validation else NOTHING)
-            rows.append([text(held.against), about, *contrast_cells(held), mcnemar, *cells])
+            rows.append([text_cell(held.against), about, *contrast_cells(held), mcnemar, *cells])
     columns = ["against", "what it is", "test, points", "p", "McNemar p by seed"]
     columns += ["HighlyKnown", "reading (b)", "validation, points"]
     note = (
-        f"What {comparison.main} has over each other arm on the same {facts_told(comparison, 'test')}, "
-        f"{facts_told(comparison, 'train')} (HighlyKnown) and {facts_told(comparison, 'validation')}, with the same "
+        f"What {comparison.main} has over each other arm on the same {facts_text(comparison, 'test')}, "
+        f"{facts_text(comparison, 'train')} (HighlyKnown) and {facts_text(comparison, 'validation')}, with the same "
         "seeds; in brackets Holm's p over all of these. Arms are chosen by the validation facts, at the epochs kept."
     )
     return make_table("controls", f"{comparison.main} against every other arm", columns, rows, note)
@@ -103,18 +105,16 @@ def _relations(comparison: Comparison) -> Table:
     main = comparison.arm(comparison.main)
     rows = [
         [
-            text(group.name),
+            text_cell(group.name),
             number_cell(group.total),
             accuracy_cell(group.base),
             accuracy_cell(group.result),
-            points_cell(group.change, mark=FALLS[group.falls]),
+            points_cell(group.change, falls=group.falls),
         ]
         for group in (main.by_relation if main else ())
     ]
-    seeds = seeds_told(main.seeds if main else ())
-    note = (
-        f"Of each relation's test facts, {seeds}. FALLS: the whole interval (facts and seeds resampled) lies below 0."
-    )
+    seeds = seeds_text(main.seeds if main else ())
+    note = f"Of each relation's test facts, {seeds}. Intervals: facts and seeds resampled. {FALLS_NOTE}"
     columns = ["relation", "test facts", "base model", "at the end", "change, points"]
     return make_table("relations", f"Test accuracy by relation ({comparison.main})", columns, rows, note)
 
@@ -124,16 +124,16 @@ def _relations_apart(comparison: Comparison) -> Table:
     held = next((c for c in comparison.contrasts if (c.kind, c.against) == ("main", reference)), None)
     rows = [
         [
-            text(group.name),
-            *(number_cell(group.num_test_facts), count_cell(group.test, signed=True)),
-            *(number_cell(group.num_validation_facts or None), count_cell(group.validation, signed=True)),
-            *(number_cell(group.num_training_facts), count_cell(group.highly_known, signed=True)),
+            text_cell(group.name),
+            *(number_cell(group.num_test_facts), count_change_cell(group.test)),
+            *(number_cell(group.num_validation_facts or None), count_change_cell(group.validation)),
+            *(number_cell(group.num_training_facts), count_change_cell(group.highly_known)),
         ]
         for group in comparison.by_relation
     ]
     several = " and seeds" if held and len(held.seeds) > 1 else ""
     note = (
-        f"What {main} has more than {reference} on the same facts ({seeds_told(held.seeds if held else ())}): right "
+        f"What {main} has more than {reference} on the same facts ({seeds_text(held.seeds if held else ())}): right "
         "test facts, right validation facts at the epochs kept, and HighlyKnown training facts. A lead that one "
         f"relation makes says little of others. Intervals: this relation's facts{several}, drawn with replacement; "
         "[0, 0] where no fact differs."
@@ -154,7 +154,9 @@ def _other_tests(comparison: Comparison) -> Table:
                 against = (held.ood if name == "other relations" else held.zero_shot) if held else None
                 cells = [accuracy_cell(found.base), accuracy_cell(found.result), points_cell(found.change)]
                 last = points_cell(against) if against else NOTHING
-                rows.append([text(arm.name), text(name), number_cell(found.num_facts), *cells, last])
+                rows.append(
+                    [arm_cell(comparison, arm.name), text_cell(name), number_cell(found.num_facts), *cells, last]
+                )
     note = "Other relations: facts of relations that were never trained on. No shots: the test facts asked alone."
     if not rows:
         note = "Neither other relations nor questions without shots were asked."
@@ -176,7 +178,7 @@ def _seeds(comparison: Comparison) -> Table:
     rows = [[*_seed_row(comparison, arm, run), *([_optimism(run)] if on_test else [])] for arm, run in every]
     columns = ["arm", "seed", "status", "test accuracy", "McNemar p to the base", "HighlyKnown", "gained", "lost"]
     columns += ["facts trained on", "kept epochs", "validation accuracy", "steps", "time"]
-    note = f"Each run at the last stage it came to; of {facts_told(comparison, 'test')}."
+    note = f"Each run at the last stage it came to; of {facts_text(comparison, 'test')}."
     if on_test:
         columns.append("optimism by stage, points")
         note += (
@@ -190,17 +192,17 @@ def _seed_row(comparison: Comparison, arm: Arm, run: Run) -> list[Cell]:
     stages, known = run.stages, run.highly_known
     best = [next((e.validation for e in stage.epochs if e.epoch == stage.best_epoch), None) for stage in stages]
     return [
-        text(arm.name),
+        arm_cell(comparison, arm.name),
         Cell(str(run.seed), {"": run.seed}),
-        text(run.note or run.status),
-        share_cell(run.test[-1]) if run.test else NOTHING,
+        text_cell(run.note or run.status),
+        facts_share_cell(run.test[-1]) if run.test else NOTHING,
         p_cell(_p_of_seed(base, run.seed)),
         number_cell(known.counts[-1] if known.counts else None),
         number_cell(known.gained[-1] if known.gained else None),
         number_cell(known.lost[-1] if known.lost else None),
-        text(", ".join(map(_trained_on, stages)) or NO_VALUE),
-        text(", ".join(str(stage.best_epoch) for stage in stages) or NO_VALUE),
-        share_cell(best[-1]) if best and best[-1] else NOTHING,
+        text_cell(", ".join(map(_trained_on, stages)) or NO_VALUE),
+        text_cell(", ".join(str(stage.best_epoch) for stage in stages) or NO_VALUE),
+        facts_share_cell(best[-1]) if best and best[-1] else NOTHING,
         number_cell(run.cost.steps),
         time_cell(run.cost.seconds),
     ]
@@ -226,7 +228,7 @@ def _cost(comparison: Comparison) -> Table:
     parts = [*comparison.cost.parts]
     rows = [
         [
-            text(part.name),
+            text_cell(part.name),
             number_cell(part.steps),
             number_cell(part.tokens),
             time_cell(part.seconds),
@@ -235,7 +237,7 @@ def _cost(comparison: Comparison) -> Table:
     ]
     whole = comparison.cost
     total = [number_cell(whole.steps), number_cell(whole.tokens), time_cell(whole.seconds)]
-    rows.append([text("all"), *total])
+    rows.append([text_cell("all"), *total])
     note = (
         "Of all runs together; what several runs share is counted once here, and in full in the table of all arms. "
         "Tokens: read by a probe, trained on by a stage."
@@ -258,5 +260,5 @@ def _remarks(comparison: Comparison) -> Table:
         ("missing", comparison.problems),
         ("not tested", untested),
     )
-    rows = [[text(name), text(sentence)] for name, sentences in parts for sentence in sentences]
+    rows = [[text_cell(name), text_cell(sentence)] for name, sentences in parts for sentence in sentences]
     return make_table("remarks", "How it was measured, and what is missing", ["about", "remark"], rows, "")

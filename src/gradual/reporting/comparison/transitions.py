@@ -1,6 +1,6 @@
 """Tables of where training facts went: in stage 1, in later rounds, and with nothing learned at all.
 
-Formats what `comparison_record` holds; means over seeds of counts are taken here.
+Formats what `findings.record` holds; means over seeds of counts are taken here.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from collections.abc import Mapping, Sequence
 
 from gradual.findings.record import Arm, Comparison, Retest
 from gradual.knowledge.levels import BEST_FIRST
+from gradual.reporting.cells import NOTHING, number_cell, text_cell
 from gradual.reporting.comparison.cells import (
-    NOTHING,
     accuracy_cell,
-    facts_told,
+    facts_share_cell,
+    facts_text,
     num_stages,
-    number_cell,
     points_cell,
-    seeds_told,
-    share_cell,
+    seeds_text,
 )
-from gradual.reporting.table import Cell, Table, make_table, text
+from gradual.reporting.table import Cell, Table, make_table
 from gradual.statistics.measures import LevelCounts, share
-from gradual.text import count, listed, percent
+from gradual.text import listed, mean_count, share_estimate
 
 _COLUMNS = ("from \\ to", *BEST_FIRST, "all")
 
@@ -31,7 +30,7 @@ def first_transitions(comparison: Comparison) -> Table:
     seeds, counts = _moved(comparison.arm(comparison.main), 0, 1)
     title = f"Table 3. Where training facts went in stage 1 ({comparison.main})"
     note = (
-        f"Facts and shares of each row (Wilson intervals), {seeds_told(seeds)}; of {facts_told(comparison, 'train')}."
+        f"Facts and shares of each row (Wilson intervals), {seeds_text(seeds)}; of {facts_text(comparison, 'train')}."
     )
     return make_table("transitions-stage-1", title, _COLUMNS, _transition_rows(counts), note)
 
@@ -44,8 +43,8 @@ def later_transitions(comparison: Comparison) -> Table:
         for start in range(1, num_stages(arm)):
             _, counts = _moved(arm, start, start + 1)
             where = f"{arm.name}, stage {start} to {start + 1}"
-            rows += [[text(where), *row] for row in _transition_rows(counts)]
-    note = f"Facts and shares of each row (Wilson intervals), mean over seeds; of {facts_told(comparison, 'train')}."
+            rows += [[text_cell(where), *row] for row in _transition_rows(counts)]
+    note = f"Facts and shares of each row (Wilson intervals), mean over seeds; of {facts_text(comparison, 'train')}."
     title = "Table 12. Where training facts went in later rounds"
     return make_table("transitions-later", title, ("round", *_COLUMNS), rows, note)
 
@@ -55,7 +54,7 @@ def noise_transitions(comparison: Comparison) -> Table:
     rows = []
     for retest in comparison.retests:
         for row in _transition_rows([retest.transitions]):
-            rows.append([text(retest.kind), *row])
+            rows.append([text_cell(retest.kind), *row])
     changed = listed([_what(retest) for retest in comparison.retests]) or "not yet"
     note = (
         f"The base model probed twice, with nothing learned: {changed}. "
@@ -73,13 +72,13 @@ def net_promotions(comparison: Comparison) -> Table:
         net = next((each for each in comparison.promotions if each.kind == kind), None)
         rows.append(
             [
-                text(kind),
+                text_cell(kind),
                 number_cell(retest.num_facts),
-                share_cell(retest.changed),
-                share_cell(retest.promoted),
-                share_cell(retest.demoted),
+                facts_share_cell(retest.changed),
+                facts_share_cell(retest.promoted),
+                facts_share_cell(retest.demoted),
                 number_cell(retest.came_within_reach.total),
-                share_cell(retest.came_within_reach),
+                facts_share_cell(retest.came_within_reach),
                 accuracy_cell(net.observed) if net else NOTHING,
                 accuracy_cell(net.observed_retested) if net else NOTHING,
                 points_cell(net.net) if net else NOTHING,
@@ -113,16 +112,16 @@ def _transition_rows(counts: Sequence[Mapping[str, LevelCounts]]) -> list[list[C
     for level in BEST_FIRST if counts else ():
         total = sum(sum(each[level].values()) for each in counts) / len(counts)
         cells = [_moved_cell(sum(each[level][to] for each in counts) / len(counts), total) for to in BEST_FIRST]
-        rows.append([text(level), *cells, number_cell(total)])
+        rows.append([text_cell(level), *cells, number_cell(total)])
     return rows
 
 
 def _moved_cell(number: float, total: float) -> Cell:
-    found = share(min(round(number), round(total)), round(total))
     if not total:
         return Cell("0", {"": 0, "share": None, "low": None, "high": None})
-    shown = f"{count(number)} ({percent(number / total)} [{100 * found.low:.1f}, {100 * found.high:.1f}])"
-    return Cell(shown, {"": number, "share": number / total, "low": found.low, "high": found.high})
+    found = share(min(round(number), round(total)), round(total))
+    raw = {"": number, "share": number / total, "low": found.low, "high": found.high}
+    return Cell(mean_count(number), raw, f"({share_estimate(number / total, found.low, found.high)})")
 
 
 def _what(retest: Retest) -> str:

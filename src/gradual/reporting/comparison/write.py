@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gradual.findings.entities import entity_rows
 from gradual.findings.read import read_comparison, write_comparison
@@ -15,10 +14,7 @@ from gradual.findings.record import Comparison
 from gradual.findings.verdict import tell_comparison
 from gradual.reporting.comparison.page import write_comparison_page
 from gradual.reporting.comparison.tables import comparison_tables
-from gradual.reporting.table import as_rich, write_tables
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from gradual.reporting.table import Table, write_tables
 
 
 def write_results(folder: Path) -> Comparison:
@@ -29,15 +25,14 @@ def write_results(folder: Path) -> Comparison:
     """
     comparison = read_comparison(folder, entities=entity_rows(folder))
     write_comparison(comparison, folder)
-    tables = comparison_tables(comparison)
-    write_tables(tables, folder / "tables")
-    write_comparison_page(comparison, tables, folder)
+    write_tables(comparison_tables(comparison), folder / "tables")
+    write_comparison_page(comparison, folder)
     return comparison
 
 
-def comparison_parts(comparison: Comparison) -> Iterator[RenderableType]:
+def comparison_parts(comparison: Comparison) -> Iterator[Table | str]:
     """The verdict and all tables for a terminal."""
     verdict = tell_comparison(comparison)
     yield verdict.headline
     yield from (f"- {sentence}" for sentence in verdict.sentences)
-    yield from map(as_rich, comparison_tables(comparison))
+    yield from comparison_tables(comparison)

@@ -21,16 +21,16 @@ from gradual.errors import GradualError
 if TYPE_CHECKING:
     from types import FrameType
 
-_CAN_GO_ON = ("probe", "fit", "compare", "demo")
+_RESUMABLE = ("probe", "fit", "compare", "demo")
 _ARGUMENTS = "gradual.arguments"
 
 
-class _Terminated(KeyboardInterrupt):
+class _TerminationError(KeyboardInterrupt):
     """SIGTERM, raised where the program stands so that everything open is closed in order."""
 
 
 class Commands(TyperGroup):
-    """The commands, with errors of users told in their own words and interruptions with how to go on."""
+    """The commands; an error of a user ends in one line, an interruption in the command to go on with."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Remembers the arguments, to say with which command to go on."""
@@ -40,7 +40,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Runs a command; 2 for what the user can correct, 130 interrupted, 143 terminated."""
         try:
-            with _sigterm_raised():
+            with _sigterm_as_exception():
                 return super().invoke(ctx)
         except GradualError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -48,20 +48,20 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as error:
             arguments = ctx.meta[_ARGUMENTS]
             print("\nstopped", file=sys.stderr)
-            if any(each in _CAN_GO_ON for each in arguments[:1]):
+            if any(each in _RESUMABLE for each in arguments[:1]):
                 print(f"go on with: {shlex.join(['gradual', *arguments])}", file=sys.stderr)
-            raise typer.Exit(143 if isinstance(error, _Terminated) else 130) from None
+            raise typer.Exit(143 if isinstance(error, _TerminationError) else 130) from None
 
 
 @contextmanager
-def _sigterm_raised() -> Iterator[None]:
+def _sigterm_as_exception() -> Iterator[None]:
     """Turns SIGTERM into an exception while the body runs; only the main thread may."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
+        raise _TerminationError
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:

@@ -1,41 +1,44 @@
-"""The tables and lines that a command shows at its end, made from the numbers of a run or of maps.
+"""What a command shows at its end: tables and lines for people, and values for `--json`.
 
-Computes nothing but shares of counts that are shown beside them. Knows the shape of a run's summary, not where it is
-printed (`console`).
+Says what is shown and in which order; tables are built in `reporting` and printed by `console`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradual.comparison.arms import ARMS
 from gradual.files.storage import Json
 from gradual.knowledge.diff import MapDiff
-from gradual.knowledge.levels import BEST_FIRST, Level
-from gradual.reporting.run_story import tell, verdict
-from gradual.run.record import RunRecord, Stage, Summary, read_run
+from gradual.reporting.cells import NOTHING, number_cell, text_cell, time_cell
+from gradual.reporting.level_tables import levels_table, transition_table
+from gradual.reporting.run_story import tell
+from gradual.reporting.run_tables import (
+    accuracy_table,
+    highly_known_moves_table,
+    highly_known_table,
+    paired_tests_table,
+)
+from gradual.reporting.table import Cell, Table, make_table
+from gradual.run.record import RunRecord, Stage, read_run
 from gradual.selection.strategies import STRATEGIES
-from gradual.text import NO_VALUE, count, duration, interval, p_value, percent, plural, stage_name, visible
+from gradual.text import NBSP, NO_VALUE, count, duration, plural, points_estimate, stage_name, visible
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
+    from gradual.comparison.estimate import ComparisonEstimate
     from gradual.knowledge.map import KnowledgeMap
+    from gradual.run.plan import Plan
 
 _MOST_IDS = 20
-_TRAINED = {
-    "trained_stage_1": "trained in stage 1",
-    "trained_stage_2_only": "trained in stage 2 only",
-    "never_trained": "never trained",
-}
+_MOST_TOKENS = 40
+"""Of a training example: the end of it, with the last shot, the question and the answer."""
 
 
-def map_parts(known: KnowledgeMap) -> Iterator[RenderableType]:
+def map_parts(known: KnowledgeMap) -> Iterator[Table | str]:
     """The levels of one map and its two means."""
     yield levels_table([known.levels()], ["facts"])
     ties = sum(fact.near_tie for fact in known)
@@ -66,7 +69,7 @@ def map_result(known: KnowledgeMap, out: Path, *, with_check: bool) -> dict[str,
     return result | ({"check": read_check(out)} if with_check else {})
 
 
-def run_parts(run: RunRecord) -> Iterator[RenderableType]:
+def run_parts(run: RunRecord) -> Iterator[Table | str]:
     """All that is shown of a run: what it did, levels, transitions, the test, the gain, and what happened in words."""
     summary = run.summary
     yield from (stage_line(number, stage) for number, stage in enumerate(summary.stages, start=1))
@@ -76,17 +79,18 @@ def run_parts(run: RunRecord) -> Iterator[RenderableType]:
     for moved in summary.transitions:
         title = f"Where facts went, from {stage_name(moved.start)} to {stage_name(moved.end)} (shares of each row)"
         yield transition_table(moved.counts, title)
-    if summary.test_accuracy:
-        yield accuracy_table(summary)
-    if summary.mcnemar:
-        yield mcnemar_table(summary)
-    yield from highly_known_parts(summary)
+    builders = (accuracy_table, paired_tests_table, highly_known_moves_table, highly_known_table)
+    yield from (table for build in builders if (table := build(summary)).rows)
+    gain = summary.highly_known
+    if len(gain.counts) > 2:
+        yield f"stage 2 over stage 1, reading (a) HK2 / HK1 - 1: {_reading_text(gain.reading_a)}"
+        yield f"stage 2 over stage 1, reading (b) (HK2 - HK0) / (HK1 - HK0) - 1: {_reading_text(gain.reading_b)}"
     yield from (f"not there: {text}" for text in run.missing)
     yield ""
     yield from (f"* {sentence}" for sentence in tell(run))
 
 
-def diff_parts(diff: MapDiff) -> Iterator[RenderableType]:
+def diff_parts(diff: MapDiff) -> Iterator[Table | str]:
     """All that is shown of two maps compared."""
     yield from (f"warning: {text}" for text in diff.warnings)
     yield (
@@ -102,7 +106,48 @@ def diff_parts(diff: MapDiff) -> Iterator[RenderableType]:
             yield f"  and {len(moves) - _MOST_IDS} more; --json lists them all"
 
 
-def strategy_lines() -> Iterator[str]:
+def plan_parts(plan: Plan) -> Iterator[Table | str]:
+    """What a run would do."""
+    counts, levels = (
+        ", ".join(f"{name} {count(number)}" for name, number in each.items()) for each in (plan.num_facts, plan.levels)
+    )
+    yield f"model: {plan.model}"
+    yield f"facts: {counts}; {count(plan.dropped_for_overlap)} dropped because they link training with held-out facts"
+    yield f"levels: {levels} (of {plan.levels_of})"
+    yield from (f"warning: {text}" for text in plan.warnings)
+    yield "\nA prompt of the probe, byte for byte:"
+    yield from (f"  | {line}" for line in plan.probe_prompt.split("\n"))
+    yield "\nA training example, token by token; only tokens marked * carry loss:"
+    for token in plan.training_example[-_MOST_TOKENS:]:
+        yield f"  {'*' if token.has_loss else ' '} {token.token:>7}  {token.text!r}"
+    for stage in plan.stages:
+        yield f"\n{stage.name}: selects {stage.select}; replays {stage.replay}"
+        yield from (f"  {option}" for option in stage.options)
+    rows = [
+        [
+            text_cell(stage.name),
+            Cell(f"{'about ' if stage.is_estimate else ''}{count(stage.num_facts)}", {"": stage.num_facts}),
+            *(number_cell(stage.max_steps), number_cell(stage.max_tokens), time_cell(stage.max_seconds)),
+        ]
+        for stage in plan.stages
+    ]
+    rows.append([text_cell("probes"), NOTHING, NOTHING, number_cell(plan.probe_tokens), time_cell(plan.probe_seconds)])
+    note = "At most: a stage that stops early takes less."
+    yield make_table("plan", "Work", ["", "facts", "steps", "tokens", "time"], rows, note)
+    total = duration(plan.probe_seconds + plan.training_seconds)
+    yield f"in all about {total}, {plan.disk_bytes / 1e6:.0f} MB of disk"
+
+
+def estimate_parts(estimate: ComparisonEstimate) -> Iterator[Table | str]:
+    """How long a comparison would take."""
+    rows = [[text_cell("once for all"), NOTHING, time_cell(estimate.once_seconds)]]
+    rows += [[text_cell(arm.name), number_cell(arm.num_steps), time_cell(arm.seconds)] for arm in estimate.arms]
+    note = "Of one seed, without what an arm above has done already; at most, for a stage that stops early takes less."
+    yield make_table("estimate", "Work by arm", ["arm", "steps", "time"], rows, note)
+    yield f"in all about {duration(estimate.total_seconds)} for {plural(estimate.num_seeds, 'seed')}"
+
+
+def strategy_parts() -> Iterator[Table | str]:
     """The named strategies, with what they select and replay."""
     for each in STRATEGIES.values():
         replay = f"; replays {each.replay.ratio:g} of {each.replay.of}: {each.replay.pool}" if each.replay else ""
@@ -115,11 +160,10 @@ def strategy_result() -> dict[str, Json]:
     return {each.name: dataclasses.asdict(each) for each in STRATEGIES.values()}
 
 
-def arm_lines() -> Iterator[str]:
-    """The arms that are built in, for people."""
-    width = max(map(len, ARMS))
-    for arm in ARMS.values():
-        yield f"{arm.name:<{width}}  {arm.doc}"
+def arm_parts() -> Iterator[Table | str]:
+    """The arms that are built in."""
+    rows = [[text_cell(arm.name), text_cell(arm.doc)] for arm in ARMS.values()]
+    yield make_table("arms", "Arms that are built in", ["arm", "what it is"], rows, "")
 
 
 def arm_result() -> dict[str, Json]:
@@ -146,65 +190,6 @@ def next_steps(out: Path) -> Iterator[str]:
     yield "  gradual fit my.yaml --out my-run"
 
 
-def levels_table(
-    levels: Sequence[Mapping[Level, int]], names: Sequence[str], *, title: str = "Levels"
-) -> RenderableType:
-    """Counts and shares of each level, a column for each map."""
-    table = _table(title, ["", *names])
-    for level in BEST_FIRST:
-        cells = [_with_share(counts.get(level, 0), sum(counts.values())) for counts in levels]
-        table.add_row(str(level), *cells)
-    table.add_row("all", *(count(sum(counts.values())) for counts in levels), end_section=True)
-    return table
-
-
-def transition_table(counts: Mapping[Level, Mapping[Level, int]], title: str) -> RenderableType:
-    """Facts by level before (rows) and after (columns), with shares of each row."""
-    table = _table(title, ["from \\ to", *(str(level) for level in BEST_FIRST), "all"])
-    for level in BEST_FIRST:
-        row = counts.get(level, {})
-        total = sum(row.values())
-        table.add_row(str(level), *(_with_share(row.get(each, 0), total) for each in BEST_FIRST), count(total))
-    return table
-
-
-def accuracy_table(summary: Summary) -> RenderableType:
-    """Test accuracy of each stage with its 95 % Wilson interval."""
-    names = ["", "right", "accuracy", "95 % interval"]
-    table = _table("Test accuracy (greedy, one fixed exemplar set per relation)", names)
-    for number, share in enumerate(summary.test_accuracy):
-        right = f"{count(share.correct)} of {count(share.total)}"
-        table.add_row(stage_name(number), right, percent(share.accuracy), interval(share.low, share.high))
-    return table
-
-
-def mcnemar_table(summary: Summary) -> RenderableType:
-    """Paired tests between evaluations."""
-    scores = summary.test_accuracy
-    table = _table("The same test facts, paired (exact McNemar)", ["", "gained", "lost", "p", "so the difference is"])
-    for test in summary.mcnemar:
-        told = verdict(scores[test.start], scores[test.end], test) if test.end < len(scores) else ""
-        name = f"{stage_name(test.start)} to {stage_name(test.end)}"
-        table.add_row(name, count(test.gained), count(test.lost), p_value(test.p_value).removeprefix("=").strip(), told)
-    return table
-
-
-def highly_known_parts(summary: Summary) -> Iterator[RenderableType]:
-    """The growth of HighlyKnown training facts by what was trained on, and both readings of what stage 2 added."""
-    gain = summary.highly_known
-    if len(gain.counts) < 2:
-        return
-    names = [stage_name(probe) for probe in range(len(gain.counts))]
-    table = _table("HighlyKnown training facts", ["", *names])
-    table.add_row("all", *map(count, gain.counts))
-    for name, counts in gain.split.items():
-        table.add_row(_TRAINED.get(name, name.replace("_", " ")), *map(count, counts))
-    yield table
-    if len(gain.counts) > 2:
-        yield f"stage 2 over stage 1, reading (a) HK2 / HK1 - 1: {_change(gain.reading_a)}"
-        yield f"stage 2 over stage 1, reading (b) (HK2 - HK0) / (HK1 - HK0) - 1: {_change(gain.reading_b)}"
-
-
 def stage_line(number: int, stage: Stage) -> str:
     """What a stage trained on and how it went."""
     short = f", {count(stage.replay_shortfall)} fewer than wanted" if stage.replay_shortfall else ""
@@ -218,21 +203,5 @@ def stage_line(number: int, stage: Stage) -> str:
     )
 
 
-def _table(title: str, names: Sequence[str]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for place, name in enumerate(names):
-        table.add_column(name, justify="right" if place and not name.startswith("so ") else "left")
-    return table
-
-
-def _with_share(number: int, total: int) -> str:
-    return f"{count(number)} ({percent(number / total)})" if total else count(number)
-
-
-def _change(share: float | None) -> str:
-    if share is None:
-        return f"{NO_VALUE} (undefined)"
-    return f"{'+' if share >= 0 else ''}{percent(share)}"
+def _reading_text(change: float | None) -> str:
+    return f"{NO_VALUE} (undefined)" if change is None else str(points_estimate(change, None, None, unit=f"{NBSP}%"))

@@ -1,0 +1,179 @@
+"""The tables of one run, which its page and the console share: test accuracy, HighlyKnown facts, relations, cost.
+
+Computes nothing but differences of numbers that stand beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
+
+from gradual.knowledge.levels import Level
+from gradual.reporting.cells import (
+    NOTHING,
+    course_cell,
+    number_cell,
+    p_cell,
+    share_cell,
+    signed_cell,
+    text_cell,
+    time_cell,
+)
+from gradual.reporting.charts import level_strip, share_strip
+from gradual.reporting.run_story import verdict
+from gradual.reporting.svg import stacked
+from gradual.reporting.table import Cell, Table, make_table
+from gradual.run.record import Scores, Share, Summary
+from gradual.text import count, decimal, percent, share_estimate, stage_name
+
+_TRAINED = {
+    "trained_stage_1": "trained on in stage 1",
+    "trained_stage_2_only": "trained on in stage 2 only",
+    "never_trained": "never trained on",
+    "held_out": "held out",
+}
+_FELL = "▼ fell"
+
+
+def accuracy_table(summary: Summary) -> Table:
+    """Test accuracy of each stage with its 95 % Wilson interval."""
+    rows = [
+        [
+            text_cell(stage_name(stage)),
+            Cell(f"{count(share.correct)} of {count(share.total)}", {"": share.correct, "of": share.total}),
+            share_cell(share.accuracy, share.low, share.high),
+        ]
+        for stage, share in enumerate(summary.test_accuracy)
+    ]
+    title = "Test accuracy (greedy, one fixed exemplar set per relation; 95 % intervals)"
+    return make_table("test-accuracy", title, ["", "right", "accuracy"], rows, "")
+
+
+def paired_tests_table(summary: Summary) -> Table:
+    """Paired tests between evaluations, and what may be said of each."""
+    scores = summary.test_accuracy
+    rows = []
+    for test in summary.mcnemar:
+        is_known = max(test.start, test.end) < len(scores)
+        words = verdict(scores[test.start], scores[test.end], test) if is_known else ""
+        changes = [number_cell(test.gained), number_cell(test.lost), signed_cell(test.gained - test.lost)]
+        rows.append([_span_cell(test.start, test.end), *changes, p_cell(test.p_value), text_cell(words)])
+    title = "The same test facts before and after (exact McNemar test)"
+    return make_table("paired-tests", title, ["", "gained", "lost", "net", "p", "what may be said"], rows, "")
+
+
+def highly_known_moves_table(summary: Summary) -> Table:
+    """HighlyKnown training facts gained and lost between probes."""
+    rows = []
+    for moved in summary.transitions:
+        gained, lost = moved.gained(Level.HIGHLY_KNOWN), moved.lost(Level.HIGHLY_KNOWN)
+        cells = [number_cell(gained), number_cell(lost), signed_cell(gained - lost)]
+        rows.append([_span_cell(moved.start, moved.end), *cells])
+    title = "HighlyKnown training facts: gained and lost"
+    return make_table("highly-known-moves", title, ["", "gained", "lost", "net"], rows, "")
+
+
+def highly_known_table(summary: Summary) -> Table:
+    """HighlyKnown training facts at every probe, by what was trained on; without rows before the second probe."""
+    known = summary.highly_known
+    groups = {"all": known.counts, **{_TRAINED.get(name, name): counts for name, counts in known.split.items()}}
+    rows = [[text_cell(name), *_change_cells(counts, len(known.counts))] for name, counts in groups.items()]
+    names = [stage_name(probe) for probe in range(len(known.counts))]
+    is_known = len(known.counts) > 1
+    title = "HighlyKnown training facts by what was trained on"
+    return make_table("highly-known", title, ["facts", *names, "change"], rows if is_known else [], "")
+
+
+def _change_cells(counts: Sequence[int], num_probes: int) -> list[Cell]:
+    cells = [number_cell(number) for number in counts][:num_probes]
+    change = signed_cell(counts[-1] - counts[0]) if counts else NOTHING
+    return [*cells, *[NOTHING] * (num_probes - len(cells)), change]
+
+
+def by_level_table(summary: Summary) -> Table:
+    """Test accuracy at every stage by the test fact's level at the start, best first."""
+    scores = sorted(summary.test_by_level, key=lambda group: -group.level.rank)
+    num_stages = max((len(group.stages) for group in scores), default=0)
+    rows = [_scores_row(group.level, group, num_stages) for group in scores]
+    columns = ["level at the start", "facts", *(stage_name(stage) for stage in range(num_stages))]
+    return make_table("test-by-level", "Test accuracy by level at the start", columns, rows, "")
+
+
+def _scores_row(name: str, scores: Scores, num_stages: int) -> list[Cell]:
+    cells = []
+    for stage, share in enumerate(scores.stages):
+        plain = share_cell(share.accuracy, share.low, share.high)
+        strip = share_strip(stage_name(stage), share.accuracy, share.low, share.high)
+        mark = _FELL if stage == len(scores.stages) - 1 and _fell(scores.stages) else ""
+        cells.append(Cell(plain.value, plain.raw, plain.detail, mark, drawing=strip))
+    return [text_cell(name), number_cell(scores.total), *cells, *[NOTHING] * (num_stages - len(cells))]
+
+
+def _fell(stages: Sequence[Share]) -> bool:
+    """Whether the last accuracy that is known lies below the first."""
+    values = [share.accuracy for share in stages if share.accuracy is not None]
+    return bool(values) and values[-1] < values[0]
+
+
+def relations_table(summary: Summary) -> Table:
+    """Each relation: levels of its training facts at every probe, and its test accuracy at every stage."""
+    tests = {group.relation: group for group in summary.test_by_relation}
+    rows = []
+    for relation in sorted(summary.relations, key=lambda each: each.relation):
+        highly = [counts.get(Level.HIGHLY_KNOWN, 0) for counts in relation.levels]
+        course = course_cell([count(number) for number in highly], highly[-1] if highly else None)
+        levels = Cell("", {}, drawing=stacked(level_strip(counts) for counts in relation.levels))
+        facts = [number_cell(relation.total), levels, course]
+        rows.append([text_cell(relation.relation), *facts, *_test_cells(tests.pop(relation.relation, None))])
+    for name in sorted(tests):
+        rows.append([text_cell(name), number_cell(0), NOTHING, NOTHING, *_test_cells(tests[name])])
+    columns = ["relation", "facts", "levels", "HighlyKnown", "test facts", "test accuracy"]
+    return make_table("relations", "Relations", columns, rows, "")
+
+
+def _test_cells(scores: Scores | None) -> list[Cell]:
+    if scores is None or not scores.stages:
+        return [NOTHING if scores is None else number_cell(scores.total), NOTHING]
+    last = scores.stages[-1]
+    course = course_cell([percent(share.accuracy, digits=0) for share in scores.stages], last.accuracy)
+    detail = share_estimate(last.accuracy, last.low, last.high, digits=0).interval
+    return [number_cell(scores.total), Cell(course.value, course.raw, detail, _FELL if _fell(scores.stages) else "")]
+
+
+def steps_table(summary: Summary) -> Table:
+    """What each step of the run took, and the whole."""
+    rows = []
+    for step in summary.cost.steps:
+        rate = step.tokens / step.seconds if step.tokens and step.seconds else None
+        rows.append([text_cell(step.name), time_cell(step.seconds), number_cell(step.tokens), number_cell(rate)])
+    if rows and summary.cost.total_seconds is not None:
+        whole = text_cell("whole run", is_strong=True)
+        rows.append([whole, time_cell(summary.cost.total_seconds), Cell("", {}), Cell("", {})])
+    return make_table("steps", "All steps", ["step", "time", "tokens", "tokens per second"], rows, "")
+
+
+def training_cost_table(summary: Summary) -> Table:
+    """What each stage of training took."""
+    rows = []
+    for number, stage in enumerate(summary.stages, start=1):
+        cost = stage.cost
+        rate = Cell(decimal(cost.seconds_per_step), {"": cost.seconds_per_step})
+        cells = [time_cell(cost.seconds), number_cell(stage.tokens), number_cell(stage.steps), rate]
+        rows.append([text_cell(f"stage {number}"), *cells])
+    columns = ["training", "time", "tokens", "steps", "seconds per step"]
+    return make_table("training-cost", "Training", columns, rows, "")
+
+
+def settings_table(title: str, values: Mapping[str, JsonValue]) -> Table:
+    """Settings by their dotted names, each as it would stand in JSON, texts without quotation marks."""
+    rows = [
+        [text_cell(name), text_cell(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]
+        for name, value in values.items()
+    ]
+    return make_table(title, title, ["name", "value"], rows, "")
+
+
+def _span_cell(start: int, end: int) -> Cell:
+    return text_cell(f"{stage_name(start)} to {stage_name(end).removeprefix('after ')}")
