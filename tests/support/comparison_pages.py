@@ -174,12 +174,15 @@ def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str)
     levels = (START, *(_levels(count) for count in counts[1:]))
     spans = [(k, k + 1) for k in range(stages)] + ([(0, stages)] if stages > 1 else [])
     names: dict[GroupName, tuple[int, ...]] = {"never_trained": tuple(counts)}
-    parts = [CostPart("probe 0" + hostile, 110.0, 72_000, 0, True), CostPart("evaluation 0", 18.0, 8_000, 0, True)]
+    parts = [
+        CostPart("probe 0" + hostile, "probing", 110.0, 72_000, 0, True),
+        CostPart("evaluation 0", "testing", 18.0, 8_000, 0, True),
+    ]
     for k in range(1, stages + 1):
         parts += [
-            CostPart(f"stage {k}", 186.0 - 60 * (k - 1), 25_000, 120, k == 1 and stages > 1),
-            CostPart(f"probe {k}", 140.0, 66_000, 0, k == 1 and stages > 1),
-            CostPart(f"evaluation {k}", 19.0, 7_500, 0, k == 1 and stages > 1),
+            CostPart(f"stage {k}", "training", 186.0 - 60 * (k - 1), 25_000, 120, k == 1 and stages > 1),
+            CostPart(f"probe {k}", "probing", 140.0, 66_000, 0, k == 1 and stages > 1),
+            CostPart(f"evaluation {k}", "testing", 19.0, 7_500, 0, k == 1 and stages > 1),
         ]
     stage = Stage(
         "S5",
@@ -332,7 +335,9 @@ def make_comparison(hostile: str = "") -> Comparison:
     ]
     stage = measure(0.018, 0.02, 0.006)
     contrasts += [make_contrast("stage", "S5" + hostile, "S5" + hostile, stage, stage=2, p_holm=None)]
-    parts = tuple(CostPart(name, 400.0, 80_000, 0, False) for name in ("probe 0" + hostile, "probe 1", "probe 2"))
+    parts = tuple(
+        CostPart(name, "probing", 400.0, 80_000, 0, False) for name in ("probe 0" + hostile, "probe 1", "probe 2")
+    )
     near = AtDistance(
         "0",
         *(measure(value, None) for value in (41.0, 13.0)),
@@ -357,7 +362,7 @@ def make_comparison(hostile: str = "") -> Comparison:
         retests=(make_retest("again", 0), make_retest("exemplars" + hostile, 8)),
         promotions=(make_promotion("again", hostile), make_promotion("exemplars" + hostile, hostile)),
         entities=Entities(SEEDS, (near,), (odds,), (linked,), ("paths" + hostile,)),
-        cost=Cost(5_400.0, 2_000_000, 1_800, (*parts, CostPart("stage 1", 4_200.0, 300_000, 1_800, False))),
+        cost=Cost(5_400.0, 2_000_000, 1_800, (*parts, CostPart("stage 1", "training", 4_200.0, 300_000, 1_800, False))),
         power=("S5 against same_steps: a difference under 3.2 points can't be counted on to be seen." + hostile,),
         methods=("Intervals are 95 %, of resampled relations and seeds." + hostile,),
         problems=(),

@@ -17,7 +17,9 @@ from gradual.files.storage import Json
 from gradual.knowledge.diff import MapDiff
 from gradual.knowledge.levels import BEST_FIRST, Level
 from gradual.reporting.run_story import tell, verdict
-from gradual.run.record import RunRecord, Stage, Summary, read_run
+from gradual.run.cost import StageCost
+from gradual.run.record import RunRecord, read_run
+from gradual.run.summary_file import StageSummary, Summary
 from gradual.selection.strategies import STRATEGIES
 from gradual.text import NO_VALUE, count, duration, interval, p_value, percent, plural, stage_name, visible
 
@@ -69,7 +71,9 @@ def map_result(known: KnowledgeMap, out: Path, *, with_check: bool) -> dict[str,
 def run_parts(run: RunRecord) -> Iterator[RenderableType]:
     """All that is shown of a run: what it did, levels, transitions, the test, the gain, and what happened in words."""
     summary = run.summary
-    yield from (stage_line(number, stage) for number, stage in enumerate(summary.stages, start=1))
+    yield from (
+        stage_line(number, stage, run.stage_cost(number)) for number, stage in enumerate(summary.stages, start=1)
+    )
     if summary.levels:
         names = [stage_name(probe) for probe in range(len(summary.levels))]
         yield levels_table(summary.levels, names, title="Levels of the training facts")
@@ -205,7 +209,7 @@ def highly_known_parts(summary: Summary) -> Iterator[RenderableType]:
         yield f"stage 2 over stage 1, reading (b) (HK2 - HK0) / (HK1 - HK0) - 1: {_change(gain.reading_b)}"
 
 
-def stage_line(number: int, stage: Stage) -> str:
+def stage_line(number: int, stage: StageSummary, cost: StageCost) -> str:
     """What a stage trained on and how it went."""
     short = f", {count(stage.replay_shortfall)} fewer than wanted" if stage.replay_shortfall else ""
     left_out = f", {count(stage.unknown_left_out)} Unknown left out" if stage.unknown_left_out else ""
@@ -214,7 +218,7 @@ def stage_line(number: int, stage: Stage) -> str:
         f"stage {number} ({strategy}): {count(stage.num_new)} new facts of which {count(stage.promoted_trained)} "
         f"promoted, {count(stage.num_replay)} replayed{short}{left_out}; kept epoch {count(stage.best_epoch)}"
         f"{', stopped early' if stage.stopped_early else ''}; {count(stage.steps)} steps in "
-        f"{duration(stage.cost.seconds)}"
+        f"{duration(cost.seconds)}"
     )
 
 

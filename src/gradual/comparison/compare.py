@@ -1,13 +1,13 @@
 """Runs the arms of a comparison, each with every seed, as ordinary runs that share what they have in common.
 
-Owns the folder of a comparison: which runs it holds and which of their steps are the same. What is in a run is the
-business of `pipeline`; what the runs say is read by others from the folder alone.
+Decides which runs the folder of a comparison gets and which of their steps are the same. `run.pipeline` makes each
+run; the package `findings` reads what they say from the folder alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gradual.comparison.arms import Arm, check_comparison, resolve_arms
@@ -22,13 +22,14 @@ from gradual.facts.prepare import Prepared
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder
 from gradual.files.lock import single_writer
-from gradual.knowledge.map import COST_FILE, KnowledgeMap, read_map
+from gradual.knowledge.map import KnowledgeMap, read_map
 from gradual.knowledge.transitions import came_within_reach
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import PAPER_WARNING, fit_loaded
-from gradual.run.stage_files import validation_counts
+from gradual.run.stage_files import read_stage, validation_counts
+from gradual.run.steps import Step
 from gradual.training.train import check_training
 
 
@@ -84,7 +85,7 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
         for warning in reading_warnings(loaded):
             progress.say(f"warning: {warning}")
         check_training(loaded, config.lora, config.report_to)
-        storage.write_json(folder.plan, plan_of(request, folder, loaded))
+        storage.write_json(folder.plan, plan_of(request, folder, loaded).as_json())
         _Comparison(request, folder, loaded, progress).all_runs()
     return folder
 
@@ -145,18 +146,21 @@ class _Comparison:
             before=self._take_over,
         )
 
-    def _take_over(self, run: RunDir) -> None:
+    def _take_over(self, run: RunDir, steps: Sequence[Step]) -> None:
         """Takes over every step that another run has finished in the same way."""
         done = set(run.steps())
         fingerprint = run.fingerprint
         for other in self.folder.runs():
             if other.path == run.path:
                 continue
-            theirs = other.fingerprint
-            for step in other.steps():
-                if step not in done and step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
-                    run.take_over(other, step, _beside(step, run))
-                    done.add(step)
+            theirs, finished = other.fingerprint, set(other.steps())
+            for step in steps:
+                if step.name not in finished - done:
+                    continue
+                if step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
+                    times = step.times(run)
+                    run.take_over(other, step.name, [] if times is None else [times])
+                    done.add(step.name)
 
     def _with_steps(self, arm: Arm, seed: int, stages: list[StageConfig], steps: int) -> list[StageConfig]:
         """The stages with as many steps in the last one as are missing for `steps` in all."""
@@ -220,23 +224,6 @@ class _Comparison:
                 self.progress.say(f"warning: {told}")
 
 
-def _beside(step: str, run: RunDir) -> Iterator[str]:
-    """What a step took, which is no part of its result."""
-    name, _, index = step.partition("-")
-    number = int(index or 0)
-    maps = {
-        "probe": run.probe(number),
-        "evaluation": run.evaluation(number),
-        "levels": run.test_levels,
-        "ood": run.ood_evaluation(number),
-        "zero_shot": run.zero_shot_evaluation(number),
-    }
-    if name in maps:
-        yield (maps[name] / COST_FILE).relative_to(run.path).as_posix()
-    elif name == "stage":
-        yield run.times(number).relative_to(run.path).as_posix()
-
-
 def _within_reach(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
     """Of the facts of both maps, how many came within reach, and how many were out of it."""
     both = [fact for fact in before if fact.id in after]
@@ -250,6 +237,6 @@ def _steps(run: RunDir) -> int:
     """Optimiser steps that a run took in all its stages."""
     total, index = 0, 1
     while run.is_done(f"stage-{index}"):
-        total += int(float(str(storage.read_json(run.stage_summary(index))["steps"])))
+        total += round(read_stage(run, index).steps or 0)
         index += 1
     return total

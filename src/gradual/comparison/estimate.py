@@ -1,6 +1,6 @@
 """How long a comparison will take, before it is begun: every step that its runs share counted once.
 
-Knows what a plan has timed on a sample; the runs themselves are the business of `comparison`.
+Goes by what `run.timing` measures on a sample; `comparison.compare` makes the runs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gradual.knowledge.map import KnowledgeMap
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.stages import in_epochs, training_rows
+from gradual.run.steps import planned_steps
 from gradual.run.timing import TIMING, Reading, minutes, probe_sample, selected, timed_rows
 from gradual.text import plural
 from gradual.training.train import time_one_step
@@ -87,11 +88,8 @@ class _Timed:
         rows = timed_rows(prepared, sample, config, engine)
         self._step, _ = time_one_step(loaded, rows, config.lora)
         reading, single = Reading(config, prepared, loaded, sample), evaluation_settings(config)
-        tokens = reading.tokens(prepared.train, config.probe) + reading.tokens(prepared.test, single)
-        tokens += reading.tokens(prepared.out_of_distribution, single) if prepared.out_of_distribution else 0
-        if config.evaluation.zero_shot:
-            tokens += reading.tokens(prepared.test, single.model_copy(update={"num_shots": 0}))
-        self.look = tokens * reading.seconds_per_adapted_token
+        steps = planned_steps(config, prepared)
+        self.look = sum(reading.step_seconds(step) for step in steps if step.stage == 1)
         """Looking at all facts after a stage."""
         self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_adapted_token
         retesting = Retesting(config, prepared, loaded)
@@ -99,8 +97,8 @@ class _Timed:
         # Another number format than the fastest one takes about twice as long.
         passes = {kind: 2 if kind == "numerics" else 1 for kind in retests}
         again = sum(passes[kind] * reading.tokens(retesting.facts(kind), config.probe) for kind in retests)
-        levels = reading.tokens(prepared.test, config.probe)
-        self.once = (tokens + again + levels) * reading.seconds_per_token
+        untrained = sum(reading.step_seconds(step) for step in steps if step.stage == 0)
+        self.once = untrained + again * reading.seconds_per_token
 
     def stage(self, stage: StageConfig, *, is_first: bool) -> tuple[int, float]:
         """Steps and seconds of training a stage; later stages are taken to train on as many facts as the first."""

@@ -53,7 +53,7 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
     Args:
         planned: what the plan says of the arm.
         runs: one for each seed of the plan.
-        shared: the steps (`PaidStep.made`) that several runs use.
+        shared: the steps (`PaidStep.identity`) that several runs use.
     """
     told = [run_numbers(run, planned.num_stages, shared) for run in runs]
     done = [run for run in runs if run.is_finished]
@@ -100,7 +100,7 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
 def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str]) -> Run:
     """The numbers of one run, as far as it came."""
     spans = [(k, k + 1) for k in range(run.last)] + ([(0, run.last)] if run.last > 1 else [])
-    parts = tuple(_marked(step.part, step.made in shared) for step in run.paid)
+    parts = tuple(_marked(step.part, step.identity in shared) for step in run.paid)
     return Run(
         seed=run.seed,
         status=run.status,
@@ -173,18 +173,18 @@ def _stage(stage: StageEvidence, splits: Mapping[str, int]) -> Stage:
     return Stage(
         strategy=about.strategy,
         select=about.select,
-        num_new=about.num_new,
+        num_new=about.num_new or 0,
         new_shortfall=about.new_shortfall,
-        num_replay=about.num_replay,
+        num_replay=about.num_replay or 0,
         replay_shortfall=about.replay_shortfall,
-        promoted_trained=about.promoted_trained,
+        promoted_trained=about.promoted_trained or 0,
         trained_levels=named(level_counts(stage.trained.values())),
-        best_epoch=about.best_epoch,
+        best_epoch=about.best_epoch or 0,
         improved=about.improved,
         stopped_early=about.stopped_early,
         optimism=about.optimism,
-        steps=round(about.steps),
-        tokens=round(about.tokens),
+        steps=round(about.steps or 0),
+        tokens=round(about.tokens or 0),
         epochs=tuple(_epoch(line, splits) for line in stage.epochs),
     )
 
@@ -197,8 +197,8 @@ def _epoch(line: EpochLine, splits: Mapping[str, int]) -> Epoch:
         loss=line.loss,
         validation=_scored(validation, splits.get("validation", 0)),
         test=_scored(line.eval_accuracy, splits.get("test", 0)) if on_test else None,
-        steps=round(line.steps),
-        tokens=round(line.tokens),
+        steps=line.steps,
+        tokens=line.tokens,
     )
 
 

@@ -11,20 +11,15 @@ from pathlib import Path
 
 from gradual.comparison.folder import read_plan
 from gradual.facts.entities import EntityGraph, build_graph
-from gradual.facts.fact import Fact
-from gradual.files.parquet import Column, read_table
 from gradual.findings.linkage import AtDistance as Found
 from gradual.findings.linkage import Linkage, LinkedAccuracy, LinkedFacts, linkage, linked_accuracy
 from gradual.findings.record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.knowledge.map import MAP_FILE, read_map
 from gradual.run.folder import RunDir
+from gradual.run.tables import read_facts, read_selection
 from gradual.statistics.intervals import Accuracy
 from gradual.statistics.measures import Measure, Share, averaged, share, spread
 from gradual.statistics.odds_ratios import OddsRatio
-
-_FACTS = (*(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),)
-_ANSWERS = Column("answers", "texts")
-_SELECTED = (Column("id", "text"),)
 
 _ODDS: dict[str, Callable[[Linkage], OddsRatio]] = {
     "all facts together": lambda found: found.unstratified,
@@ -54,7 +49,7 @@ def entity_rows(folder: Path) -> Entities | None:
     finished = [(seed, run) for seed, run in runs if (run.evaluation(1) / MAP_FILE).is_file()]
     if not finished:
         return None
-    facts = _facts(finished[0][1])
+    facts = read_facts(finished[0][1].facts)
     training = build_graph([fact for fact in facts if fact.split == "train"])
     asked = build_graph([fact for fact in facts if fact.split in ("train", "test", "exemplars")])
     return over_seeds(
@@ -78,18 +73,8 @@ def over_seeds(seeds: Sequence[int], found: Sequence[Linkage], asked: Sequence[L
     )
 
 
-def _facts(run: RunDir) -> list[Fact]:
-    columns = read_table(run.facts, (*_FACTS, _ANSWERS))
-    names = [column.name for column in _FACTS]
-    texts = zip(*(columns[name] for name in names), strict=True)
-    return [
-        Fact(answers=tuple(answers), **dict(zip(names, row, strict=True)))
-        for row, answers in zip(texts, columns["answers"], strict=True)
-    ]
-
-
 def _trained(run: RunDir) -> set[str]:
-    return set(read_table(run.selection(1), _SELECTED)["id"])
+    return {row.id for row in read_selection(run.selection(1))}
 
 
 def _linkage(seed: int, run: RunDir, training: EntityGraph) -> Linkage:

@@ -29,7 +29,7 @@ def read_noise(folder: Path) -> dict[str, Known]:
 
 def paid_for_noise(folder: Path) -> list[PaidStep]:
     """What the retests took."""
-    return [paid_map(f"noise {path.name}", path) for path in _folders(folder)]
+    return [paid_map(f"noise {path.name}", "probing", path) for path in _folders(folder)]
 
 
 def retest(kind: str, base: Known, again: Known) -> Retest:

@@ -38,8 +38,8 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
     runs = read_runs(folder, plan)
     trained = [run for arm in plan.arms if not is_base(arm) for run in runs[arm.name]]
     paid = [step for run in trained for step in run.paid]
-    times = Counter(step.made for step in paid)
-    shared = {made for made, number in times.items() if number > 1}
+    times = Counter(step.identity for step in paid)
+    shared = {identity for identity, number in times.items() if number > 1}
     arms = tuple(arm_numbers(arm, runs[arm.name], shared) for arm in plan.arms)
     held = contrasts(plan, runs)
     retests, promotions = _noise(folder, plan, runs, trained)
@@ -97,10 +97,10 @@ def _noise(
 
 def _whole_cost(paid: Iterable[PaidStep]) -> Cost:
     """What was computed, each step once; parts of one name are added up."""
-    once = {step.made: step.part for step in paid}
+    once = {step.identity: step.part for step in paid}
     parts: dict[str, CostPart] = {}
     for part in once.values():
-        before = parts.get(part.name, CostPart(part.name, 0.0, 0, 0, shared=False))
+        before = parts.get(part.name, CostPart(part.name, part.purpose, 0.0, 0, 0, shared=False))
         parts[part.name] = replace(
             before,
             seconds=before.seconds + part.seconds,

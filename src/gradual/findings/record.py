@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gradual.run.folder import SeedStatus
+from gradual.run.steps import Purpose
 from gradual.statistics.measures import LevelCounts, Measure, Share
 
 SCHEMA_VERSION = 2
@@ -109,6 +110,8 @@ class CostPart:
     """What one step of a run took."""
 
     name: str
+    purpose: Purpose
+    """What the time was spent on: `probing` for levels, `training`, or `testing`."""
     seconds: float
     tokens: int
     """Tokens read."""

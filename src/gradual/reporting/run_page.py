@@ -19,7 +19,16 @@ from gradual.knowledge.levels import BEST_FIRST, Level
 from gradual.reporting import charts
 from gradual.reporting.charts import Axis, Column, Estimate, make_axis
 from gradual.reporting.run_story import tell, verdict
-from gradual.run.record import Counts, Example, RunRecord, Scores, Share, Stage, Summary, Transition, read_run
+from gradual.run.record import RunRecord, read_run
+from gradual.run.summary_file import (
+    AccuracyShare,
+    Counts,
+    ExampleFact,
+    GroupScores,
+    LevelMoves,
+    StageSummary,
+    Summary,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -90,7 +99,7 @@ class _Test:
 
 @dataclass(frozen=True, slots=True)
 class _ScoreCell:
-    share: Share
+    share: AccuracyShare
     strip: Markup
 
 
@@ -138,7 +147,7 @@ class _Told:
 class _Trained:
     """One stage with its two curves."""
 
-    stage: Stage
+    stage: StageSummary
     loss: Markup
     accuracy: Markup
 
@@ -251,7 +260,7 @@ def _accuracy_drawing(summary: Summary) -> _Drawing:
     return _Drawing(*(as_markup(charts.accuracy_chart(estimates, width=width)) for width in (WIDE, NARROW)))
 
 
-def _estimate(label: str, share: Share) -> Estimate | None:
+def _estimate(label: str, share: AccuracyShare) -> Estimate | None:
     if share.accuracy is None or share.low is None or share.high is None:
         return None
     return Estimate(label=label, value=share.accuracy, low=share.low, high=share.high)
@@ -267,7 +276,7 @@ def _tests(summary: Summary) -> list[_Test]:
     return rows
 
 
-def _flow(transition: Transition) -> _Flow:
+def _flow(transition: LevelMoves) -> _Flow:
     rows = []
     for level in BEST_FIRST:
         row = transition.row(level)
@@ -281,7 +290,7 @@ def _flow(transition: Transition) -> _Flow:
     return _Flow(start=transition.start, end=transition.end, rows=tuple(rows), gained=gained, lost=lost)
 
 
-def _scores(name: str, scores: Scores) -> _ScoreRow:
+def _scores(name: str, scores: GroupScores) -> _ScoreRow:
     cells = []
     for stage, share in enumerate(scores.stages):
         estimate = _estimate(text.stage_name(stage), share)
@@ -300,7 +309,7 @@ def _relations(summary: Summary) -> list[_RelationRow]:
     return rows
 
 
-def _relation_row(name: str, total: int, levels: Sequence[Counts], test: Scores | None) -> _RelationRow:
+def _relation_row(name: str, total: int, levels: Sequence[Counts], test: GroupScores | None) -> _RelationRow:
     return _RelationRow(
         name=name,
         total=total,
@@ -310,7 +319,7 @@ def _relation_row(name: str, total: int, levels: Sequence[Counts], test: Scores 
     )
 
 
-def _told(example: Example) -> _Told:
+def _told(example: ExampleFact) -> _Told:
     targets = Targets(tuple(example.answers))
     seen = []
     for probe in range(max(len(example.levels), len(example.greedy))):
@@ -326,7 +335,7 @@ def _stages(summary: Summary) -> list[_Trained]:
     """Every stage with its curves; all stages share the two scales, so that their heights compare."""
     epochs = [epoch for stage in summary.stages for epoch in stage.epochs]
     losses = make_axis([0.0, *(epoch.loss for epoch in epochs if epoch.loss is not None)], floor=0.0)
-    scores = [epoch.eval_accuracy for epoch in epochs if epoch.eval_accuracy is not None]
+    scores = [epoch.eval_accuracy for epoch in epochs]
     shares = make_axis(scores, floor=0.0, ceiling=1.0)
     return [
         _Trained(
@@ -336,7 +345,7 @@ def _stages(summary: Summary) -> list[_Trained]:
     ]
 
 
-def _curve(stage: Stage, axis: Axis, number: int, what: str) -> Markup:
+def _curve(stage: StageSummary, axis: Axis, number: int, what: str) -> Markup:
     shares = what == "accuracy"
     values = [(epoch.epoch, epoch.eval_accuracy if shares else epoch.loss) for epoch in stage.epochs]
     points = [(epoch, value) for epoch, value in values if value is not None]

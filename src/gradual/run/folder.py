@@ -193,13 +193,13 @@ class RunDir:
             storage.append_json_line(self.journal, record | {"check": _check(record)})
         self._verified.add(step)
 
-    def take_over(self, other: RunDir, step: str, beside: Iterable[str] = ()) -> None:
+    def take_over(self, other: RunDir, step: str, beside: Iterable[Path] = ()) -> None:
         """Record a finished step of another run as one of this: its files become files of both.
 
         Args:
             other: the run that finished the step; its files are compared with their SHA-256 first.
             step: a step that both runs would do in the same way; who calls must know that.
-            beside: files, by their path in the folder of a run, that belong to the step but to no result.
+            beside: files of this run that belong to the step but to no result; left out where the other has none.
 
         Raises:
             RunDirError: the step is not finished there, a file of it is damaged, or the disk refused.
@@ -208,7 +208,8 @@ class RunDir:
         if not other.is_done(step):
             raise RunDirError(f"{other.path}: expected the finished step {step!r}, found none")
         made = list(other._read_journal()[step])
-        for name in [*made, *(name for name in beside if (other.path / name).is_file())]:
+        names = [self._relative(path) for path in beside]
+        for name in [*made, *(name for name in names if (other.path / name).is_file())]:
             storage.link_file(other.path / name, self.path / name)
         self.mark_done(step, [self.path / name for name in made])
 

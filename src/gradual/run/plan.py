@@ -22,6 +22,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.folder import RunDir
 from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
+from gradual.run.steps import Step, planned_steps
 from gradual.run.timing import TIMING, Reading, asking_of, minutes, probe_sample, selected, timed_rows
 from gradual.selection.strategies import Replay, Selection
 from gradual.training.train import time_one_step
@@ -138,7 +139,7 @@ def make_plan(
     stages = _stages(config, prepared, known, run, engine, step_seconds, step_tokens)
     reading = Reading(config, prepared, loaded, sample)
     evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
-    probe_tokens, probe_seconds, answers = _probe_work(config, prepared, reading)
+    steps = planned_steps(config, prepared)
     validation = reading.tokens(prepared.validation, evaluation_settings(config))
     example = timed.step(0, 0)[0].examples[0]
     fact = prepared.train[0]
@@ -153,11 +154,11 @@ def make_plan(
         probe_prompt=asking.prompt(fact, 0),
         training_example=_token_lines(example.prompt_ids, example.completion_ids, loaded),
         stages=stages,
-        probe_tokens=probe_tokens,
-        probe_seconds=probe_seconds,
+        probe_tokens=sum(reading.step_tokens(step) for step in steps),
+        probe_seconds=sum(reading.step_seconds(step) for step in steps),
         training_seconds=sum(stage.max_seconds for stage in stages)
         + evaluations * validation * reading.seconds_per_adapted_token,
-        disk_bytes=_disk_bytes(loaded, config, answers),
+        disk_bytes=_disk_bytes(loaded, config, steps),
     )
 
 
@@ -249,21 +250,10 @@ def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:
     return run
 
 
-def _probe_work(config: RunConfig, prepared: Prepared, reading: Reading) -> tuple[int, float, int]:
-    """Tokens and seconds of reading for all maps of the run, and the answers (fact x set) that they will hold, at most.
-
-    The levels of test facts are counted as if asked in full; how many exemplar sets they need shows only when asked.
-    """
-    full, single, stages = config.probe, evaluation_settings(config), len(config.stages)
-    look = reading.tokens(prepared.train, full) + reading.tokens(prepared.test, single)
-    before, after = look + reading.tokens(prepared.test, full), stages * look
-    answers = (stages + 1) * (len(prepared.train) * full.num_exemplar_sets + len(prepared.test))
-    seconds = before * reading.seconds_per_token + after * reading.seconds_per_adapted_token
-    return before + after, seconds, answers + len(prepared.test) * full.num_exemplar_sets
-
-
-def _disk_bytes(loaded: LoadedModel, config: RunConfig, answers: int) -> int:
+def _disk_bytes(loaded: LoadedModel, config: RunConfig, steps: Sequence[Step]) -> int:
     """Maps, one adapter per stage, and two checkpoints with the optimiser's state while a stage runs."""
+    asked = [step.questions for step in steps if step.questions is not None]
+    answers = sum(len(each.facts) * each.settings.num_exemplar_sets for each in asked)
     weights = sum(
         config.lora.r * (module.in_features + module.out_features)
         for name, module in loaded.model.named_modules()

@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradual.errors import DataError, RunDirError
-from gradual.files.parquet import Column, read_table
 from gradual.files.storage import Json
 from gradual.knowledge.levels import WEAKLY_KNOWN_CHANCE, Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, MapInfo, read_map
 from gradual.run.folder import RunDir
+from gradual.run.tables import read_facts, read_selection
 from gradual.text import did_you_mean, plural, stage_name, visible
-
-_FACTS = (Column("id", "text"), Column("split", "text"))
-_SELECTED = (Column("id", "text"), Column("role", "text"), Column("reason", "text"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +132,7 @@ def show_fact(folder: Path, fact_id: str, *, probe: int | None = None) -> ShownF
 def _shown_of_run(run: RunDir, fact_id: str, probe: int | None) -> ShownFact:
     if not run.facts.is_file():
         raise RunDirError(f"{run.path} holds no facts yet; go on with the run first")
-    table = read_table(run.facts, _FACTS)
-    splits = dict(zip(table["id"], table["split"], strict=True))
+    splits = {fact.id: fact.split for fact in read_facts(run.facts)}
     if fact_id not in splits:
         raise _unknown(fact_id, list(splits), run.path)
     split = splits[fact_id]
@@ -165,12 +161,8 @@ def _trained(run: RunDir, fact_id: str) -> list[ShownTraining]:
     stages: list[ShownTraining] = []
     stage = 1
     while run.selection(stage).is_file():
-        rows = read_table(run.selection(stage), _SELECTED)
-        stages += [
-            ShownTraining(stage, role, reason)
-            for each, role, reason in zip(rows["id"], rows["role"], rows["reason"], strict=True)
-            if each == fact_id
-        ]
+        rows = read_selection(run.selection(stage))
+        stages += [ShownTraining(stage, row.role, row.reason) for row in rows if row.id == fact_id]
         stage += 1
     return stages
 

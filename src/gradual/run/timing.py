@@ -19,6 +19,7 @@ from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts
 from gradual.progress import Progress
 from gradual.run.stages import training_rows
+from gradual.run.steps import Step
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import select_facts
 from gradual.training.rows import TrainingRows
@@ -70,6 +71,7 @@ class Reading:
 
     def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:
         self._config, self._prepared, self._engine = config, prepared, TransformersEngine(loaded)
+        self._by_kind: dict[str, int] = {}
         by_id = {fact.id: fact for fact in prepared.train}
         prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
         read = sample.info.cost.tokens_read
@@ -82,6 +84,21 @@ class Reading:
         """Tokens of a probe of `facts`."""
         answers = len(facts) * settings.num_exemplar_sets
         return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
+
+    def step_tokens(self, step: Step) -> int:
+        """Tokens of a step's probe, 0 of one that asks nothing; steps of one kind ask the same and are counted once.
+
+        The levels of test facts count as if asked in full: how many exemplar sets they need shows only when asked.
+        """
+        if step.questions is None:
+            return 0
+        if step.kind not in self._by_kind:
+            self._by_kind[step.kind] = self.tokens(step.questions.facts, step.questions.settings)
+        return self._by_kind[step.kind]
+
+    def step_seconds(self, step: Step) -> float:
+        """Seconds of a step's probe: with an adapter on the model once a stage is trained, which is slower."""
+        return self.step_tokens(step) * (self.seconds_per_adapted_token if step.stage else self.seconds_per_token)
 
     def _slowdown(self, loaded: LoadedModel, facts: Sequence[Fact]) -> float:
         """How many times longer the same facts take once there is an adapter on the model."""

@@ -22,12 +22,13 @@ from gradual.reporting.comparison.charts import (
     forest,
     stacked_bars,
 )
+from gradual.run.steps import Purpose
 from gradual.statistics.measures import Measure
 from gradual.text import NO_VALUE, duration, mean_count, percent
 
 WIDE, NARROW = 900, 344
 """Widths at which each drawing is made; the page shows the one that fits the screen."""
-COST_KINDS = {"probing": "probing for levels", "training": "training", "testing": "testing"}
+COST_KINDS: dict[Purpose, str] = {"probing": "probing for levels", "training": "training", "testing": "testing"}
 """What a step of a run is for, in the order of a bar."""
 
 
@@ -129,7 +130,7 @@ def cost_bars(comparison: Comparison) -> Drawing:
         segments = []
         for kind, name in COST_KINDS.items():
             for shared in (True, False):
-                seconds = sum(part.seconds for part in parts if cost_kind(part.name) == kind and part.shared == shared)
+                seconds = sum(part.seconds for part in parts if part.purpose == kind and part.shared == shared)
                 if seconds:
                     title = f"{name}{', shared' if shared else ''} {duration(seconds)}"
                     segments.append(Segment(f"cost-{kind}{' shared' if shared else ''}", seconds, "", title))
@@ -142,27 +143,21 @@ def cost_bars(comparison: Comparison) -> Drawing:
 def mean_parts(arm: Arm) -> list[CostPart]:
     """The steps of an arm's runs in order, means over its finished runs; shared steps stand apart from others."""
     runs = [run for run in arm.runs if run.seed in arm.seeds]
-    found: dict[tuple[str, bool], list[CostPart]] = {}
+    found: dict[tuple[str, Purpose, bool], list[CostPart]] = {}
     for run in runs:
         for part in run.cost.parts:
-            found.setdefault((part.name, part.shared), []).append(part)
+            found.setdefault((part.name, part.purpose, part.shared), []).append(part)
     return [
         CostPart(
             name,
+            purpose,
             sum(part.seconds for part in parts) / len(runs),
             round(sum(part.tokens for part in parts) / len(runs)),
             round(sum(part.steps for part in parts) / len(runs)),
             shared,
         )
-        for (name, shared), parts in found.items()
+        for (name, purpose, shared), parts in found.items()
     ]
-
-
-def cost_kind(name: str) -> str:
-    """What the step of this name is for, a key of `COST_KINDS`."""
-    if name.startswith("stage"):
-        return "training"
-    return "testing" if name.startswith(("evaluation", "ood", "zero-shot")) else "probing"
 
 
 def _trained(comparison: Comparison) -> list[Arm]:

@@ -108,7 +108,6 @@ def render_comparison(comparison: Comparison, tables: Sequence[Table], *, name: 
         text.mean_count,
         text.signed_decimal,
         text.listed,
-        figures.cost_kind,
     )
     environment.filters.update({writer.__name__: writer for writer in writers})
     environment.filters |= {"signed_mean": _signed_mean, "share": _share, "mean": _mean, "bare_p": _bare_p}
