@@ -1,6 +1,6 @@
 """A whole run, small and without a model: the real pipeline on a fake engine, with a stand-in for training.
 
-The stand-in keeps its epochs as real training does, by `gradual.checkpoints`, and writes its files past the storage
+The stand-in keeps its epochs as real training does, by `training.checkpoints`, and writes its files past the storage
 module, as other libraries do. What is computed and what is kept is written down, so that tests see what is done twice.
 """
 

@@ -36,7 +36,7 @@ from gradual.cli.options import (
 if TYPE_CHECKING:
     from gradual.comparison.estimate import ComparisonEstimate
     from gradual.run.folder import RunDir
-    from gradual.run.plan import Plan
+    from gradual.run.plan import RunPlan
 
 app = typer.Typer(
     name="gradual",
@@ -201,7 +201,7 @@ def plan(
             "--arms, --seeds and --limit are of a comparison; add --compare", param_hint="--compare"
         )
     wanted = config_of(config, settings, seed, trust_remote_code)
-    found: Plan | ComparisonEstimate
+    found: RunPlan | ComparisonEstimate
     with console.working():
         if compare:
             found = api.plan_comparison(

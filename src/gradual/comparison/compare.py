@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradual.comparison.arms import Arm, check_comparison, resolve_arms
-from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, Request, plan_of, step_fingerprint
+from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, ComparisonRequest, plan_of, step_fingerprint
 from gradual.comparison.retests import RETESTS, Retesting
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
 from gradual.config.run import RunConfig
@@ -40,7 +40,7 @@ def plan_comparison(
     arms: Sequence[str] | None = None,
     num_seeds: int | None = None,
     limit: int | None = None,
-) -> Request:
+) -> ComparisonRequest:
     """The arms and seeds to run, checked.
 
     Args:
@@ -57,12 +57,12 @@ def plan_comparison(
     config = config.model_copy(update={"compare": config.compare.model_copy(update={"num_seeds": count})})
     if limit is not None:
         prepared = prepared.limited(limit)
-    return Request(
+    return ComparisonRequest(
         config, prepared, resolve_arms(config, arms), [config.seed_of_training + number for number in range(count)]
     )
 
 
-def compare(request: Request, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:
+def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:
     """Makes or continues the runs of a comparison in the folder `out`; finished steps are taken as they are.
 
     Arms that choose no facts end there and are told; the others go on.
@@ -93,7 +93,9 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
 class _Comparison:
     """One call of `compare`."""
 
-    def __init__(self, request: Request, folder: ComparisonFolder, loaded: LoadedModel, progress: Progress) -> None:
+    def __init__(
+        self, request: ComparisonRequest, folder: ComparisonFolder, loaded: LoadedModel, progress: Progress
+    ) -> None:
         self.request = request
         self.folder = folder
         self.loaded = loaded
@@ -111,24 +113,24 @@ class _Comparison:
                 done += 1
                 self.progress.say(f"arm {arm.name}, seed {seed} ({done} of {total})")
                 try:
-                    self._arm(arm, seed)
+                    self._run_arm(arm, seed)
                 except TrainingError as error:  # of this arm alone: the others tell what they tell
                     failures.append(f"arm {arm.name}, seed {seed}: {error}")
                     self.progress.say(f"failed: {failures[-1]}")
         if failures:
             raise TrainingError("\n".join(failures))
 
-    def _arm(self, arm: Arm, seed: int) -> None:
+    def _run_arm(self, arm: Arm, seed: int) -> None:
         stages = list(arm.stages)
         if arm.same_steps_as is not None:
-            steps = _steps(self.folder.run(arm.same_steps_as, seed))
+            steps = _num_steps(self.folder.run(arm.same_steps_as, seed))
             if not steps:
                 self.progress.say(f"arm {arm.name}, seed {seed}: left out, as {arm.same_steps_as} has trained nothing")
                 return
-            stages = self._with_steps(arm, seed, stages, steps)
+            stages = self._stages_with_steps(arm, seed, stages, steps)
             self._refuse_other_steps(arm, seed, stages)
         if arm.max_stages is not None:
-            stages = self._rounds(arm, seed, stages)
+            stages = self._stages_of_rounds(arm, seed, stages)
         self._fit(stages, seed, self.folder.run(arm.name, seed))
 
     def _fit(self, stages: Sequence[StageConfig], seed: int, run: RunDir) -> RunDir:
@@ -162,11 +164,11 @@ class _Comparison:
                     run.take_over(other, step.name, [] if times is None else [times])
                     done.add(step.name)
 
-    def _with_steps(self, arm: Arm, seed: int, stages: list[StageConfig], steps: int) -> list[StageConfig]:
+    def _stages_with_steps(self, arm: Arm, seed: int, stages: list[StageConfig], steps: int) -> list[StageConfig]:
         """The stages with as many steps in the last one as are missing for `steps` in all."""
         if len(stages) > 1:
             run = self._fit(stages[:-1], seed, self.folder.round(arm.name, len(stages) - 1, seed))
-            steps -= _steps(run)
+            steps -= _num_steps(run)
         return [*stages[:-1], stages[-1].model_copy(update={"max_steps": max(1, steps)})]
 
     def _refuse_other_steps(self, arm: Arm, seed: int, stages: Sequence[StageConfig]) -> None:
@@ -178,7 +180,7 @@ class _Comparison:
                 f"now - delete {run.path} to train it anew"
             )
 
-    def _rounds(self, arm: Arm, seed: int, stages: list[StageConfig]) -> list[StageConfig]:
+    def _stages_of_rounds(self, arm: Arm, seed: int, stages: list[StageConfig]) -> list[StageConfig]:
         """The stages, the last one repeated until a round gained nothing."""
         assert arm.max_stages is not None
         while True:
@@ -201,10 +203,10 @@ class _Comparison:
             return None
         before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
         validation = [fact.id for fact in self.request.prepared.validation]
-        made = Round(*_within_reach(before, after), validation_counts(run, num_stages, validation))
-        return stop_reason(made, self._null(run))
+        result = Round(*_within_reach(before, after), validation_counts(run, num_stages, validation))
+        return stop_reason(result, self._retest_null(run))
 
-    def _null(self, run: RunDir) -> RetestNull:
+    def _retest_null(self, run: RunDir) -> RetestNull:
         """The same between the base map and the retest with other exemplars."""
         base, again = (
             read_map(folder, with_answers=False) for folder in (run.probe(0), self.folder.retest("exemplars"))
@@ -220,7 +222,7 @@ class _Comparison:
         for kind in RETESTS if config.compare.num_retested else ():
             out = self.folder.retest(kind)
             retesting.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
-            if told := retesting.made_otherwise(kind, out):
+            if told := retesting.difference_from_settings(kind, out):
                 self.progress.say(f"warning: {told}")
 
 
@@ -233,7 +235,7 @@ def _within_reach(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
     return sum(came.values()), len(came)
 
 
-def _steps(run: RunDir) -> int:
+def _num_steps(run: RunDir) -> int:
     """Optimiser steps that a run took in all its stages."""
     total, index = 0, 1
     while run.is_done(f"stage-{index}"):

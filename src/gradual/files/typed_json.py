@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -24,12 +24,12 @@ class FilePart(BaseModel):
     def _drop_nulls(cls, value: object) -> object:
         return {key: part for key, part in value.items() if part is not None} if isinstance(value, dict) else value
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, storage.Json]:
         """The part as the file holds it."""
         return self.model_dump(mode="json", by_alias=True)
 
 
-def checked(content: Mapping[str, storage.Json], model: type[_Model], *, where: str) -> _Model:
+def check_content(content: Mapping[str, storage.Json], model: type[_Model], *, where: str) -> _Model:
     """The content of a file as what it should be.
 
     Raises:
@@ -49,7 +49,7 @@ def read_typed(path: Path, model: type[_Model]) -> _Model:
     Raises:
         RunDirError: it is missing or damaged, or a field is missing or of another kind.
     """
-    return checked(storage.read_json(path), model, where=str(path))
+    return check_content(storage.read_json(path), model, where=str(path))
 
 
 def read_typed_lines(path: Path, model: type[_Model]) -> list[_Model]:
@@ -59,4 +59,4 @@ def read_typed_lines(path: Path, model: type[_Model]) -> list[_Model]:
         RunDirError: a line is damaged, or a field is missing or of another kind; the message gives file:line.
     """
     lines = enumerate(storage.read_json_lines(path), start=1)
-    return [checked(line, model, where=f"{path}:{number}") for number, line in lines]
+    return [check_content(line, model, where=f"{path}:{number}") for number, line in lines]

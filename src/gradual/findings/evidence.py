@@ -1,6 +1,6 @@
 """What the runs of a comparison's folder hold, fact by fact: the evidence that its numbers are made from.
 
-Reads `comparison_plan.json` and `runs/ARM/SEED`; counts nothing. `comparison_arms` makes numbers of it.
+Reads `comparison_plan.json` and `runs/ARM/SEED`; counts nothing. `findings.arms` makes numbers of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gradual.comparison.folder import Plan, is_base
+from gradual.comparison.folder import ComparisonPlan, is_base
 from gradual.errors import RunDirError
 from gradual.files import storage
 from gradual.findings.record import CostPart
@@ -24,7 +24,7 @@ from gradual.run.tables import read_facts, read_selection
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class MapEvidence:
     """What a knowledge map says, by fact id."""
 
     levels: Mapping[str, Level]
@@ -65,17 +65,17 @@ class RunEvidence:
     arm: str
     seed: int
     status: SeedStatus
-    probes: tuple[Known, ...] = ()
+    probes: tuple[MapEvidence, ...] = ()
     """Training facts; 0 is the base model."""
-    tests: tuple[Known, ...] = ()
+    tests: tuple[MapEvidence, ...] = ()
     """Test facts under one exemplar set; as many as `probes`."""
-    start: Known | None = None
+    start: MapEvidence | None = None
     """Test facts under the base model with all exemplar sets: their levels at the start."""
-    ood: Mapping[int, Known] = field(default_factory=dict)
+    ood: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Facts of relations that were never trained on, by stage."""
-    zero_shot: Mapping[int, Known] = field(default_factory=dict)
+    zero_shot: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Test facts asked without shots, by stage."""
-    validation: Mapping[int, Known] = field(default_factory=dict)
+    validation: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Validation facts at the epoch kept, by stage; 0 is before the first stage's training. Without levels."""
     stages: tuple[StageEvidence, ...] = ()
     splits: Mapping[str, int] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class RunEvidence:
         return self.status == "complete" and bool(self.probes)
 
 
-def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
+def read_runs(folder: Path, plan: ComparisonPlan) -> dict[str, tuple[RunEvidence, ...]]:
     """The runs of each arm, one for each seed of the plan and in its order; what is not there has status `missing`.
 
     An arm without stages, such as `base`, gets stage 0 of some run of the same seed.
@@ -115,7 +115,7 @@ def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
     }
 
 
-def read_known(folder: Path) -> Known | None:
+def read_known(folder: Path) -> MapEvidence | None:
     """What the map in a folder says; None where there is no finished map.
 
     Raises:
@@ -124,7 +124,7 @@ def read_known(folder: Path) -> Known | None:
     if not (folder / MAP_FILE).is_file():
         return None
     known = read_map(folder, with_answers=False)
-    return Known(
+    return MapEvidence(
         levels={fact.id: fact.level for fact in known},
         right={fact.id: fact.p_greedy > 0 for fact in known},
         relations={fact.id: fact.relation for fact in known},
@@ -170,8 +170,8 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
     run = RunDir(folder)
     if not run.info.is_file():
         return RunEvidence(arm, seed, "missing")
-    probes: list[Known] = []
-    tests: list[Known] = []
+    probes: list[MapEvidence] = []
+    tests: list[MapEvidence] = []
     while (probe := read_known(run.probe(len(probes)))) and (test := read_known(run.evaluation(len(tests)))):
         probes.append(probe)
         tests.append(test)
@@ -194,7 +194,7 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
     )
 
 
-def _known_after_stages(folder: Callable[[int], Path], numbers: Iterable[int]) -> dict[int, Known]:
+def _known_after_stages(folder: Callable[[int], Path], numbers: Iterable[int]) -> dict[int, MapEvidence]:
     """What the maps say that are there, by stage."""
     found = {number: read_known(folder(number)) for number in numbers}
     return {number: known for number, known in found.items() if known is not None}
@@ -215,15 +215,17 @@ def _read_facts(run: RunDir) -> dict[str, dict[str, str]]:
     return found
 
 
-def _read_validation(run: RunDir, relations: Mapping[str, str], stages: Sequence[StageEvidence]) -> dict[int, Known]:
+def _read_validation(
+    run: RunDir, relations: Mapping[str, str], stages: Sequence[StageEvidence]
+) -> dict[int, MapEvidence]:
     """The verdicts on the validation facts before training and at each stage's kept epoch, as far as they were kept."""
-    found: dict[int, Known] = {}
+    found: dict[int, MapEvidence] = {}
     for number, stage in enumerate(stages, start=1):
         verdicts = verdicts_by_epoch(stage.epochs, relations, run.epochs(number))
         wanted = {number: stage.about.best_epoch or 0} | ({0: 0} if number == 1 else {})
         for place, epoch in wanted.items():
             if epoch in verdicts:
-                found[place] = Known(levels={}, right=verdicts[epoch], relations=relations)
+                found[place] = MapEvidence(levels={}, right=verdicts[epoch], relations=relations)
     return found
 
 

@@ -115,7 +115,7 @@ class _Fit:
 
     def all_steps(self) -> None:
         """Does what is left of the run."""
-        status: RunStatus = "complete" if all(self._do(step) for step in self.steps) else "nothing_to_train"
+        status: RunStatus = "complete" if all(self._do_step(step) for step in self.steps) else "nothing_to_train"
         summary = summarise(
             self.run,
             self.config,
@@ -126,18 +126,18 @@ class _Fit:
         storage.write_json(self.run.summary, summary.as_json())
         self.run.set_status(status)
 
-    def _do(self, step: Step) -> bool:
+    def _do_step(self, step: Step) -> bool:
         """Does a step, unless it is done; False where it finds nothing to train on, which ends the run."""
         if step.training is not None:
-            return self._train(step, step.training)
+            return self._train_stage(step, step.training)
         if step.questions is not None:
-            self._probe(step, step.questions)
+            self._make_map(step, step.questions)
         elif not self.run.is_done(step.name):
             write_facts(self.prepared.all_facts(), self.run.facts)
             self.run.mark_done(step.name, step.results(self.run))
         return True
 
-    def _probe(self, step: Step, questions: Questions) -> None:
+    def _make_map(self, step: Step, questions: Questions) -> None:
         """Makes a knowledge map, unless it is there; finished units of an interrupted one are kept."""
         units = self.run.units(step.name)
         if self.run.is_done(step.name):
@@ -158,7 +158,7 @@ class _Fit:
         self.run.mark_done(step.name, step.results(self.run))
         units.clear()
 
-    def _train(self, step: Step, stage: StageConfig) -> bool:
+    def _train_stage(self, step: Step, stage: StageConfig) -> bool:
         """Trains a stage, unless it is done; False if there is nothing to train on."""
         index = step.stage
         if self.run.is_done(step.name):

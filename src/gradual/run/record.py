@@ -68,12 +68,12 @@ def read_run(folder: Path) -> RunRecord:
         raise RunDirError(f"{folder}: expected a run folder, found {'a file' if folder.exists() else 'nothing'}")
     if not any((folder / part).exists() for part in ("run.json", "summary.json", "probes")):
         raise RunDirError(f"{folder}: not a run folder: neither run.json nor summary.json nor probes/ is in it")
-    about = _read(folder / "run.json", _RunFile) or _RunFile()
-    found = _read(folder / "summary.json", Summary)
+    about = _read_if_there(folder / "run.json", _RunFile) or _RunFile()
+    found = _read_if_there(folder / "summary.json", Summary)
     summary = found or Summary(levels=_levels_of_probes(folder), stages=_stages_of_files(RunDir(folder)))
-    settings = summary.settings or _settings(folder / "config.yaml")
+    settings = summary.settings or _settings_of_config_file(folder / "config.yaml")
     fingerprint = summary.fingerprint or about.fingerprint
-    summary = summary.model_copy(update={"settings": _flat(settings), "fingerprint": _flat(fingerprint)})
+    summary = summary.model_copy(update={"settings": _flat_json(settings), "fingerprint": _flat_json(fingerprint)})
     attempts = read_typed_lines(folder / "attempts.log", _Attempt)
     return RunRecord(
         name=folder.resolve().name,
@@ -81,12 +81,12 @@ def read_run(folder: Path) -> RunRecord:
         created=attempts[0].time if attempts else "",
         version=about.gradual_version,
         summary=summary,
-        cost=_read(folder / "cost.json", RunCost) or RunCost(),
-        missing=_missing(summary, has_summary=found is not None, ended=about.status == "nothing_to_train"),
+        cost=_read_if_there(folder / "cost.json", RunCost) or RunCost(),
+        missing=_missing_parts(summary, has_summary=found is not None, ended=about.status == "nothing_to_train"),
     )
 
 
-def _missing(summary: Summary, *, has_summary: bool, ended: bool) -> tuple[str, ...]:
+def _missing_parts(summary: Summary, *, has_summary: bool, ended: bool) -> tuple[str, ...]:
     planned = {int(match[1]) for key in summary.settings if (match := re.match(r"stages\.(\d+)", key))}
     trained = len(summary.stages)
     last = trained if ended else max(len(planned), trained, len(summary.levels) - 1)
@@ -107,7 +107,7 @@ def _missing(summary: Summary, *, has_summary: bool, ended: bool) -> tuple[str, 
     return tuple(missing)
 
 
-def _read(path: Path, model: type[_Model]) -> _Model | None:
+def _read_if_there(path: Path, model: type[_Model]) -> _Model | None:
     """The file as a model, or None where there is no such file."""
     return read_typed(path, model) if path.is_file() else None
 
@@ -115,7 +115,7 @@ def _read(path: Path, model: type[_Model]) -> _Model | None:
 def _levels_of_probes(folder: Path) -> list[dict[Level, int]]:
     """Level counts of probes 0, 1, ... up to the first that is not there."""
     levels: list[dict[Level, int]] = []
-    while (found := _read(folder / "probes" / str(len(levels)) / "map.json", _MapFile)) is not None:
+    while (found := _read_if_there(folder / "probes" / str(len(levels)) / "map.json", _MapFile)) is not None:
         levels.append(found.levels)
     return levels
 
@@ -126,13 +126,13 @@ def _stages_of_files(run: RunDir) -> list[StageSummary]:
     while True:
         number = len(stages) + 1
         epochs = read_typed_lines(run.epochs(number), EpochNumbers)
-        found = _read(run.stage_summary(number), StageSummary)
+        found = _read_if_there(run.stage_summary(number), StageSummary)
         if found is None and not epochs:
             return stages
         stages.append((found or StageSummary()).model_copy(update={"epochs": epochs}))
 
 
-def _settings(path: Path) -> dict[str, JsonValue]:
+def _settings_of_config_file(path: Path) -> dict[str, JsonValue]:
     if not path.is_file():
         return {}
     try:
@@ -142,7 +142,7 @@ def _settings(path: Path) -> dict[str, JsonValue]:
     return settings if isinstance(settings, dict) else {}
 
 
-def _flat(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
+def _flat_json(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
     """Nested settings as dotted keys; a list of plain values stays one value."""
     if isinstance(value, dict):
         children = list(value.items())
@@ -152,5 +152,5 @@ def _flat(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
         return {prefix: value}
     dotted: dict[str, JsonValue] = {}
     for key, child in children:
-        dotted |= _flat(child, f"{prefix}.{key}" if prefix else str(key))
+        dotted |= _flat_json(child, f"{prefix}.{key}" if prefix else str(key))
     return dotted

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from gradual.errors import RunDirError
 from gradual.files import storage
+from gradual.files.storage import Json
 from gradual.files.typed_json import FilePart, read_typed, read_typed_lines
 from gradual.run.folder import RunDir
 from gradual.selection.strategies import Selection
@@ -45,7 +46,7 @@ class StageFile(FilePart):
     optimism: float | None = None
     """By how much choosing the epoch on the test facts flatters; left out of the file where validation facts choose."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Json]:
         """The stage as `stage.json` holds it."""
         whole = super().as_json()
         return whole if self.optimism is not None else _without(whole, "optimism")
@@ -66,7 +67,7 @@ class EpochNumbers(FilePart):
     validation_accuracy: float | None = None
     """Of the validation facts; left out of the file unless test facts choose."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Json]:
         """The epoch as a file holds it."""
         whole = super().as_json()
         return whole if self.validation_accuracy is not None else _without(whole, "validation_accuracy")
@@ -167,7 +168,7 @@ def read_epoch_times(run: RunDir, number: int) -> list[EpochTimes]:
     return read_typed_lines(run.times(number), EpochTimes)
 
 
-def _without(part: dict[str, Any], name: str) -> dict[str, Any]:
+def _without(part: dict[str, Json], name: str) -> dict[str, Json]:
     return {key: value for key, value in part.items() if key != name}
 
 

@@ -60,14 +60,14 @@ def summarise(run: RunDir, config: RunConfig, *, warnings: Sequence[str] = (), d
         num_facts={name: splits.count(name) for name in ("train", "validation", "test", "exemplars")},
         dropped_for_overlap=dropped_for_overlap,
         levels=[known.levels() for known in maps],
-        transitions=[_moves(a, b, maps) for a, b in spans],
+        transitions=[_level_moves(a, b, maps) for a, b in spans],
         test_accuracy=[_stage_accuracy(index, verdicts[index], known) for index, known in enumerate(tests)],
-        test_by_level=_by_level(run, verdicts),
-        test_by_relation=_by_relation(tests, verdicts),
-        mcnemar=[_paired(a, b, verdicts) for a, b in spans],
-        highly_known=_highly_known(run, maps),
-        relations=_relations(maps),
-        stages=[_stage(run, index) for index in range(1, len(maps))],
+        test_by_level=_scores_by_level(run, verdicts),
+        test_by_relation=_scores_by_relation(tests, verdicts),
+        mcnemar=[_paired_test(a, b, verdicts) for a, b in spans],
+        highly_known=_highly_known_growth(run, maps),
+        relations=_relation_levels(maps),
+        stages=[_stage_summary(run, index) for index in range(1, len(maps))],
         examples=_examples(maps),
         settings=flat_settings(config),
         fingerprint=dict(run.fingerprint),
@@ -83,12 +83,12 @@ def _num_measured(run: RunDir) -> int:
     return count
 
 
-def _moves(before: int, after: int, maps: Sequence[KnowledgeMap]) -> LevelMoves:
+def _level_moves(before: int, after: int, maps: Sequence[KnowledgeMap]) -> LevelMoves:
     levels = [{fact.id: fact.level for fact in maps[place]} for place in (before, after)]
     return LevelMoves(start=before, end=after, counts=transition_counts(*levels))
 
 
-def _paired(before: int, after: int, verdicts: Sequence[Mapping[str, bool]]) -> McNemar:
+def _paired_test(before: int, after: int, verdicts: Sequence[Mapping[str, bool]]) -> McNemar:
     counts = paired_counts(verdicts[before], verdicts[after])
     p_value = mcnemar(counts.gained, counts.lost)
     return McNemar(start=before, end=after, gained=counts.gained, lost=counts.lost, p_value=p_value)
@@ -98,7 +98,7 @@ def _stage_accuracy(stage: int, verdicts: Mapping[str, bool], known: KnowledgeMa
     return StageAccuracy(stage=stage, token_f1=_mean_f1(known), **accuracy(verdicts.values())._asdict())
 
 
-def _shares(ids: Sequence[str], verdicts: Sequence[Mapping[str, bool]]) -> list[AccuracyShare]:
+def _accuracies(ids: Sequence[str], verdicts: Sequence[Mapping[str, bool]]) -> list[AccuracyShare]:
     return [AccuracyShare(**accuracy(answers[each] for each in ids)._asdict()) for answers in verdicts]
 
 
@@ -108,28 +108,30 @@ def _mean_f1(known: KnowledgeMap) -> float | None:
     return sum(scores) / len(scores) if len(scores) == len(known) > 0 else None
 
 
-def _by_level(run: RunDir, verdicts: Sequence[Mapping[str, bool]]) -> list[LevelScores]:
+def _scores_by_level(run: RunDir, verdicts: Sequence[Mapping[str, bool]]) -> list[LevelScores]:
     """Test accuracy by the level that the fact had under the base model."""
     if not (run.test_levels / MAP_FILE).is_file():
         return []
     known = read_map(run.test_levels, with_answers=False)
     groups = {level: [fact.id for fact in known if fact.level is level] for level in reversed(Level)}
     return [
-        LevelScores(level=level, total=len(ids), stages=_shares(ids, verdicts)) for level, ids in groups.items() if ids
+        LevelScores(level=level, total=len(ids), stages=_accuracies(ids, verdicts))
+        for level, ids in groups.items()
+        if ids
     ]
 
 
-def _by_relation(tests: Sequence[KnowledgeMap], verdicts: Sequence[Mapping[str, bool]]) -> list[RelationScores]:
+def _scores_by_relation(tests: Sequence[KnowledgeMap], verdicts: Sequence[Mapping[str, bool]]) -> list[RelationScores]:
     groups: dict[str, list[str]] = {}
     for fact in tests[0] if tests else ():
         groups.setdefault(fact.relation, []).append(fact.id)
     return [
-        RelationScores(relation=relation, total=len(ids), stages=_shares(ids, verdicts))
+        RelationScores(relation=relation, total=len(ids), stages=_accuracies(ids, verdicts))
         for relation, ids in sorted(groups.items())
     ]
 
 
-def _highly_known(run: RunDir, maps: Sequence[KnowledgeMap]) -> HighlyKnownGrowth:
+def _highly_known_growth(run: RunDir, maps: Sequence[KnowledgeMap]) -> HighlyKnownGrowth:
     """HighlyKnown training facts per probe, both readings of the gain, split by which stage trained them first."""
     counts = [known.levels()[Level.HIGHLY_KNOWN] for known in maps]
     gain = highly_known_gain(counts) if len(counts) > 2 else None
@@ -151,7 +153,7 @@ def _highly_known(run: RunDir, maps: Sequence[KnowledgeMap]) -> HighlyKnownGrowt
     )
 
 
-def _relations(maps: Sequence[KnowledgeMap]) -> list[RelationLevels]:
+def _relation_levels(maps: Sequence[KnowledgeMap]) -> list[RelationLevels]:
     counts = [Counter((fact.relation, fact.level) for fact in known) for known in maps]
     rows = []
     for relation in sorted({relation for relation, _ in counts[0]}) if maps else []:
@@ -160,7 +162,7 @@ def _relations(maps: Sequence[KnowledgeMap]) -> list[RelationLevels]:
     return rows
 
 
-def _stage(run: RunDir, index: int) -> StageSummary:
+def _stage_summary(run: RunDir, index: int) -> StageSummary:
     """Its counts and its epochs; verdicts fact by fact stay in `epochs.jsonl`."""
     epochs = [EpochNumbers(**epoch.model_dump(exclude={"verdicts"})) for epoch in read_epochs(run, index)]
     return StageSummary(**read_stage(run, index).model_dump(), epochs=epochs)
@@ -181,7 +183,9 @@ def _examples(maps: Sequence[KnowledgeMap]) -> dict[str, list[ExampleFact]]:
     never_risen = (fact for fact in maps[0] if all(known.level_of(fact.id) in low for known in maps))
     stuck = sorted(never_risen, key=lambda fact: -fact.p_sampled)
     chosen = {"promoted": rising, "lost": falling, "stuck": stuck}
-    return {name: [_example(fact, maps) for fact in _from_different_relations(facts)] for name, facts in chosen.items()}
+    return {
+        name: [_example_fact(fact, maps) for fact in _from_different_relations(facts)] for name, facts in chosen.items()
+    }
 
 
 def _from_different_relations(facts: Sequence[FactKnowledge]) -> list[FactKnowledge]:
@@ -194,7 +198,7 @@ def _from_different_relations(facts: Sequence[FactKnowledge]) -> list[FactKnowle
     return [fact for _, _, fact in sorted(placed, key=lambda each: each[:2])[:EXAMPLES_OF_EACH]]
 
 
-def _example(fact: FactKnowledge, maps: Sequence[KnowledgeMap]) -> ExampleFact:
+def _example_fact(fact: FactKnowledge, maps: Sequence[KnowledgeMap]) -> ExampleFact:
     states = [known[fact.id] for known in maps]
     return ExampleFact(
         id=fact.id,

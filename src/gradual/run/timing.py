@@ -49,15 +49,17 @@ def probe_sample(config: RunConfig, prepared: Prepared, engine: TransformersEngi
         )
 
 
-def timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine) -> TrainingRows:
+def rows_to_time(
+    prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine
+) -> TrainingRows:
     """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
     by_id = {fact.id: fact for fact in prepared.train}
-    chosen = selected(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
+    chosen = first_stage_ids(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
     facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
     return training_rows(facts, config.stages[0], prepared.exemplars, engine, config)
 
 
-def selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
+def first_stage_ids(known: KnowledgeMap, stage: StageConfig) -> list[str]:
     """Ids of the facts of a map that a first stage would train on."""
     states = [
         FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)

@@ -1,4 +1,4 @@
-"""The entity tables of a comparison over two seeds, every number worked out by hand from `comparison_fixture`.
+"""The entity tables of `tests/support/comparisons.py` over two seeds, every number worked out by hand.
 
 Stage 1 of S5 trains on b, c and f. Facts d, g and h were out of reach: d shares an entity with b, g one with d, h none.
 With seed 1 d comes within reach and with seed 2 g does. Of the test facts only t1 shares an entity with b.

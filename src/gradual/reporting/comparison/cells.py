@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gradual.findings.record import Arm, Comparison, Contrast, GroupName
+from gradual.findings.record import ArmFindings, Comparison, Contrast, GroupName
 from gradual.reporting.table import Cell
 from gradual.statistics.measures import Measure, Share
 from gradual.text import MINUS, NO_VALUE, count, duration, listed, p_value, percent, plural
@@ -36,7 +36,7 @@ def seeds_told(seeds: Sequence[int]) -> str:
     return f"mean over seeds {listed([str(seed) for seed in seeds])}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
-def num_stages(arm: Arm) -> int:
+def num_stages(arm: ArmFindings) -> int:
     """Stages that some finished run of the arm came to."""
     return max(len(arm.test) - 1, 0)
 

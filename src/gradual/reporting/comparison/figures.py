@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gradual.findings.record import Arm, Comparison, Contrast, CostPart
+from gradual.findings.record import ArmFindings, Comparison, Contrast, CostPart
 from gradual.findings.verdict import PAPER_GAIN, bare_points, relative
 from gradual.knowledge.levels import BEST_FIRST
 from gradual.reporting.comparison.charts import (
@@ -99,7 +99,7 @@ def level_bars(comparison: Comparison) -> Drawing:
     return _both(lambda width: stacked_bars("Training facts by level at the end", bars, width=width))
 
 
-def mean_levels(arm: Arm) -> dict[str, float]:
+def mean_levels(arm: ArmFindings) -> dict[str, float]:
     """Training facts by level at the arm's end, mean over its finished seeds; empty without one."""
     ends = [run.levels[-1] for run in arm.runs if run.seed in arm.seeds and run.levels]
     return {level: sum(end.get(level, 0) for end in ends) / len(ends) for level in BEST_FIRST} if ends else {}
@@ -140,7 +140,7 @@ def cost_bars(comparison: Comparison) -> Drawing:
     return _both(lambda width: stacked_bars("Seconds per run", bars, width=width))
 
 
-def mean_parts(arm: Arm) -> list[CostPart]:
+def mean_parts(arm: ArmFindings) -> list[CostPart]:
     """The steps of an arm's runs in order, means over its finished runs; shared steps stand apart from others."""
     runs = [run for run in arm.runs if run.seed in arm.seeds]
     found: dict[tuple[str, Purpose, bool], list[CostPart]] = {}
@@ -160,7 +160,7 @@ def mean_parts(arm: Arm) -> list[CostPart]:
     ]
 
 
-def _trained(comparison: Comparison) -> list[Arm]:
+def _trained(comparison: Comparison) -> list[ArmFindings]:
     return [arm for arm in comparison.arms if not arm.is_base]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gradual import text
 from gradual.files import storage
-from gradual.findings.record import Arm, Comparison, GroupResult, NetPromotion, Retest
+from gradual.findings.record import ArmFindings, Comparison, GroupResult, NetPromotion, Retest
 from gradual.findings.verdict import bare_points, bounds, difference, relative, tell_comparison
 from gradual.knowledge.levels import BEST_FIRST, Level
 from gradual.reporting.comparison import figures
@@ -186,14 +186,14 @@ def _seed_rows(comparison: Comparison) -> list[_SeedRow]:
     return rows
 
 
-def _splits(comparison: Comparison) -> list[Arm]:
+def _splits(comparison: Comparison) -> list[ArmFindings]:
     """The arms whose HighlyKnown facts are shown by what was trained on: the main arm and the reference."""
     names = dict.fromkeys((comparison.main, comparison.reference))
     arms = [comparison.arm(name) for name in names]
     return [arm for arm in arms if arm is not None and arm.seeds and arm.split]
 
 
-def _heats(main: Arm) -> list[_Heat]:
+def _heats(main: ArmFindings) -> list[_Heat]:
     """Transitions of the main arm, means over its seeds, from each probe to the next, then from first to last."""
     runs = [run for run in main.runs if run.seed in main.seeds]
     found: dict[tuple[int, int], list[Mapping[str, LevelCounts]]] = {}
@@ -226,7 +226,7 @@ def _retest(retest: Retest) -> tuple[Retest, _Heat]:
     return retest, _heat(f"Nothing learned: {name}", [retest.transitions])
 
 
-def _level_groups(arms: Iterable[Arm]) -> list[tuple[Arm, list[GroupResult | None]]]:
+def _level_groups(arms: Iterable[ArmFindings]) -> list[tuple[ArmFindings, list[GroupResult | None]]]:
     """The arms that have results by level, each with its groups in the order of `BEST_FIRST`."""
     rows = []
     for arm in arms:
