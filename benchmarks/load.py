@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from gradual.config.base import flat_settings
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import dump_config, parse_config
 from gradual.facts.fact import Fact
@@ -30,9 +29,9 @@ from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, Pr
 from gradual.probing.prompts import draw_asking
 from gradual.reporting.run_page import report
 from gradual.run.folder import RunDir, open_run
-from gradual.run.pipeline import write_facts
-from gradual.run.stages import fact_states, write_selection
+from gradual.run.stages import fact_states
 from gradual.run.summary import summarise
+from gradual.run.tables import write_facts, write_selection
 from gradual.selection.strategies import select_facts
 
 MOST_SECONDS, MOST_MEMORY, MOST_REPORT = 300, 4 << 30, 5 << 20
@@ -142,7 +141,7 @@ def write_stages(run: RunDir, config: RunConfig) -> None:
 
 def write_summary(run: RunDir, prepared: Prepared, config: RunConfig) -> None:
     """The numbers of the run."""
-    write_json(run.summary, summarise(run, flat_settings(config), prepared.warnings))
+    write_json(run.summary, summarise(run, config, warnings=prepared.warnings).as_json())
 
 
 def main() -> int:

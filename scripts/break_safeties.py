@@ -274,14 +274,14 @@ SAFETIES = (
     ),
     Safety(
         "SIGTERM is an orderly end",
-        "cli/exits.py",
-        "        raise _Terminated\n",
+        "cli/exit_codes.py",
+        "        raise _TerminationError\n",
         "        os._exit(1)\n",
         ("tests/faults/test_signals.py",),
     ),
     Safety(
         "text in the report is escaped",
-        "reporting/run_page.py",
+        "reporting/page.py",
         "autoescape=True",
         "autoescape=False",
         ("tests/unit/reporting/test_run_page.py",),

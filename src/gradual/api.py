@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gradual.knowledge.diff import MapDiff
     from gradual.knowledge.map import KnowledgeMap
     from gradual.run.folder import RunDir
-    from gradual.run.plan import Plan
+    from gradual.run.plan import RunPlan
     from gradual.run.show import ShownFact
 
 DEMO_FOLDER = "gradual-demo"
@@ -53,7 +53,7 @@ def probe(
 
     Args:
         model: Hugging Face id, folder, or the name of an embedded model.
-        facts: a source of facts (see `loading.load_facts`), or facts.
+        facts: a source of facts (see `facts.loading.load_facts`), or facts.
         exemplars: another source to draw the shots from; without one they come from the facts marked so, else from
             the facts themselves, where a fact is never among its own shots.
         out: folder for the map.
@@ -118,7 +118,7 @@ def plan(
     *,
     online: bool = False,
     progress: Progress | None = None,
-) -> Plan:
+) -> RunPlan:
     """What a run would train on, as far as it can be known; nothing is trained.
 
     Args:
@@ -212,7 +212,7 @@ def plan_comparison(
 
 
 def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> ShownFact:
-    """Everything that a map or a run knows about one fact; see `showing.show_fact`.
+    """Everything that a map or a run knows about one fact; see `run.show.show_fact`.
 
     Raises:
         DataError: the folder has no such fact, or the run no such probe.
@@ -224,7 +224,7 @@ def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> Shown
 
 
 def diff(map_a: str | Path | KnowledgeMap, map_b: str | Path | KnowledgeMap) -> MapDiff:
-    """What became of the facts between two maps; see `comparing_maps.compare_maps`.
+    """What became of the facts between two maps; see `knowledge.diff.compare_maps`.
 
     Raises:
         DataError: the maps have no fact in common.

@@ -11,14 +11,14 @@ from typing import Literal
 
 from gradual.findings.record import (
     SCHEMA_VERSION,
-    Arm,
+    ArmFindings,
     AtDistance,
     Comparison,
     Contrast,
-    Cost,
+    CostFindings,
     CostPart,
     Entities,
-    Epoch,
+    EpochFindings,
     GroupGain,
     GroupName,
     GroupResult,
@@ -30,8 +30,8 @@ from gradual.findings.record import (
     PairedTest,
     RelationDifference,
     Retest,
-    Run,
-    Stage,
+    RunFindings,
+    StageFindings,
     Transition,
 )
 from gradual.statistics.measures import LevelCounts, Measure, Share
@@ -69,7 +69,7 @@ def make_arm(
     plan: Sequence[int] = SEEDS,
     hostile: str = "",
     others: bool = True,
-) -> Arm:
+) -> ArmFindings:
     """An arm whose test accuracy is `gain` above the base's 0.37 and that ends with `highly` HighlyKnown facts."""
     number = len(seeds)
     counts = [169, *(highly - 35 * (stages - k) for k in range(1, stages + 1))]
@@ -82,7 +82,7 @@ def make_arm(
         return measure(value, half, spread, number=number) if number else EMPTY
 
     result = over(test[-1], 0.038, 0.012)
-    return Arm(
+    return ArmFindings(
         name=name + hostile,
         doc=f"What {name} does." + hostile,
         same_steps_as="S5" if name == "same_steps" else None,
@@ -163,18 +163,21 @@ def _moves(start: LevelCounts, end: LevelCounts) -> dict[str, LevelCounts]:
     return moves
 
 
-def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str) -> Run:
+def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str) -> RunFindings:
     levels = (START, *(_levels(count) for count in counts[1:]))
     spans = [(k, k + 1) for k in range(stages)] + ([(0, stages)] if stages > 1 else [])
     names: dict[GroupName, tuple[int, ...]] = {"never_trained": tuple(counts)}
-    parts = [CostPart("probe 0" + hostile, 110.0, 72_000, 0, True), CostPart("evaluation 0", 18.0, 8_000, 0, True)]
+    parts = [
+        CostPart("probe 0" + hostile, "probing", 110.0, 72_000, 0, True),
+        CostPart("evaluation 0", "testing", 18.0, 8_000, 0, True),
+    ]
     for k in range(1, stages + 1):
         parts += [
-            CostPart(f"stage {k}", 186.0 - 60 * (k - 1), 25_000, 120, k == 1 and stages > 1),
-            CostPart(f"probe {k}", 140.0, 66_000, 0, k == 1 and stages > 1),
-            CostPart(f"evaluation {k}", 19.0, 7_500, 0, k == 1 and stages > 1),
+            CostPart(f"stage {k}", "training", 186.0 - 60 * (k - 1), 25_000, 120, k == 1 and stages > 1),
+            CostPart(f"probe {k}", "probing", 140.0, 66_000, 0, k == 1 and stages > 1),
+            CostPart(f"evaluation {k}", "testing", 19.0, 7_500, 0, k == 1 and stages > 1),
         ]
-    stage = Stage(
+    stage = StageFindings(
         "S5",
         "now == MaybeKnown" + hostile,
         206,
@@ -189,9 +192,9 @@ def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str)
         None,
         120,
         25_000,
-        (Epoch(1, 1.5, share(150, 375), None, 20, 4_000),),
+        (EpochFindings(1, 1.5, share(150, 375), None, 20, 4_000),),
     )
-    return Run(
+    return RunFindings(
         seed=seed,
         status="complete",
         note="",
@@ -210,13 +213,15 @@ def _run(seed: int, counts: Sequence[int], lost: int, stages: int, hostile: str)
         ood=(),
         zero_shot=(),
         stages=(stage,) * stages,
-        cost=Cost(sum(part.seconds for part in parts), 80_000, 120 * stages, tuple(parts)),
+        cost=CostFindings(sum(part.seconds for part in parts), 80_000, 120 * stages, tuple(parts)),
     )
 
 
-def _missing_run(seed: int, hostile: str) -> Run:
+def _missing_run(seed: int, hostile: str) -> RunFindings:
     none = HighlyKnown((), (), (), {}, {})
-    return Run(seed, "missing", "no run yet" + hostile, (), (), (), (), (), none, (), (), (), Cost(0.0, 0, 0, ()))
+    return RunFindings(
+        seed, "missing", "no run yet" + hostile, (), (), (), (), (), none, (), (), (), CostFindings(0.0, 0, 0, ())
+    )
 
 
 def make_contrast(
@@ -325,7 +330,9 @@ def make_comparison(hostile: str = "") -> Comparison:
     ]
     stage = measure(0.018, 0.02, 0.006)
     contrasts += [make_contrast("stage", "S5" + hostile, "S5" + hostile, stage, stage=2, p_holm=None)]
-    parts = tuple(CostPart(name, 400.0, 80_000, 0, False) for name in ("probe 0" + hostile, "probe 1", "probe 2"))
+    parts = tuple(
+        CostPart(name, "probing", 400.0, 80_000, 0, False) for name in ("probe 0" + hostile, "probe 1", "probe 2")
+    )
     near = AtDistance(
         "0",
         *(measure(value, None) for value in (41.0, 13.0)),
@@ -350,7 +357,9 @@ def make_comparison(hostile: str = "") -> Comparison:
         retests=(make_retest("again", 0), make_retest("exemplars" + hostile, 8)),
         promotions=(make_promotion("again", hostile), make_promotion("exemplars" + hostile, hostile)),
         entities=Entities(SEEDS, (near,), (odds,), (linked,), ("paths" + hostile,)),
-        cost=Cost(5_400.0, 2_000_000, 1_800, (*parts, CostPart("stage 1", 4_200.0, 300_000, 1_800, False))),
+        cost=CostFindings(
+            5_400.0, 2_000_000, 1_800, (*parts, CostPart("stage 1", "training", 4_200.0, 300_000, 1_800, False))
+        ),
         power=("S5 against same_steps: a difference under 3.2 points can't be counted on to be seen." + hostile,),
         methods=("Intervals are 95 %, of resampled relations and seeds." + hostile,),
         problems=(),

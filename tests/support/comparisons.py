@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from gradual.files.parquet import Column, write_table
-from gradual.files.storage import Json, append_json_line, make_folder, write_json
+from gradual.facts.fact import Fact
+from gradual.files.storage import append_json_line, make_folder, write_json
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, write_map
 from gradual.run.folder import RunDir
+from gradual.run.stage_files import StageFile
+from gradual.run.tables import write_facts, write_selection
+from gradual.selection.strategies import SelectedFact, Selection, Strategy
 
 LEVELS = {level.value[0]: level for level in Level}
 TRAIN, TEST, VALIDATION, OTHERS = "abcdefgh", ("t1", "t2", "t3", "t4"), ("v1", "v2", "v3", "v4"), ("o1", "o2")
@@ -74,12 +78,10 @@ def write_run(
         write_map(verdicts(TEST, right, SECONDS["evaluation"], tokens=tokens), run.evaluation(number))
         _write_stage(run, number, facts, loss=seed + len(arm) / 10)
     write_json(run.info, {"gradual_version": "0", "fingerprint": {}, "status": status})
-    facts = {
-        "id": [*TRAIN, *TEST, *VALIDATION],
-        "relation": [*["r1"] * 4, *["r2"] * 4, *["r1", "r1", "r2", "r2"] * 2],
-        "split": ["train"] * 8 + ["test"] * 4 + ["validation"] * 4,
-    }
-    write_table(run.facts, tuple(Column(name, "text") for name in facts), facts)
+    relations = [*["r1"] * 4, *["r2"] * 4, *["r1", "r1", "r2", "r2"] * 2]
+    splits = ["train"] * 8 + ["test"] * 4 + ["validation"] * 4
+    rows = zip([*TRAIN, *TEST, *VALIDATION], relations, splits, strict=True)
+    write_facts((Fact(each, relation, f"{each}?", ("Bern",), split=split) for each, relation, split in rows), run.facts)
     return run
 
 
@@ -121,25 +123,26 @@ def _fact(name: str, level: Level, relation: str) -> FactKnowledge:
     )
 
 
+def _selected(fact: str, level: Level) -> SelectedFact:
+    role: Literal["new", "replay"] = "replay" if level is Level.HIGHLY_KNOWN else "new"
+    return SelectedFact(fact, role, level, level, level, "")
+
+
 def _write_stage(run: RunDir, number: int, facts: Mapping[str, str], *, loss: float) -> None:
-    make_folder(run.stage(number))
-    columns = {
-        "id": list(facts),
-        "role": ["replay" if letter == "H" else "new" for letter in facts.values()],
-        "now": [str(LEVELS[letter]) for letter in facts.values()],
-    }
-    write_table(run.selection(number), tuple(Column(name, "text") for name in columns), columns)
     new = sum(letter != "H" for letter in facts.values())
-    about: dict[str, Json] = {
-        "strategy": "S5",
-        "select": "now == MaybeKnown",
-        "num_new": new,
-        "num_replay": len(facts) - new,
-    }
-    write_json(
-        run.stage_summary(number),
-        {**about, "best_epoch": 1, "improved": True, "stopped_early": False, "steps": 6.0, "tokens": 60.0},
+    rows = [_selected(fact, LEVELS[letter]) for fact, letter in facts.items()]
+    strategy = Strategy("S5", "now == MaybeKnown", None, "")
+    write_selection(Selection(tuple(rows), strategy, new, new, len(facts) - new, 0), run.selection(number))
+    about = StageFile(
+        strategy=strategy.name,
+        select=strategy.select,
+        num_new=new,
+        num_replay=len(facts) - new,
+        best_epoch=1,
+        tokens=60.0,
+        steps=6.0,
     )
+    write_json(run.stage_summary(number), about.as_json())
     for epoch, right in enumerate((1, 1 + number)):  # v1, then v2 as well, and in stage 2 v3
         line = {
             "epoch": epoch,

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from gradual.files.parquet import Column, write_table
+from gradual.facts.fact import Fact
 from gradual.files.storage import JsonScalar, write_json
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import FactKnowledge, KnowledgeMap, MapInfo, Prompt, SetAnswer, write_map
 from gradual.run.folder import RunDir
+from gradual.run.tables import write_facts, write_selection
+from gradual.selection.strategies import STRATEGIES, SelectedFact, Selection
 
 PROBE: dict[str, JsonScalar] = {"method": "exact", "num_samples": 16, "near_tie_margin": 0.05, "seed": 42}
 MODEL = {"name": "toy", "dtype": "float32", "device": "cpu"}
@@ -60,10 +62,11 @@ def write_run(folder: Path) -> RunDir:
     write_map(make_map({"a": Level.HIGHLY_KNOWN, "b": Level.WEAKLY_KNOWN}), run.probe(1))
     write_map(make_map({"t": Level.UNKNOWN}), run.evaluation(0))
     write_json(run.info, {"gradual_version": "0", "fingerprint": {}, "status": "running"})
-    columns: dict[str, list[object]] = {"id": ["a", "b", "t", "v"], "split": ["train", "train", "test", "validation"]}
-    write_table(run.facts, (Column("id", "text"), Column("split", "text")), columns)
-    run.selection(1).parent.mkdir(parents=True)
-    names = ("id", "role", "reason")
-    rows: dict[str, list[object]] = {"id": ["a"], "role": ["new"], "reason": ["matches now == MaybeKnown"]}
-    write_table(run.selection(1), tuple(Column(name, "text") for name in names), rows)
+    splits = {"a": "train", "b": "train", "t": "test", "v": "validation"}
+    write_facts(
+        (Fact(each, "capital", f"{each}?", ("Bern",), split=split) for each, split in splits.items()), run.facts
+    )
+    maybe = Level.MAYBE_KNOWN
+    row = SelectedFact("a", "new", maybe, maybe, maybe, "matches now == MaybeKnown")
+    write_selection(Selection((row,), STRATEGIES["maybe_known"], 1, 1, 0, 0), run.selection(1))
     return run

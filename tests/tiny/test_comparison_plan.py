@@ -63,7 +63,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.setattr(comparison, "load_model", lambda settings: SimpleNamespace(fingerprint={"weights": "w"}))
     monkeypatch.setattr(comparison, "reading_warnings", lambda loaded: [])
     monkeypatch.setattr(comparison, "check_training", lambda *_: None)
-    monkeypatch.setattr(comparison, "_steps", made.steps)
+    monkeypatch.setattr(comparison, "_num_steps", made.steps)
     return made
 
 

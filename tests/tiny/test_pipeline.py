@@ -162,6 +162,23 @@ def test_a_plan_trains_nothing_and_counts_what_is_known(unbroken: Path, tiny_fol
     assert "".join(supervised).strip() in {fact.answers[0] for fact in toy_facts(2, 40)}
 
 
+def test_a_plan_counts_the_probes_of_other_relations_and_without_shots(
+    tiny_folder: Path, tmp_path: Path, toys_writer: Callable[[Path, int, int], Path]
+) -> None:
+    facts = {
+        "path": str(toys_writer(tmp_path / "toys.jsonl", 3, 20)),
+        "relations": ["toy-0", "toy-1"],
+        "splits": {"exemplars_per_relation": 6, "max_test_per_relation": 3},
+    }
+    plain = gradual.plan(make_config(tiny_folder, tmp_path, facts=facts))
+    others = {"facts": facts | {"out_of_distribution": ["toy-2"]}, "evaluation": {"zero_shot": True}}
+    more = gradual.plan(make_config(tiny_folder, tmp_path, **others))
+    assert more.num_facts == plain.num_facts
+    # 3 facts of toy-2 and 6 test facts without shots, under one set each, before training and after both stages.
+    assert more.disk_bytes - plain.disk_bytes == 24 * 3 * (3 + plain.num_facts["test"])
+    assert more.probe_tokens > plain.probe_tokens + 3 * (3 + plain.num_facts["test"])
+
+
 def test_the_tiny_model_passes_the_check_against_sampling(tiny_folder: Path, facts_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "map"
     gradual.probe(str(tiny_folder), facts_file, out=out, num_checked=6, settings=gradual_settings())

@@ -24,7 +24,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Silent
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import fit_loaded
-from gradual.run.plan import Plan, make_plan
+from gradual.run.plan import RunPlan, make_plan
 from gradual.run.stages import fact_states, known_ids
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Replay, Strategy, select_facts
@@ -69,7 +69,7 @@ class Ran(NamedTuple):
     rows: list[TrainingRows]
     """What each stage trained on."""
     said: list[str]
-    plan: Plan
+    plan: RunPlan
     """The plan of the run afterwards."""
 
 

@@ -24,14 +24,16 @@ from gradual.reporting.run_tables import (
     paired_tests_table,
 )
 from gradual.reporting.table import Cell, Table, make_table
-from gradual.run.record import RunRecord, Stage, read_run
+from gradual.run.cost import StageCost
+from gradual.run.record import RunRecord, read_run
+from gradual.run.summary_file import StageSummary
 from gradual.selection.strategies import STRATEGIES
 from gradual.text import NBSP, NO_VALUE, count, duration, plural, points_estimate, stage_name, visible
 
 if TYPE_CHECKING:
     from gradual.comparison.estimate import ComparisonEstimate
     from gradual.knowledge.map import KnowledgeMap
-    from gradual.run.plan import Plan
+    from gradual.run.plan import RunPlan
 
 _MOST_IDS = 20
 _MOST_TOKENS = 40
@@ -72,7 +74,9 @@ def map_result(known: KnowledgeMap, out: Path, *, with_check: bool) -> dict[str,
 def run_parts(run: RunRecord) -> Iterator[Table | str]:
     """All that is shown of a run: what it did, levels, transitions, the test, the gain, and what happened in words."""
     summary = run.summary
-    yield from (stage_line(number, stage) for number, stage in enumerate(summary.stages, start=1))
+    yield from (
+        stage_line(number, stage, run.stage_cost(number)) for number, stage in enumerate(summary.stages, start=1)
+    )
     if summary.levels:
         names = [stage_name(probe) for probe in range(len(summary.levels))]
         yield levels_table(summary.levels, names, title="Levels of the training facts")
@@ -106,7 +110,7 @@ def diff_parts(diff: MapDiff) -> Iterator[Table | str]:
             yield f"  and {len(moves) - _MOST_IDS} more; --json lists them all"
 
 
-def plan_parts(plan: Plan) -> Iterator[Table | str]:
+def plan_parts(plan: RunPlan) -> Iterator[Table | str]:
     """What a run would do."""
     counts, levels = (
         ", ".join(f"{name} {count(number)}" for name, number in each.items()) for each in (plan.num_facts, plan.levels)
@@ -190,7 +194,7 @@ def next_steps(out: Path) -> Iterator[str]:
     yield "  gradual fit my.yaml --out my-run"
 
 
-def stage_line(number: int, stage: Stage) -> str:
+def stage_line(number: int, stage: StageSummary, cost: StageCost) -> str:
     """What a stage trained on and how it went."""
     short = f", {count(stage.replay_shortfall)} fewer than wanted" if stage.replay_shortfall else ""
     left_out = f", {count(stage.unknown_left_out)} Unknown left out" if stage.unknown_left_out else ""
@@ -199,7 +203,7 @@ def stage_line(number: int, stage: Stage) -> str:
         f"stage {number} ({strategy}): {count(stage.num_new)} new facts of which {count(stage.promoted_trained)} "
         f"promoted, {count(stage.num_replay)} replayed{short}{left_out}; kept epoch {count(stage.best_epoch)}"
         f"{', stopped early' if stage.stopped_early else ''}; {count(stage.steps)} steps in "
-        f"{duration(stage.cost.seconds)}"
+        f"{duration(cost.seconds)}"
     )
 
 

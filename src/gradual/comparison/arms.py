@@ -1,6 +1,6 @@
 """The arms of a comparison: named ways to train, as data, and the settings of the runs that they stand for.
 
-Knows settings only; `compare` makes the runs.
+Knows settings only; `comparison.compare` makes the runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 """Later methods: the name of an arm, what it is, and what its second stage does otherwise than S5."""
 
 
-def _arm(
+def _built_in_arm(
     name: str, doc: str, *strategies: str | None, same_steps_as: str | None = None, max_stages: int | None = None
 ) -> ArmConfig:
     stages = [StageConfig() if strategy is None else StageConfig(strategy=strategy) for strategy in strategies]
@@ -45,44 +45,50 @@ def _arm(
 ARMS: dict[str, ArmConfig] = {
     arm.name: arm
     for arm in (
-        _arm(BASE, "The model as it came."),
-        _arm("one_stage", "The config's first stage alone.", None),
-        _arm("same_steps", "Control: the first stage alone, with as many steps as S5.", None, same_steps_as="S5"),
-        _arm("natural_mix", "Control: one stage on facts of any level, as many as are MaybeKnown.", "natural_mix"),
-        _arm("all_facts", "Control: one stage on every fact.", "all"),
-        _arm("S1", "Second stage: the first stage's facts again.", None, "S1"),
-        _arm("S2", "Second stage: MaybeKnown now and not promoted.", None, "S2"),
-        _arm("S3", "Second stage: S2 and what was promoted from WeaklyKnown.", None, "S3"),
-        _arm("S4", "Second stage: all that is MaybeKnown now.", None, "S4"),
-        _arm("S5", "Second stage: all that is MaybeKnown now, with replay; the paper's best.", None, "S5"),
-        _arm(
+        _built_in_arm(BASE, "The model as it came."),
+        _built_in_arm("one_stage", "The config's first stage alone.", None),
+        _built_in_arm(
+            "same_steps", "Control: the first stage alone, with as many steps as S5.", None, same_steps_as="S5"
+        ),
+        _built_in_arm(
+            "natural_mix", "Control: one stage on facts of any level, as many as are MaybeKnown.", "natural_mix"
+        ),
+        _built_in_arm("all_facts", "Control: one stage on every fact.", "all"),
+        _built_in_arm("S1", "Second stage: the first stage's facts again.", None, "S1"),
+        _built_in_arm("S2", "Second stage: MaybeKnown now and not promoted.", None, "S2"),
+        _built_in_arm("S3", "Second stage: S2 and what was promoted from WeaklyKnown.", None, "S3"),
+        _built_in_arm("S4", "Second stage: all that is MaybeKnown now.", None, "S4"),
+        _built_in_arm("S5", "Second stage: all that is MaybeKnown now, with replay; the paper's best.", None, "S5"),
+        _built_in_arm(
             "random_instead_of_promoted",
             "Control: S5 with unlearned facts at random in the place of the promoted.",
             None,
             "random_instead_of_promoted",
         ),
-        _arm("no_new_look", "Control: a second stage chosen by the levels at the start.", None, "no_new_look"),
-        _arm("highly_known", "Control: one stage on HighlyKnown facts.", "highly_known"),
-        _arm("weakly_known", "Control: one stage on WeaklyKnown facts, as many as are MaybeKnown.", "weakly_known"),
-        _arm("unknown", "Control: one stage on Unknown facts, as many as are MaybeKnown.", "unknown"),
+        _built_in_arm("no_new_look", "Control: a second stage chosen by the levels at the start.", None, "no_new_look"),
+        _built_in_arm("highly_known", "Control: one stage on HighlyKnown facts.", "highly_known"),
+        _built_in_arm(
+            "weakly_known", "Control: one stage on WeaklyKnown facts, as many as are MaybeKnown.", "weakly_known"
+        ),
+        _built_in_arm("unknown", "Control: one stage on Unknown facts, as many as are MaybeKnown.", "unknown"),
         ArmConfig(
             name="guarded",
             doc="One stage on every fact, but with at most half of a relation's facts Unknown.",
             stages=[StageConfig(strategy="all", max_unknown_share=_GUARD)],
         ),
-        _arm("all_then_S5", "Two stages: every fact, then S5.", "all", "S5"),
+        _built_in_arm("all_then_S5", "Two stages: every fact, then S5.", "all", "S5"),
         *(
             ArmConfig(name=name, doc=f"S5, {doc}.", stages=[StageConfig(), StageConfig(strategy="S5", **option)])
             for name, doc, option in _OPTIONS
         ),
-        _arm(
+        _built_in_arm(
             "maybe_and_weakly_known",
             "Second stage: all that is MaybeKnown or WeaklyKnown now, with replay.",
             None,
             "maybe_and_weakly_known",
         ),
-        _arm("three_stages", "S5 twice: a third stage after another look.", None, "S5", "S5"),
-        _arm("rounds", "S5 again and again until nothing is gained.", None, "S5", max_stages=5),
+        _built_in_arm("three_stages", "S5 twice: a third stage after another look.", None, "S5", "S5"),
+        _built_in_arm("rounds", "S5 again and again until nothing is gained.", None, "S5", max_stages=5),
     )
 }
 """The arms that are built in. Every one starts from the config's own stages."""
@@ -114,20 +120,20 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     own = {arm.name: arm for arm in compare.own_arms}
     wanted = list(names) if names is not None else [*compare.arms, *(arm.name for arm in compare.own_arms)]
     known = ARMS | own
-    taken = _taken([arm.name for arm in compare.own_arms])
-    repeated = [name for name in _repeated(wanted) if name not in taken]
-    problems = [f'compare.own_arms: "{name}" {what}' for name, what in taken.items()]
+    name_problems = _name_problems([arm.name for arm in compare.own_arms])
+    repeated = [name for name in _repeated_names(wanted) if name not in name_problems]
+    problems = [f'compare.own_arms: "{name}" {what}' for name, what in name_problems.items()]
     problems += [f'compare.arms: "{name}" {_TWICE}' for name in repeated]
     if not wanted:
         problems.append("compare.arms: expected at least one arm, found none")
     if set(wanted) == {BASE} and BASE not in own:
         problems.append(f'compare.arms: "{BASE}" alone trains nothing; add an arm, such as one_stage')
-    problems += [_unknown("compare.arms", name, known) for name in wanted if name not in known]
+    problems += [_unknown_arm("compare.arms", name, known) for name in wanted if name not in known]
     chosen = [known[name] for name in dict.fromkeys(wanted) if name in known]
     problems += [problem for arm in chosen for problem in _problems_of(arm, wanted, config)]
     named = (("compare.main", compare.main), ("compare.reference", compare.reference))
     trained = {name: arm for name, arm in known.items() if name != BASE}
-    problems += [_unknown(setting, name, trained) for setting, name in named if name not in known]
+    problems += [_unknown_arm(setting, name, trained) for setting, name in named if name not in known]
     problems += [
         f'{setting}: "{BASE}" trains nothing, and every arm is held against it anyway; name another arm'
         for setting, name in named
@@ -135,7 +141,7 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     ]
     if problems:
         raise ConfigError("\n".join(problems))
-    return [Arm(arm.name, arm.doc, _stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
+    return [Arm(arm.name, arm.doc, _resolved_stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
 
 
 def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
@@ -158,14 +164,14 @@ def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
     return found
 
 
-def _repeated(names: Sequence[str]) -> list[str]:
+def _repeated_names(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 
-def _taken(own: Sequence[str]) -> dict[str, str]:
+def _name_problems(own: Sequence[str]) -> dict[str, str]:
     """What is wrong with a name that another arm has as well, by name."""
     built_in = {name: "is a built-in arm; give yours another name" for name in own if name in ARMS}
-    return _alike(own) | dict.fromkeys(_repeated(own), _TWICE) | built_in
+    return _alike(own) | dict.fromkeys(_repeated_names(own), _TWICE) | built_in
 
 
 def _alike(own: Sequence[str]) -> dict[str, str]:
@@ -178,7 +184,7 @@ def _alike(own: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _unknown(setting: str, name: str, known: Mapping[str, ArmConfig]) -> str:
+def _unknown_arm(setting: str, name: str, known: Mapping[str, ArmConfig]) -> str:
     hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
     return f'{setting}: unknown arm "{name}"{hint}'
 
@@ -190,7 +196,7 @@ def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> li
     if measure == arm.name:
         problems.append("takes as many steps as itself; name another arm")
     elif measure is not None and measure not in known:
-        problems.append(_unknown("same_steps_as", measure, measures))
+        problems.append(_unknown_arm("same_steps_as", measure, measures))
     elif measure is not None and measure not in measures:
         problems.append(f'takes as many steps as "{measure}", which has no number of its own; name another arm')
     elif measure is not None and measure not in wanted:
@@ -205,7 +211,7 @@ def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> li
         problems.append("goes on until a round gains no more than a retest; set compare.num_retested to more than 0")
     try:
         if arm.stages:
-            stages = _stages(arm, config)
+            stages = _resolved_stages(arm, config)
             check_stages(stages)
             check_probe_suffices(stages, config.probe)
     except ConfigError as error:
@@ -213,7 +219,7 @@ def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> li
     return [f'compare.arms: "{arm.name}": {problem}' for problem in problems]
 
 
-def _stages(arm: ArmConfig, config: RunConfig) -> tuple[StageConfig, ...]:
+def _resolved_stages(arm: ArmConfig, config: RunConfig) -> tuple[StageConfig, ...]:
     """The arm's stages: what it says itself, else what the config's stage of that place says."""
     stages = []
     for index, own in enumerate(arm.stages):

@@ -1,17 +1,17 @@
 """Runs the arms of a comparison, each with every seed, as ordinary runs that share what they have in common.
 
-Owns the folder of a comparison: which runs it holds and which of their steps are the same. `run` makes each
-of them; `findings` reads what they say from the folder alone.
+Decides which runs the folder of a comparison gets and which of their steps are the same. `run.pipeline` makes each
+run; the package `findings` reads what they say from the folder alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gradual.comparison.arms import Arm, check_comparison, resolve_arms
-from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, Request, plan_of, step_fingerprint
+from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, ComparisonRequest, plan_of, step_fingerprint
 from gradual.comparison.retests import RETESTS, Retesting
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
 from gradual.config.run import RunConfig
@@ -22,13 +22,14 @@ from gradual.facts.prepare import Prepared
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder
 from gradual.files.lock import single_writer
-from gradual.knowledge.map import COST_FILE, KnowledgeMap, read_map
+from gradual.knowledge.map import KnowledgeMap, read_map
 from gradual.knowledge.transitions import came_within_reach
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import PAPER_WARNING, fit_loaded
-from gradual.run.stage_files import validation_counts
+from gradual.run.stage_files import read_stage, validation_counts
+from gradual.run.steps import Step
 from gradual.training.train import check_training
 
 
@@ -39,7 +40,7 @@ def plan_comparison(
     arms: Sequence[str] | None = None,
     num_seeds: int | None = None,
     limit: int | None = None,
-) -> Request:
+) -> ComparisonRequest:
     """The arms and seeds to run, checked.
 
     Args:
@@ -56,12 +57,12 @@ def plan_comparison(
     config = config.model_copy(update={"compare": config.compare.model_copy(update={"num_seeds": count})})
     if limit is not None:
         prepared = prepared.limited(limit)
-    return Request(
+    return ComparisonRequest(
         config, prepared, resolve_arms(config, arms), [config.seed_of_training + number for number in range(count)]
     )
 
 
-def compare(request: Request, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:
+def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:
     """Makes or continues the runs of a comparison in the folder `out`; finished steps are taken as they are.
 
     Arms that choose no facts end there and are told; the others go on.
@@ -84,7 +85,7 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
         for warning in reading_warnings(loaded):
             progress.say(f"warning: {warning}")
         check_training(loaded, config.lora, config.report_to)
-        storage.write_json(folder.plan, plan_of(request, folder, loaded))
+        storage.write_json(folder.plan, plan_of(request, folder, loaded).as_json())
         _Comparison(request, folder, loaded, progress).all_runs()
     return folder
 
@@ -92,7 +93,9 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
 class _Comparison:
     """One call of `compare`."""
 
-    def __init__(self, request: Request, folder: ComparisonFolder, loaded: LoadedModel, progress: Progress) -> None:
+    def __init__(
+        self, request: ComparisonRequest, folder: ComparisonFolder, loaded: LoadedModel, progress: Progress
+    ) -> None:
         self.request = request
         self.folder = folder
         self.loaded = loaded
@@ -110,24 +113,24 @@ class _Comparison:
                 done += 1
                 self.progress.say(f"arm {arm.name}, seed {seed} ({done} of {total})")
                 try:
-                    self._arm(arm, seed)
+                    self._run_arm(arm, seed)
                 except TrainingError as error:  # of this arm alone: the others tell what they tell
                     failures.append(f"arm {arm.name}, seed {seed}: {error}")
                     self.progress.say(f"failed: {failures[-1]}")
         if failures:
             raise TrainingError("\n".join(failures))
 
-    def _arm(self, arm: Arm, seed: int) -> None:
+    def _run_arm(self, arm: Arm, seed: int) -> None:
         stages = list(arm.stages)
         if arm.same_steps_as is not None:
-            steps = _steps(self.folder.run(arm.same_steps_as, seed))
+            steps = _num_steps(self.folder.run(arm.same_steps_as, seed))
             if not steps:
                 self.progress.say(f"arm {arm.name}, seed {seed}: left out, as {arm.same_steps_as} has trained nothing")
                 return
-            stages = self._with_steps(arm, seed, stages, steps)
+            stages = self._stages_with_steps(arm, seed, stages, steps)
             self._refuse_other_steps(arm, seed, stages)
         if arm.max_stages is not None:
-            stages = self._rounds(arm, seed, stages)
+            stages = self._stages_of_rounds(arm, seed, stages)
         self._fit(stages, seed, self.folder.run(arm.name, seed))
 
     def _fit(self, stages: Sequence[StageConfig], seed: int, run: RunDir) -> RunDir:
@@ -145,24 +148,27 @@ class _Comparison:
             before=self._take_over,
         )
 
-    def _take_over(self, run: RunDir) -> None:
+    def _take_over(self, run: RunDir, steps: Sequence[Step]) -> None:
         """Takes over every step that another run has finished in the same way."""
         done = set(run.steps())
         fingerprint = run.fingerprint
         for other in self.folder.runs():
             if other.path == run.path:
                 continue
-            theirs = other.fingerprint
-            for step in other.steps():
-                if step not in done and step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
-                    run.take_over(other, step, _beside(step, run))
-                    done.add(step)
+            theirs, finished = other.fingerprint, set(other.steps())
+            for step in steps:
+                if step.name not in finished - done:
+                    continue
+                if step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
+                    times = step.times(run)
+                    run.take_over(other, step.name, [] if times is None else [times])
+                    done.add(step.name)
 
-    def _with_steps(self, arm: Arm, seed: int, stages: list[StageConfig], steps: int) -> list[StageConfig]:
+    def _stages_with_steps(self, arm: Arm, seed: int, stages: list[StageConfig], steps: int) -> list[StageConfig]:
         """The stages with as many steps in the last one as are missing for `steps` in all."""
         if len(stages) > 1:
             run = self._fit(stages[:-1], seed, self.folder.round(arm.name, len(stages) - 1, seed))
-            steps -= _steps(run)
+            steps -= _num_steps(run)
         return [*stages[:-1], stages[-1].model_copy(update={"max_steps": max(1, steps)})]
 
     def _refuse_other_steps(self, arm: Arm, seed: int, stages: Sequence[StageConfig]) -> None:
@@ -174,7 +180,7 @@ class _Comparison:
                 f"now - delete {run.path} to train it anew"
             )
 
-    def _rounds(self, arm: Arm, seed: int, stages: list[StageConfig]) -> list[StageConfig]:
+    def _stages_of_rounds(self, arm: Arm, seed: int, stages: list[StageConfig]) -> list[StageConfig]:
         """The stages, the last one repeated until a round gained nothing."""
         assert arm.max_stages is not None
         while True:
@@ -197,10 +203,10 @@ class _Comparison:
             return None
         before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
         validation = [fact.id for fact in self.request.prepared.validation]
-        made = Round(*_within_reach(before, after), validation_counts(run, num_stages, validation))
-        return stop_reason(made, self._null(run))
+        result = Round(*_within_reach(before, after), validation_counts(run, num_stages, validation))
+        return stop_reason(result, self._retest_null(run))
 
-    def _null(self, run: RunDir) -> RetestNull:
+    def _retest_null(self, run: RunDir) -> RetestNull:
         """The same between the base map and the retest with other exemplars."""
         base, again = (
             read_map(folder, with_answers=False) for folder in (run.probe(0), self.folder.retest("exemplars"))
@@ -216,25 +222,8 @@ class _Comparison:
         for kind in RETESTS if config.compare.num_retested else ():
             out = self.folder.retest(kind)
             retesting.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
-            if told := retesting.made_otherwise(kind, out):
+            if told := retesting.difference_from_settings(kind, out):
                 self.progress.say(f"warning: {told}")
-
-
-def _beside(step: str, run: RunDir) -> Iterator[str]:
-    """What a step took, which is no part of its result."""
-    name, _, index = step.partition("-")
-    number = int(index or 0)
-    maps = {
-        "probe": run.probe(number),
-        "evaluation": run.evaluation(number),
-        "levels": run.test_levels,
-        "ood": run.ood_evaluation(number),
-        "zero_shot": run.zero_shot_evaluation(number),
-    }
-    if name in maps:
-        yield (maps[name] / COST_FILE).relative_to(run.path).as_posix()
-    elif name == "stage":
-        yield run.times(number).relative_to(run.path).as_posix()
 
 
 def _within_reach(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
@@ -246,10 +235,10 @@ def _within_reach(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
     return sum(came.values()), len(came)
 
 
-def _steps(run: RunDir) -> int:
+def _num_steps(run: RunDir) -> int:
     """Optimiser steps that a run took in all its stages."""
     total, index = 0, 1
     while run.is_done(f"stage-{index}"):
-        total += int(float(str(storage.read_json(run.stage_summary(index))["steps"])))
+        total += round(read_stage(run, index).steps or 0)
         index += 1
     return total

@@ -1,6 +1,6 @@
 """How long a comparison will take, before it is begun: every step that its runs share counted once.
 
-Knows what a plan has timed on a sample; `compare` makes the runs themselves.
+Goes by what `run.timing` measures on a sample; `comparison.compare` makes the runs.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from gradual.comparison.arms import Arm
-from gradual.comparison.folder import Request
+from gradual.comparison.folder import ComparisonRequest
 from gradual.comparison.retests import RETESTS, Retesting
 from gradual.config.run import evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import spread
+from gradual.files.storage import Json
 from gradual.knowledge.map import KnowledgeMap
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.stages import in_epochs, training_rows
-from gradual.run.timing import TIMING, Reading, probe_sample, selected, timed_rows
+from gradual.run.steps import planned_steps
+from gradual.run.timing import TIMING, Reading, first_stage_ids, probe_sample, rows_to_time
 from gradual.training.train import time_one_step
 
 
@@ -46,12 +47,12 @@ class ComparisonEstimate:
     """Looking at the base model, and the retests: once for all arms and seeds."""
     total_seconds: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Everything as plain data."""
         return asdict(self)
 
 
-def estimate_comparison(request: Request, *, progress: Progress | None = None) -> ComparisonEstimate:
+def estimate_comparison(request: ComparisonRequest, *, progress: Progress | None = None) -> ComparisonEstimate:
     """How long `compare` will take, from a probe of some facts and one training step on the user's own model.
 
     Raises:
@@ -63,7 +64,7 @@ def estimate_comparison(request: Request, *, progress: Progress | None = None) -
     sample = probe_sample(request.config, request.prepared, engine, progress)
     progress.say(TIMING)
     timed = _Timed(request, engine, loaded, sample)
-    arms = tuple(_arms(request, timed))
+    arms = tuple(_arm_estimates(request, timed))
     per_seed, num_seeds = sum(arm.seconds for arm in arms), len(request.seeds)
     return ComparisonEstimate(arms, num_seeds, timed.once, timed.once + num_seeds * per_seed)
 
@@ -71,17 +72,16 @@ def estimate_comparison(request: Request, *, progress: Progress | None = None) -
 class _Timed:
     """What the parts of a comparison take, in seconds."""
 
-    def __init__(self, request: Request, engine: TransformersEngine, loaded: LoadedModel, sample: KnowledgeMap) -> None:
+    def __init__(
+        self, request: ComparisonRequest, engine: TransformersEngine, loaded: LoadedModel, sample: KnowledgeMap
+    ) -> None:
         config, prepared = request.config, request.prepared
         self._request, self._engine, self._sample = request, engine, sample
-        rows = timed_rows(prepared, sample, config, engine)
+        rows = rows_to_time(prepared, sample, config, engine)
         self._step, _ = time_one_step(loaded, rows, config.lora)
         reading, single = Reading(config, prepared, loaded, sample), evaluation_settings(config)
-        tokens = reading.tokens(prepared.train, config.probe) + reading.tokens(prepared.test, single)
-        tokens += reading.tokens(prepared.out_of_distribution, single) if prepared.out_of_distribution else 0
-        if config.evaluation.zero_shot:
-            tokens += reading.tokens(prepared.test, single.model_copy(update={"num_shots": 0}))
-        self.look = tokens * reading.seconds_per_adapted_token
+        steps = planned_steps(config, prepared)
+        self.look = sum(reading.step_seconds(step) for step in steps if step.stage == 1)
         """Looking at all facts after a stage."""
         self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_adapted_token
         retesting = Retesting(config, prepared, loaded)
@@ -89,14 +89,14 @@ class _Timed:
         # Another number format than the fastest one takes about twice as long.
         passes = {kind: 2 if kind == "numerics" else 1 for kind in retests}
         again = sum(passes[kind] * reading.tokens(retesting.facts(kind), config.probe) for kind in retests)
-        levels = reading.tokens(prepared.test, config.probe)
-        self.once = (tokens + again + levels) * reading.seconds_per_token
+        untrained = sum(reading.step_seconds(step) for step in steps if step.stage == 0)
+        self.once = untrained + again * reading.seconds_per_token
 
     def stage(self, stage: StageConfig, *, is_first: bool) -> tuple[int, float]:
         """Steps and seconds of training a stage; later stages are taken to train on as many facts as the first."""
         config, prepared = self._request.config, self._request.prepared
         first = stage if is_first else config.stages[0]
-        count = max(1, round(len(selected(self._sample, first)) * len(prepared.train) / len(self._sample)))
+        count = max(1, round(len(first_stage_ids(self._sample, first)) * len(prepared.train) / len(self._sample)))
         replay = stage.resolve().replay
         if replay is not None and not is_first:
             count += replay.num_facts(count)
@@ -106,28 +106,28 @@ class _Timed:
         return steps, steps * self._step + (epochs + 1) * self._scoring
 
 
-def _arms(request: Request, timed: _Timed) -> Iterator[ArmEstimate]:
+def _arm_estimates(request: ComparisonRequest, timed: _Timed) -> Iterator[ArmEstimate]:
     """Each arm in the order of running, with what it adds to those before it."""
     steps_of: dict[str, int] = {}
     done: set[str] = set()
     for arm in sorted((arm for arm in request.arms if arm.stages), key=lambda arm: arm.same_steps_as is not None):
-        stages = _stages(arm)
+        stages = _most_stages(arm)
         seconds, total = 0.0, 0
         for index, stage in enumerate(stages):
             if arm.same_steps_as is not None and index == len(stages) - 1:
                 missing = max(1, steps_of[arm.same_steps_as] - total)
                 stages[index] = stage = stage.model_copy(update={"max_steps": missing})
-            steps, taken = timed.stage(stage, is_first=index == 0)
+            steps, stage_seconds = timed.stage(stage, is_first=index == 0)
             total += steps
             prefix = json.dumps([each.model_dump(mode="json") for each in stages[: index + 1]])
             if prefix not in done:
                 done.add(prefix)
-                seconds += taken + timed.look
+                seconds += stage_seconds + timed.look
         steps_of[arm.name] = total
         yield ArmEstimate(arm.name, total, seconds)
 
 
-def _stages(arm: Arm) -> list[StageConfig]:
+def _most_stages(arm: Arm) -> list[StageConfig]:
     """The stages of an arm, at most."""
     stages = list(arm.stages)
     return [*stages, *itertools.repeat(stages[-1], max(0, (arm.max_stages or 0) - len(stages)))]

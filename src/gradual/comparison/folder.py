@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -16,12 +16,12 @@ from gradual.config.base import flat_settings
 from gradual.config.run import RunConfig
 from gradual.errors import RunDirError
 from gradual.facts.prepare import Prepared
-from gradual.files import storage
 from gradual.files.folder_guard import list_differences, refuse_other_fingerprint
-from gradual.files.typed_json import FilePart, checked
+from gradual.files.typed_json import FilePart, read_typed
 from gradual.models.load import LoadedModel
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import run_fingerprint
+from gradual.run.steps import Step
 from gradual.text import listed
 
 PLAN_FILE = "comparison_plan.json"
@@ -31,7 +31,7 @@ _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 _HOLD_RUNS = ("runs", "rounds")
-"""Folders that hold one for each arm (`comparison.ComparisonFolder`)."""
+"""Folders that hold one for each arm (`ComparisonFolder`)."""
 
 
 class PlannedArm(FilePart):
@@ -43,7 +43,7 @@ class PlannedArm(FilePart):
     num_stages: int | None = None
 
 
-class Plan(FilePart):
+class ComparisonPlan(FilePart):
     """`comparison_plan.json`: the arms in order of display, and what is held against what."""
 
     arms: list[PlannedArm]
@@ -51,9 +51,12 @@ class Plan(FilePart):
     reference: str
     main: str
     model: str = ""
+    """The model that all arms start from, as the settings name it."""
+    fingerprint: dict[str, str] = {}
+    """Everything that can change a result of any run in the folder, by field."""
 
 
-def read_plan(folder: Path) -> Plan:
+def read_plan(folder: Path) -> ComparisonPlan:
     """The plan of a comparison.
 
     Raises:
@@ -62,7 +65,7 @@ def read_plan(folder: Path) -> Plan:
     path = folder / PLAN_FILE
     if not path.is_file():
         raise RunDirError(f"{folder}: expected a comparison's folder, found none ({PLAN_FILE} is missing)")
-    plan = checked(storage.read_json(path), Plan, where=str(path))
+    plan = read_typed(path, ComparisonPlan)
     for name, values in (("arms", [arm.name for arm in plan.arms]), ("seeds", plan.seeds)):
         twice = next((value for value in values if values.count(value) > 1), None)  # type: ignore[arg-type]
         if twice is not None:
@@ -105,7 +108,7 @@ class ComparisonFolder:
 
 
 @dataclass(frozen=True)
-class Request:
+class ComparisonRequest:
     """What to compare."""
 
     config: RunConfig
@@ -115,60 +118,60 @@ class Request:
     """Training seeds."""
 
 
-def plan_of(request: Request, folder: ComparisonFolder, loaded: LoadedModel) -> dict[str, Any]:
+def plan_of(request: ComparisonRequest, folder: ComparisonFolder, loaded: LoadedModel) -> ComparisonPlan:
     """What the folder will hold: arms and seeds that it holds already stay in it.
 
     Raises:
         RunDirError: the folder was made with other settings, facts or another model, or an arm of it has changed.
     """
     compare = request.config.compare
-    plan: dict[str, Any] = {
-        "model": request.config.model.name_or_path,
-        "arms": [_planned(arm) for arm in request.arms],
-        "seeds": list(request.seeds),
-        "reference": compare.reference,
-        "main": compare.main,
-        "fingerprint": run_fingerprint(request.config, request.prepared, loaded)
-        | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)},
-    }
+    fingerprint = run_fingerprint(request.config, request.prepared, loaded)
+    fingerprint |= {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)}
+    arms, seeds = [_planned_arm(arm) for arm in request.arms], list(request.seeds)
     if folder.plan.is_file():
-        before: Any = storage.read_json(folder.plan)
-        refuse_other_fingerprint(folder.path, before["fingerprint"], plan["fingerprint"])
+        before = read_plan(folder.path)
+        refuse_other_fingerprint(folder.path, before.fingerprint, fingerprint)
         refuse_changed_arms(folder.path, request.arms)
         now = {arm.name.casefold() for arm in request.arms}
-        plan["arms"] = [*(arm for arm in before["arms"] if arm["name"].casefold() not in now), *plan["arms"]]
-        plan["seeds"] = sorted({*before["seeds"], *plan["seeds"]})
-    return plan
+        arms = [*(arm for arm in before.arms if arm.name.casefold() not in now), *arms]
+        seeds = sorted({*before.seeds, *seeds})
+    return ComparisonPlan(
+        model=request.config.model.name_or_path,
+        arms=arms,
+        seeds=seeds,
+        reference=compare.reference,
+        main=compare.main,
+        fingerprint=fingerprint,
+    )
 
 
-def _planned(arm: Arm) -> dict[str, Any]:
-    return {
-        "name": arm.name,
-        "doc": arm.doc,
-        "same_steps_as": arm.same_steps_as,
-        "num_stages": None if arm.max_stages else len(arm.stages),
-    }
+def _planned_arm(arm: Arm) -> PlannedArm:
+    return PlannedArm(
+        name=arm.name,
+        doc=arm.doc,
+        same_steps_as=arm.same_steps_as,
+        num_stages=None if arm.max_stages else len(arm.stages),
+    )
 
 
-def step_fingerprint(fingerprint: Mapping[str, str], step: str) -> dict[str, str]:
+def step_fingerprint(fingerprint: Mapping[str, str], step: Step) -> dict[str, str]:
     """What of a run's fingerprint can change the result of a step: nothing of the stages that come after it.
 
     Two runs with equal ones do the step in the same way. What is measured before any training depends on no setting of
     training either.
     """
-    index = int(step.rpartition("-")[2]) if "-" in step else 0
     of_training = ("config.stages.", "config.lora.", "config.training_seed", "config.evaluation.protocol")
 
     def counts(name: str) -> bool:
         stage = re.match(r"config\.stages\.(\d+)\.", name)
         if stage is not None:
-            return int(stage.group(1)) < index
-        return index > 0 or not name.startswith(of_training)
+            return int(stage.group(1)) < step.stage
+        return step.stage > 0 or not name.startswith(of_training)
 
     return {name: value for name, value in fingerprint.items() if counts(name)}
 
 
-def begun(folder: Path, arm: str) -> list[Path]:
+def run_folders_of_arm(folder: Path, arm: str) -> list[Path]:
     """The folders that hold runs of the arm, with any seed."""
     return [path for kind in _HOLD_RUNS if (path := folder / kind / arm).is_dir()]
 
@@ -185,24 +188,24 @@ def refuse_changed_arms(folder: Path, arms: Sequence[Arm]) -> None:
         alike = [name for name in there if name.casefold() == arm.name.casefold()]
         if alike and arm.name not in alike:
             problems.append(f'arm "{arm.name}" differs from "{alike[0]}", which is there, in case alone; rename it')
-        elif changed := _changed(folder, arm):
+        elif changed := _changed_settings(folder, arm):
             problems += [f'arm "{arm.name}" was begun with other settings:', *changed]
             dependent = [other.name for other in arms if other.same_steps_as == arm.name]
-            held = [str(path) for name in (arm.name, *dependent) for path in begun(folder, name)]
+            held = [str(path) for name in (arm.name, *dependent) for path in run_folders_of_arm(folder, name)]
             problems.append(f"give it another name, or its earlier settings; or, to begin anew, delete {listed(held)}")
     if problems:
         raise RunDirError("\n".join([f"{folder}: nothing was changed or trained:", *problems]))
 
 
-def _changed(folder: Path, arm: Arm) -> list[str]:
+def _changed_settings(folder: Path, arm: Arm) -> list[str]:
     """What the first run of the arm that was made otherwise did otherwise; empty where all are as the arm is now."""
     now = [{name: json.dumps(value) for name, value in flat_settings(stage).items()} for stage in arm.stages]
     # How many steps are missing is found out, and so is how many rounds there are.
     left_out = {"max_steps"} if arm.same_steps_as is not None else set()
-    for path in begun(folder, arm.name):
+    for path in run_folders_of_arm(folder, arm.name):
         is_whole = path.parent.name == "runs" and arm.max_stages is None
         for file in sorted(path.rglob("run.json")):
-            was = _stages_of(RunDir(file.parent).fingerprint)
+            was = _stage_settings(RunDir(file.parent).fingerprint)
             if is_whole and len(was) != len(now):
                 return [f"  stages: {len(was)} in the folder, {len(now)} now"]
             lines: list[str] = []
@@ -216,7 +219,7 @@ def _changed(folder: Path, arm: Arm) -> list[str]:
     return []
 
 
-def _stages_of(fingerprint: Mapping[str, str]) -> list[dict[str, str]]:
+def _stage_settings(fingerprint: Mapping[str, str]) -> list[dict[str, str]]:
     stages: dict[int, dict[str, str]] = {}
     for name, value in fingerprint.items():
         if found := re.fullmatch(r"config\.stages\.(\d+)\.(.+)", name):

@@ -1,6 +1,6 @@
 """Probes some training facts once more under the untrained model: what changes with nothing learned.
 
-Each retest changes one thing (`RETESTS`). `findings` holds them against each other.
+One thing is changed in each retest (`RETESTS`). `findings.noise` holds them against the base map.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Retesting:
                 chosen += (fact for block in blocks for fact in block)
         return chosen
 
-    def made_otherwise(self, kind: str, out: Path) -> str:
+    def difference_from_settings(self, kind: str, out: Path) -> str:
         """How the retest in the folder `out` differs from what is asked now, in a line; empty where it does not."""
         held = read_map(out, with_answers=False)
         now = (len(self.facts(kind)), self._seed(kind))
@@ -74,7 +74,7 @@ class Retesting:
         """Writes the knowledge map of a retest into the folder `out`, if it is not there.
 
         Args:
-            kind: one of `noise_record.RETESTS`.
+            kind: one of `RETESTS`.
             out: folder of the map.
             units: folder that keeps finished units until then; a probe that was stopped goes on from there.
             progress: shows a bar.

@@ -1,6 +1,6 @@
 """When a further round of looking and training is not worth while.
 
-Knows counts only; `compare` takes them from the runs.
+Knows counts only; `comparison.compare` takes them from the runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Round:
     """What a round came to."""
 
     num_promoted: int
-    """Facts that came within reach in the round (`statistics.came_within_reach`)."""
+    """Facts that came within reach in the round (`transitions.came_within_reach`)."""
     num_promotable: int
     """Facts that were out of reach before it."""
     validation: PairedCounts
@@ -31,16 +31,16 @@ class RetestNull:
     num_promotable: int
 
 
-def stop_reason(made: Round, null: RetestNull) -> str | None:
+def stop_reason(result: Round, null: RetestNull) -> str | None:
     """Why no further round is worth while, in words; None where one is.
 
     It is not when the round brought no more facts within reach than the upper end of the retest null's 95 % interval
     would, or when the 95 % interval of its gain in validation accuracy covers 0.
     """
-    most = wilson(null.num_promoted, null.num_promotable).high * made.num_promotable
-    if made.num_promoted <= most:
-        return f"{made.num_promoted} facts came within reach, no more than the {most:.1f} that may in a retest"
-    gain = paired_gain(made.validation)
+    most = wilson(null.num_promoted, null.num_promotable).high * result.num_promotable
+    if result.num_promoted <= most:
+        return f"{result.num_promoted} facts came within reach, no more than the {most:.1f} that may in a retest"
+    gain = paired_gain(result.validation)
     if gain.low <= 0.0:
         return f"the gain on the validation facts, from {gain.low:+.1%} to {gain.high:+.1%}, may be none"
     return None

@@ -1,11 +1,12 @@
-"""JSON files with types: what a file says, checked against what it should be."""
+"""JSON files with types: what a file says, checked against what it should be, and written from the same type."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from gradual.errors import RunDirError
 from gradual.files import storage
@@ -14,12 +15,21 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class FilePart(BaseModel):
-    """A part of a file whose other fields are left unread."""
+    """A part of a file. Fields it doesn't know are left unread, and null means not there: the default holds."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, value: object) -> object:
+        return {key: part for key, part in value.items() if part is not None} if isinstance(value, dict) else value
+
+    def as_json(self) -> dict[str, storage.Json]:
+        """The part as the file holds it."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
-def checked(content: Mapping[str, storage.Json], model: type[_Model], *, where: str) -> _Model:
+def check_content(content: Mapping[str, storage.Json], model: type[_Model], *, where: str) -> _Model:
     """The content of a file as what it should be.
 
     Raises:
@@ -31,3 +41,22 @@ def checked(content: Mapping[str, storage.Json], model: type[_Model], *, where: 
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise RunDirError(f"{where}: field `{name}`: {first['msg']}, found {first['input']!r:.80}") from error
+
+
+def read_typed(path: Path, model: type[_Model]) -> _Model:
+    """What a JSON file says.
+
+    Raises:
+        RunDirError: it is missing or damaged, or a field is missing or of another kind.
+    """
+    return check_content(storage.read_json(path), model, where=str(path))
+
+
+def read_typed_lines(path: Path, model: type[_Model]) -> list[_Model]:
+    """What each finished line of a file of JSON lines says; none where there is no such file.
+
+    Raises:
+        RunDirError: a line is damaged, or a field is missing or of another kind; the message gives file:line.
+    """
+    lines = enumerate(storage.read_json_lines(path), start=1)
+    return [check_content(line, model, where=f"{path}:{number}") for number, line in lines]

@@ -1,6 +1,6 @@
 """The numbers of each run and of each arm over its seeds, from the evidence of the runs.
 
-Knows one arm at a time; what is held against what is the business of `comparison_contrasts`.
+Knows one arm at a time; `findings.contrasts` holds arms against each other.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from dataclasses import replace
 from typing import Literal
 
 from gradual.comparison.folder import PlannedArm, is_base
-from gradual.findings.evidence import Known, RunEvidence, StageEvidence
+from gradual.findings.evidence import MapEvidence, RunEvidence, StageEvidence
 from gradual.findings.record import (
-    Arm,
-    Cost,
+    ArmFindings,
+    CostFindings,
     CostPart,
-    Epoch,
+    EpochFindings,
     GroupGain,
     GroupName,
     GroupResult,
     GroupShares,
     HighlyKnown,
     OtherTest,
-    Run,
-    Stage,
+    RunFindings,
+    StageFindings,
     StageShare,
     Transition,
 )
@@ -47,13 +47,13 @@ from gradual.text import plural
 GROUPS: tuple[GroupName, ...] = ("trained_stage_1", "trained_later_only", "never_trained")
 
 
-def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collection[str]) -> Arm:
+def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collection[str]) -> ArmFindings:
     """The numbers of an arm and of its runs.
 
     Args:
         planned: what the plan says of the arm.
         runs: one for each seed of the plan.
-        shared: the steps (`PaidStep.made`) that several runs use.
+        shared: the steps (`PaidStep.identity`) that several runs use.
     """
     told = [run_numbers(run, planned.num_stages, shared) for run in runs]
     done = [run for run in runs if run.is_finished]
@@ -63,10 +63,10 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
     rounds = range(len(probes) - 1)
     start = round(spread([run.highly_known.counts[0] for run in numbers]).value or 0.0)
 
-    def over_stages(value: Callable[[Stage], float]) -> tuple[Measure, ...]:
+    def over_stages(value: Callable[[StageFindings], float]) -> tuple[Measure, ...]:
         return tuple(spread([value(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds)
 
-    return Arm(
+    return ArmFindings(
         name=planned.name,
         doc=planned.doc,
         same_steps_as=planned.same_steps_as,
@@ -77,20 +77,21 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         test=tuple(mean_accuracy([run.test[k] if k < len(run.test) else None for run in numbers]) for k in probes),
         result=mean_accuracy([run.test[-1] for run in numbers]),
         validation=tuple(
-            mean_accuracy([_best(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds
+            mean_accuracy([_best_validation(run.stages[k]) if k < len(run.stages) else None for run in numbers])
+            for k in rounds
         ),
-        validation_result=mean_accuracy([_best(run.stages[-1]) if run.stages else None for run in numbers]),
+        validation_result=mean_accuracy([_best_validation(run.stages[-1]) if run.stages else None for run in numbers]),
         best_epochs=over_stages(lambda stage: stage.best_epoch),
         trained=over_stages(lambda stage: stage.num_new + stage.num_replay),
         highly_known=tuple(
-            mean_number([_at(run.highly_known.counts, k) for run in numbers], num_train) for k in probes
+            mean_number([_count_at(run.highly_known.counts, k) for run in numbers], num_train) for k in probes
         ),
         highly_known_result=mean_number([run.highly_known.counts[-1] for run in numbers], num_train),
         gained=mean_number([run.highly_known.gained[-1] for run in numbers], num_train - start),
         lost=mean_number([run.highly_known.lost[-1] for run in numbers], start),
         split={name: _group_gain(name, numbers) for name in GROUPS},
-        by_level=_by_level(done),
-        by_relation=_by_relation(done),
+        by_level=_results_by_level(done),
+        by_relation=_results_by_relation(done),
         ood=_other_test(done, [run.ood for run in done]),
         zero_shot=_other_test(done, [run.zero_shot for run in done]),
         steps=spread([float(sum(stage.steps for stage in run.stages)) for run in numbers]),
@@ -99,24 +100,24 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
     )
 
 
-def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str]) -> Run:
+def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str]) -> RunFindings:
     """The numbers of one run, as far as it came."""
     spans = [(k, k + 1) for k in range(run.last)] + ([(0, run.last)] if run.last > 1 else [])
-    parts = tuple(_marked(step.part, step.made in shared) for step in run.paid)
-    return Run(
+    parts = tuple(_part_with_sharing(step.part, step.identity in shared) for step in run.paid)
+    return RunFindings(
         seed=run.seed,
         status=run.status,
-        note=_note(run, num_stages),
-        levels=tuple(named(level_counts(probe.levels.values())) for probe in run.probes),
-        transitions=tuple(Transition(a, b, moves(run.probes[a].levels, run.probes[b].levels)) for a, b in spans),
+        note=_run_note(run, num_stages),
+        levels=tuple(counts_by_name(level_counts(probe.levels.values())) for probe in run.probes),
+        transitions=tuple(Transition(a, b, level_moves(run.probes[a].levels, run.probes[b].levels)) for a, b in spans),
         test=tuple(share_of(known.right.values()) for known in run.tests),
         by_level=tuple(_group_shares(str(level), ids, run) for level in BEST_FIRST if (ids := _of_level(run, level))),
-        by_relation=tuple(_group_shares(name, _of_relation(run, name), run) for name in _relations([run])),
-        highly_known=_highly_known(run),
+        by_relation=tuple(_group_shares(name, _of_relation(run, name), run) for name in _relation_names([run])),
+        highly_known=_highly_known_of_run(run),
         ood=_stage_shares(run.ood),
         zero_shot=_stage_shares(run.zero_shot),
-        stages=tuple(_stage(stage, run.splits) for stage in run.stages),
-        cost=Cost(
+        stages=tuple(_stage_findings(stage, run.splits) for stage in run.stages),
+        cost=CostFindings(
             seconds=sum(part.seconds for part in parts),
             tokens=sum(part.tokens for part in parts),
             steps=sum(part.steps for part in parts),
@@ -125,21 +126,21 @@ def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str
     )
 
 
-def named(counts: Mapping[Level, int]) -> LevelCounts:
+def counts_by_name(counts: Mapping[Level, int]) -> LevelCounts:
     """The counts by the levels' names."""
     return {str(level): count for level, count in counts.items()}
 
 
-def moves(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, LevelCounts]:
+def level_moves(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, LevelCounts]:
     """Facts by level before (outer) and after (inner), all sixteen cells."""
-    return {str(level): named(row) for level, row in transition_counts(before, after).items()}
+    return {str(level): counts_by_name(row) for level, row in transition_counts(before, after).items()}
 
 
-def _marked(part: CostPart, is_shared: bool) -> CostPart:
+def _part_with_sharing(part: CostPart, is_shared: bool) -> CostPart:
     return replace(part, shared=is_shared)
 
 
-def _note(run: RunEvidence, num_stages: int | None) -> str:
+def _run_note(run: RunEvidence, num_stages: int | None) -> str:
     if run.status == "missing":
         return "no run yet"
     came = f"{max(run.last, 0)} of {plural(num_stages, 'stage')}" if num_stages else plural(max(run.last, 0), "stage")
@@ -150,9 +151,9 @@ def _note(run: RunEvidence, num_stages: int | None) -> str:
     return "" if run.probes else "holds no finished map; left out of what is said of the arm"
 
 
-def _highly_known(run: RunEvidence) -> HighlyKnown:
+def _highly_known_of_run(run: RunEvidence) -> HighlyKnown:
     known = [{fact for fact, level in probe.levels.items() if level is Level.HIGHLY_KNOWN} for probe in run.probes]
-    groups = _groups(run)
+    groups = _training_groups(run)
     return HighlyKnown(
         counts=tuple(len(facts) for facts in known),
         gained=tuple(len(facts - known[0]) for facts in known),
@@ -162,7 +163,7 @@ def _highly_known(run: RunEvidence) -> HighlyKnown:
     )
 
 
-def _groups(run: RunEvidence) -> dict[GroupName, set[str]]:
+def _training_groups(run: RunEvidence) -> dict[GroupName, set[str]]:
     """The training facts by what the run trained on, replayed facts included."""
     first = set(run.stages[0].trained) if run.stages else set()
     later = {fact for stage in run.stages[1:] for fact in stage.trained} - first
@@ -170,54 +171,54 @@ def _groups(run: RunEvidence) -> dict[GroupName, set[str]]:
     return {"trained_stage_1": first, "trained_later_only": later, "never_trained": everything - first - later}
 
 
-def _stage(stage: StageEvidence, splits: Mapping[str, int]) -> Stage:
+def _stage_findings(stage: StageEvidence, splits: Mapping[str, int]) -> StageFindings:
     about = stage.about
-    return Stage(
+    return StageFindings(
         strategy=about.strategy,
         select=about.select,
-        num_new=about.num_new,
+        num_new=about.num_new or 0,
         new_shortfall=about.new_shortfall,
-        num_replay=about.num_replay,
+        num_replay=about.num_replay or 0,
         replay_shortfall=about.replay_shortfall,
-        promoted_trained=about.promoted_trained,
-        trained_levels=named(level_counts(stage.trained.values())),
-        best_epoch=about.best_epoch,
+        promoted_trained=about.promoted_trained or 0,
+        trained_levels=counts_by_name(level_counts(stage.trained.values())),
+        best_epoch=about.best_epoch or 0,
         improved=about.improved,
         stopped_early=about.stopped_early,
         optimism=about.optimism,
-        steps=round(about.steps),
-        tokens=round(about.tokens),
-        epochs=tuple(_epoch(line, splits) for line in stage.epochs),
+        steps=round(about.steps or 0),
+        tokens=round(about.tokens or 0),
+        epochs=tuple(_epoch_findings(line, splits) for line in stage.epochs),
     )
 
 
-def _epoch(line: EpochLine, splits: Mapping[str, int]) -> Epoch:
+def _epoch_findings(line: EpochLine, splits: Mapping[str, int]) -> EpochFindings:
     on_test = line.validation_accuracy is not None
     validation = line.eval_accuracy if line.validation_accuracy is None else line.validation_accuracy
-    return Epoch(
+    return EpochFindings(
         epoch=line.epoch,
         loss=line.loss,
-        validation=_scored(validation, splits.get("validation", 0)),
-        test=_scored(line.eval_accuracy, splits.get("test", 0)) if on_test else None,
-        steps=round(line.steps),
-        tokens=round(line.tokens),
+        validation=_share_of_facts(validation, splits.get("validation", 0)),
+        test=_share_of_facts(line.eval_accuracy, splits.get("test", 0)) if on_test else None,
+        steps=line.steps,
+        tokens=line.tokens,
     )
 
 
-def _scored(accuracy: float, num_facts: int) -> Share:
+def _share_of_facts(accuracy: float, num_facts: int) -> Share:
     return share(round(accuracy * num_facts), num_facts)
 
 
-def _best(stage: Stage) -> Share | None:
+def _best_validation(stage: StageFindings) -> Share | None:
     """Validation accuracy at the epoch that was kept."""
     return next((epoch.validation for epoch in stage.epochs if epoch.epoch == stage.best_epoch), None)
 
 
-def _at(counts: Sequence[int], place: int) -> int | None:
+def _count_at(counts: Sequence[int], place: int) -> int | None:
     return counts[place] if place < len(counts) else None
 
 
-def _group_gain(name: GroupName, runs: Sequence[Run]) -> GroupGain:
+def _group_gain(name: GroupName, runs: Sequence[RunFindings]) -> GroupGain:
     counts = [run.highly_known.split[name] for run in runs]
     return GroupGain(
         total=spread([float(run.highly_known.split_totals[name]) for run in runs]),
@@ -238,7 +239,7 @@ def _of_relation(run: RunEvidence, relation: str) -> set[str]:
     return {fact for fact, found in run.tests[0].relations.items() if found == relation} if run.tests else set()
 
 
-def _relations(runs: Sequence[RunEvidence]) -> list[str]:
+def _relation_names(runs: Sequence[RunEvidence]) -> list[str]:
     return sorted({relation for run in runs if run.tests for relation in run.tests[0].relations.values()})
 
 
@@ -247,15 +248,15 @@ def _group_shares(name: str, ids: Collection[str], run: RunEvidence) -> GroupSha
     return GroupShares(name, len(ids), stages)
 
 
-def _by_level(runs: Sequence[RunEvidence]) -> tuple[GroupResult, ...]:
+def _results_by_level(runs: Sequence[RunEvidence]) -> tuple[GroupResult, ...]:
     if not all(run.start for run in runs):
         return ()
     found = [_group_result(str(level), [_of_level(run, level) for run in runs], runs) for level in BEST_FIRST]
     return tuple(group for group in found if group is not None)
 
 
-def _by_relation(runs: Sequence[RunEvidence]) -> tuple[GroupResult, ...]:
-    found = [_group_result(name, [_of_relation(run, name) for run in runs], runs) for name in _relations(runs)]
+def _results_by_relation(runs: Sequence[RunEvidence]) -> tuple[GroupResult, ...]:
+    found = [_group_result(name, [_of_relation(run, name) for run in runs], runs) for name in _relation_names(runs)]
     return tuple(group for group in found if group is not None)
 
 
@@ -285,11 +286,11 @@ def _falls(change: Measure) -> Literal["no", "perhaps", "yes"]:
 # --- other tests ---------------------------------------------------------------------------------------------------
 
 
-def _stage_shares(known: Mapping[int, Known]) -> tuple[StageShare, ...]:
+def _stage_shares(known: Mapping[int, MapEvidence]) -> tuple[StageShare, ...]:
     return tuple(StageShare(stage, share_of(known[stage].right.values())) for stage in sorted(known))
 
 
-def _other_test(runs: Sequence[RunEvidence], known: Sequence[Mapping[int, Known]]) -> OtherTest | None:
+def _other_test(runs: Sequence[RunEvidence], known: Sequence[Mapping[int, MapEvidence]]) -> OtherTest | None:
     """Base and end on another set of facts, over the runs that have both; None where none has."""
     pairs = [
         (run.seed, each[0], each[run.last])

@@ -1,7 +1,7 @@
 """Results held against each other: arms against the base model and the reference, stages against the one before.
 
-Everything is paired: the same facts with the same seeds. Knows evidence only; what each arm gives by itself is the
-business of `comparison_arms`.
+Everything is paired: the same facts with the same seeds. Knows evidence only; the numbers of each arm by itself are in
+`findings.arms`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from gradual.comparison.folder import Plan, is_base
-from gradual.findings.evidence import Known, RunEvidence
+from gradual.comparison.folder import ComparisonPlan, is_base
+from gradual.findings.evidence import MapEvidence, RunEvidence
 from gradual.findings.record import Contrast, PairedTest, RelationDifference
 from gradual.knowledge.levels import Level
 from gradual.statistics.intervals import holm, mcnemar, paired_counts, smallest_visible_difference
@@ -56,20 +56,22 @@ class _Verdicts(NamedTuple):
     relations: Mapping[str, str]
 
 
-def contrasts(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Contrast, ...]:
+def contrasts(plan: ComparisonPlan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Contrast, ...]:
     """All that is held against each other, by kind and in the arms' order; p-values adjusted within each kind."""
     arms = [arm.name for arm in plan.arms if not is_base(arm)]
     found = [_against_base(name, runs[name]) for name in arms]
     if plan.reference in arms:
-        found += [_ends("reference", name, plan.reference, runs) for name in arms if name != plan.reference]
+        found += [_contrast_of_ends("reference", name, plan.reference, runs) for name in arms if name != plan.reference]
     if plan.main in arms:
-        found += [_ends("main", plan.main, name, runs) for name in arms if name != plan.main]
+        found += [_contrast_of_ends("main", plan.main, name, runs) for name in arms if name != plan.main]
     for name in arms:
         found += _stage_by_stage(name, runs[name])
-    return tuple(_adjusted(found))
+    return tuple(_with_holm(found))
 
 
-def relation_by_relation(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[RelationDifference, ...]:
+def relation_by_relation(
+    plan: ComparisonPlan, runs: Mapping[str, Sequence[RunEvidence]]
+) -> tuple[RelationDifference, ...]:
     """Where the main arm's lead over the reference comes from; the largest on test facts first."""
     trained = {arm.name for arm in plan.arms if not is_base(arm)}
     if not {plan.main, plan.reference} <= trained or plan.main == plan.reference:
@@ -78,7 +80,7 @@ def relation_by_relation(plan: Plan, runs: Mapping[str, Sequence[RunEvidence]]) 
     if not pairs:
         return ()
     test = _verdicts([(pair.run.tests[pair.stage], pair.other.tests[pair.other_stage]) for pair in pairs])
-    on_validation = _sides(pairs, lambda run: run.validation)
+    on_validation = _common_maps(pairs, lambda run: run.validation)
     validation = _verdicts(on_validation if len(on_validation) == len(pairs) else [])
     training = _Verdicts(
         [_is_highly_known(pair.run.probes[pair.stage]) for pair in pairs],
@@ -104,12 +106,12 @@ def _more_right(verdicts: _Verdicts, relation: str) -> tuple[int, Measure]:
     return len(facts), more
 
 
-def _verdicts(sides: Sequence[tuple[Known, Known]]) -> _Verdicts:
+def _verdicts(sides: Sequence[tuple[MapEvidence, MapEvidence]]) -> _Verdicts:
     relations = sides[0][0].relations if sides else {}
     return _Verdicts([now.right for now, _ in sides], [was.right for _, was in sides], relations)
 
 
-def power_sentences(plan: Plan, found: Sequence[Contrast]) -> tuple[str, ...]:
+def power_sentences(plan: ComparisonPlan, found: Sequence[Contrast]) -> tuple[str, ...]:
     """What differences the test facts can show, for each contrast of the main arm."""
     told = [each for each in found if each.arm == plan.main and each.seeds and each.kind != "main" and each.stage != 1]
     return tuple(_power_sentence(contrast) for contrast in told)
@@ -120,7 +122,7 @@ def _against_base(name: str, runs: Sequence[RunEvidence]) -> Contrast:
     return _contrast("base", name, None, "base", None, pairs)
 
 
-def _ends(
+def _contrast_of_ends(
     kind: Literal["reference", "main"], name: str, against: str, runs: Mapping[str, Sequence[RunEvidence]]
 ) -> Contrast:
     return _contrast(kind, name, None, against, None, _pairs_of_ends(runs[name], runs[against]))
@@ -154,7 +156,7 @@ def _contrast(
     if len(pairs) == 1:
         p_value = tests[0].p_value
     num_facts = len(after[0].right) if after else 0
-    highly, reading_a, reading_b = _highly_known(pairs)
+    highly, reading_a, reading_b = _highly_known_measures(pairs)
     return Contrast(
         kind=kind,
         arm=arm,
@@ -175,11 +177,11 @@ def _contrast(
         ood=_other_difference(pairs, lambda run: run.ood),
         zero_shot=_other_difference(pairs, lambda run: run.zero_shot),
         validation=_other_difference(pairs, lambda run: run.validation),
-        note=_note(len(pairs)),
+        note=_seed_note(len(pairs)),
     )
 
 
-def _note(num_seeds: int) -> str:
+def _seed_note(num_seeds: int) -> str:
     if num_seeds == 0:
         return "no seed is finished on both sides, so nothing is tested"
     if num_seeds == 1:
@@ -187,7 +189,7 @@ def _note(num_seeds: int) -> str:
     return ""
 
 
-def _difference(after: Sequence[Known], before: Sequence[Known]) -> tuple[Measure, float | None]:
+def _difference(after: Sequence[MapEvidence], before: Sequence[MapEvidence]) -> tuple[Measure, float | None]:
     if not after:
         return EMPTY, None
     values = differences([known.right for known in after], [known.right for known in before])
@@ -195,7 +197,7 @@ def _difference(after: Sequence[Known], before: Sequence[Known]) -> tuple[Measur
     return measure, None if resampled is None else resampled.p_value
 
 
-def _paired_test(pair: _Pair, after: Known, before: Known) -> PairedTest:
+def _paired_test(pair: _Pair, after: MapEvidence, before: MapEvidence) -> PairedTest:
     counts = paired_counts(before.right, after.right)
     difference = (counts.gained - counts.lost) / max(1, len(after.right))
     return PairedTest(pair.seed, counts.gained, counts.lost, difference, mcnemar(counts.gained, counts.lost))
@@ -206,7 +208,7 @@ def _smallest_visible(num_facts: int, tests: Sequence[PairedTest]) -> float | No
     return smallest_visible_difference(num_facts, changed / (num_facts * len(tests)), power=POWER) if changed else None
 
 
-def _highly_known(pairs: Sequence[_Pair]) -> tuple[Measure, Measure, Measure]:
+def _highly_known_measures(pairs: Sequence[_Pair]) -> tuple[Measure, Measure, Measure]:
     """The difference in HighlyKnown facts, and readings (a) and (b)."""
     if not pairs:
         return EMPTY, EMPTY, EMPTY
@@ -219,23 +221,27 @@ def _highly_known(pairs: Sequence[_Pair]) -> tuple[Measure, Measure, Measure]:
     return count, change_of(now, other, groups), change_of(gain, other_gain, groups)
 
 
-def _is_highly_known(probe: Known) -> dict[str, bool]:
+def _is_highly_known(probe: MapEvidence) -> dict[str, bool]:
     return {fact: level is Level.HIGHLY_KNOWN for fact, level in probe.levels.items()}
 
 
-def _other_difference(pairs: Sequence[_Pair], known: Callable[[RunEvidence], Mapping[int, Known]]) -> Measure | None:
+def _other_difference(
+    pairs: Sequence[_Pair], known: Callable[[RunEvidence], Mapping[int, MapEvidence]]
+) -> Measure | None:
     """Difference on another set of facts, over the pairs that have it on both sides; None where none has."""
-    sides = _sides(pairs, known)
+    sides = _common_maps(pairs, known)
     return _difference([now for now, _ in sides], [was for _, was in sides])[0] if sides else None
 
 
-def _sides(pairs: Sequence[_Pair], known: Callable[[RunEvidence], Mapping[int, Known]]) -> list[tuple[Known, Known]]:
+def _common_maps(
+    pairs: Sequence[_Pair], known: Callable[[RunEvidence], Mapping[int, MapEvidence]]
+) -> list[tuple[MapEvidence, MapEvidence]]:
     after = [known(pair.run).get(pair.stage) for pair in pairs]
     before = [known(pair.other).get(pair.other_stage) for pair in pairs]
     return [(now, was) for now, was in zip(after, before, strict=True) if now and was]
 
 
-def _adjusted(found: Sequence[Contrast]) -> list[Contrast]:
+def _with_holm(found: Sequence[Contrast]) -> list[Contrast]:
     """The contrasts with Holm's p-values, adjusted within each kind.
 
     First stages are left out: nearly all arms share one, whose test would count as often as there are arms. Where arms

@@ -11,20 +11,14 @@ from pathlib import Path
 
 from gradual.comparison.folder import read_plan
 from gradual.facts.entities import EntityGraph, build_graph
-from gradual.facts.fact import Fact
-from gradual.files.parquet import Column, read_table
-from gradual.findings.linkage import AtDistance as Found
-from gradual.findings.linkage import Linkage, LinkedAccuracy, LinkedFacts, linkage, linked_accuracy
+from gradual.findings.linkage import Linkage, LinkedAccuracy, LinkedFacts, PromotedAtDistance, linkage, linked_accuracy
 from gradual.findings.record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.knowledge.map import MAP_FILE, read_map
 from gradual.run.folder import RunDir
+from gradual.run.tables import read_facts, read_selection
 from gradual.statistics.intervals import Accuracy
 from gradual.statistics.measures import Measure, Share, mean_accuracy, share, spread
 from gradual.statistics.odds_ratios import OddsRatio
-
-_FACTS = (*(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),)
-_ANSWERS = Column("answers", "texts")
-_SELECTED = (Column("id", "text"),)
 
 _ODDS: dict[str, Callable[[Linkage], OddsRatio]] = {
     "all facts together": lambda found: found.unstratified,
@@ -42,9 +36,9 @@ def entity_rows(folder: Path) -> Entities | None:
     """The entity tables over every seed of the main arm whose first stage is measured; None where none is.
 
     Of the facts that were WeaklyKnown or Unknown and not trained on: how many lie at each distance from the trained
-    ones (`entities.Distance`), how many of them came within reach, and the share of all such facts that they are beside
-    that of permuted labels (`linkage.linkage`). Then the odds ratios of coming within reach, facts next to trained ones
-    against all others. Then the accuracy of test facts by whether a path links them to trained ones.
+    ones (`facts.entities.Distance`), how many of them came within reach, and the share of all such facts that they are
+    beside that of permuted labels (`linkage.linkage`). Then the odds ratios of coming within reach, facts next to
+    trained ones against all others. Then the accuracy of test facts by whether a path links them to trained ones.
 
     Raises:
         RunDirError: a file of a run is damaged.
@@ -54,13 +48,13 @@ def entity_rows(folder: Path) -> Entities | None:
     finished = [(seed, run) for seed, run in runs if (run.evaluation(1) / MAP_FILE).is_file()]
     if not finished:
         return None
-    facts = _facts(finished[0][1])
+    facts = read_facts(finished[0][1].facts)
     training = build_graph([fact for fact in facts if fact.split == "train"])
     asked = build_graph([fact for fact in facts if fact.split in ("train", "test", "exemplars")])
     return over_seeds(
         [seed for seed, _ in finished],
-        [_linkage(seed, run, training) for seed, run in finished],
-        [_accuracy(run, asked) for _, run in finished],
+        [_linkage_of_run(seed, run, training) for seed, run in finished],
+        [_accuracy_of_run(run, asked) for _, run in finished],
     )
 
 
@@ -68,43 +62,33 @@ def over_seeds(seeds: Sequence[int], found: Sequence[Linkage], asked: Sequence[L
     """What was found with each seed, together; one `Linkage` and one `LinkedAccuracy` for each of `seeds`."""
     places = range(len(found[0].distances))
     distances = [_at_distance([each.distances[place] for each in found]) for place in places]
-    tests = [_test(linked, [part(each) for each in asked]) for linked, part in _TESTS.items()]
+    tests = [_linked_test(linked, [part(each) for each in asked]) for linked, part in _TESTS.items()]
     return Entities(
         seeds=tuple(seeds),
         distances=tuple(row for row in distances if row.facts.value),
-        odds=tuple(_odds(compared, [ratio(each) for each in found]) for compared, ratio in _ODDS.items()),
+        odds=tuple(_linked_odds(compared, [ratio(each) for each in found]) for compared, ratio in _ODDS.items()),
         tests=tuple(row for row in tests if row.facts.value),
-        notes=_different(each.note for each in asked),
+        notes=_distinct_texts(each.note for each in asked),
     )
 
 
-def _facts(run: RunDir) -> list[Fact]:
-    columns = read_table(run.facts, (*_FACTS, _ANSWERS))
-    names = [column.name for column in _FACTS]
-    texts = zip(*(columns[name] for name in names), strict=True)
-    return [
-        Fact(answers=tuple(answers), **dict(zip(names, row, strict=True)))
-        for row, answers in zip(texts, columns["answers"], strict=True)
-    ]
+def _ids_of_first_stage(run: RunDir) -> set[str]:
+    return {row.id for row in read_selection(run.selection(1))}
 
 
-def _trained(run: RunDir) -> set[str]:
-    return set(read_table(run.selection(1), _SELECTED)["id"])
-
-
-def _linkage(seed: int, run: RunDir, training: EntityGraph) -> Linkage:
+def _linkage_of_run(seed: int, run: RunDir, training: EntityGraph) -> Linkage:
     before, after = ({fact.id: fact.level for fact in read_map(run.probe(i), with_answers=False)} for i in (0, 1))
-    return linkage(training, before, after, _trained(run), seed=seed)
+    return linkage(training, before, after, _ids_of_first_stage(run), seed=seed)
 
 
-def _accuracy(run: RunDir, asked: EntityGraph) -> LinkedAccuracy:
+def _accuracy_of_run(run: RunDir, asked: EntityGraph) -> LinkedAccuracy:
     before, after = (
         {fact.id: fact.p_greedy > 0 for fact in read_map(run.evaluation(i), with_answers=False)} for i in (0, 1)
     )
-    return linked_accuracy(asked, _trained(run), before, after)
+    return linked_accuracy(asked, _ids_of_first_stage(run), before, after)
 
 
-def _at_distance(found: Sequence[Found]) -> AtDistance:
+def _at_distance(found: Sequence[PromotedAtDistance]) -> AtDistance:
     ends = [spread([getattr(each, name) for each in found]).value for name in ("null_low", "null_high")]
     chance = spread([each.null_mean for each in found])
     return AtDistance(
@@ -115,18 +99,18 @@ def _at_distance(found: Sequence[Found]) -> AtDistance:
         share=spread([each.share for each in found]),
         by_chance=Measure(chance.value, ends[0], ends[1], chance.sd, chance.values, chance.note),
         p_values=tuple(each.p_value for each in found),
-        reasons=_different(each.reason for each in found),
+        reasons=_distinct_texts(each.reason for each in found),
     )
 
 
-def _odds(compared: str, found: Sequence[OddsRatio]) -> LinkedOdds:
+def _linked_odds(compared: str, found: Sequence[OddsRatio]) -> LinkedOdds:
     ratios = [each.odds_ratio for each in found]
     value, low, high = map(_geometric_mean, (ratios, [each.low for each in found], [each.high for each in found]))
     return LinkedOdds(
         compared=compared,
         ratio=Measure(value, low, high, spread(ratios).sd, tuple(ratios)),
         p_values=tuple(each.p_value for each in found),
-        reasons=_different(each.reason for each in found),
+        reasons=_distinct_texts(each.reason for each in found),
     )
 
 
@@ -138,7 +122,7 @@ def _geometric_mean(values: Sequence[float | None]) -> float | None:
     return math.exp(math.fsum(map(math.log, known)) / len(known)) if min(known) > 0 else 0.0
 
 
-def _test(linked: str, found: Sequence[LinkedFacts]) -> LinkedTest:
+def _linked_test(linked: str, found: Sequence[LinkedFacts]) -> LinkedTest:
     return LinkedTest(
         linked=linked,
         facts=spread([each.num_facts for each in found]),
@@ -152,5 +136,5 @@ def _share(found: Accuracy) -> Share:
     return share(found.correct, found.total)
 
 
-def _different(texts: Iterable[str]) -> tuple[str, ...]:
+def _distinct_texts(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))

@@ -1,46 +1,30 @@
 """What the runs of a comparison's folder hold, fact by fact: the evidence that its numbers are made from.
 
-Reads `comparison_plan.json` and `runs/ARM/SEED`; counts nothing. `comparison_arms` makes numbers of it.
+Reads `comparison_plan.json` and `runs/ARM/SEED`; counts nothing. `findings.arms` makes numbers of it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
-from gradual.comparison.folder import Plan, is_base
+from gradual.comparison.folder import ComparisonPlan, is_base
 from gradual.errors import RunDirError
 from gradual.files import storage
-from gradual.files.parquet import Column, read_table
-from gradual.files.typed_json import FilePart, checked
 from gradual.findings.record import CostPart
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import COST_FILE, MAP_FILE, read_cost, read_map
+from gradual.run.cost import RunCost, read_run_cost
 from gradual.run.folder import RunDir, SeedStatus
-from gradual.run.stage_files import EpochLine, StageFile, read_epochs, read_stage, verdicts_by_epoch
-
-_FACTS = (Column("id", "text"), Column("relation", "text"), Column("split", "text"))
-_SELECTED = (Column("id", "text"), Column("now", "text"))
-
-
-class _TimesLine(FilePart):
-    seconds: float = 0.0
-    eval_seconds: float = 0.0
-
-
-class _RunCost(FilePart):
-    class Step(FilePart):
-        name: str
-        seconds: float = 0.0
-
-    steps: tuple[Step, ...] = ()
+from gradual.run.stage_files import EpochLine, StageFile, read_epoch_times, read_epochs, read_stage, verdicts_by_epoch
+from gradual.run.steps import Purpose, Step, possible_steps
+from gradual.run.tables import read_facts, read_selection
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class MapEvidence:
     """What a knowledge map says, by fact id."""
 
     levels: Mapping[str, Level]
@@ -65,9 +49,12 @@ class StageEvidence:
 
 @dataclass(frozen=True, slots=True)
 class PaidStep:
-    """One step of a run with what it took; equal `made` means one and the same computation."""
+    """One step of a run with what it took."""
 
-    made: str
+    identity: str
+    """Equal ones mean one and the same computation."""
+    stage: int
+    """How many stages were trained before it, or the one that it trained; 0 is the base model."""
     part: CostPart
 
 
@@ -78,17 +65,17 @@ class RunEvidence:
     arm: str
     seed: int
     status: SeedStatus
-    probes: tuple[Known, ...] = ()
+    probes: tuple[MapEvidence, ...] = ()
     """Training facts; 0 is the base model."""
-    tests: tuple[Known, ...] = ()
+    tests: tuple[MapEvidence, ...] = ()
     """Test facts under one exemplar set; as many as `probes`."""
-    start: Known | None = None
+    start: MapEvidence | None = None
     """Test facts under the base model with all exemplar sets: their levels at the start."""
-    ood: Mapping[int, Known] = field(default_factory=dict)
+    ood: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Facts of relations that were never trained on, by stage."""
-    zero_shot: Mapping[int, Known] = field(default_factory=dict)
+    zero_shot: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Test facts asked without shots, by stage."""
-    validation: Mapping[int, Known] = field(default_factory=dict)
+    validation: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Validation facts at the epoch kept, by stage; 0 is before the first stage's training. Without levels."""
     stages: tuple[StageEvidence, ...] = ()
     splits: Mapping[str, int] = field(default_factory=dict)
@@ -106,7 +93,7 @@ class RunEvidence:
         return self.status == "complete" and bool(self.probes)
 
 
-def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
+def read_runs(folder: Path, plan: ComparisonPlan) -> dict[str, tuple[RunEvidence, ...]]:
     """The runs of each arm, one for each seed of the plan and in its order; what is not there has status `missing`.
 
     An arm without stages, such as `base`, gets stage 0 of some run of the same seed.
@@ -128,7 +115,7 @@ def read_runs(folder: Path, plan: Plan) -> dict[str, tuple[RunEvidence, ...]]:
     }
 
 
-def read_known(folder: Path) -> Known | None:
+def read_known(folder: Path) -> MapEvidence | None:
     """What the map in a folder says; None where there is no finished map.
 
     Raises:
@@ -137,7 +124,7 @@ def read_known(folder: Path) -> Known | None:
     if not (folder / MAP_FILE).is_file():
         return None
     known = read_map(folder, with_answers=False)
-    return Known(
+    return MapEvidence(
         levels={fact.id: fact.level for fact in known},
         right={fact.id: fact.p_greedy > 0 for fact in known},
         relations={fact.id: fact.relation for fact in known},
@@ -162,7 +149,7 @@ def _base_run(name: str, seed: int, runs: Iterable[Sequence[RunEvidence]]) -> Ru
         zero_shot={stage: known for stage, known in found.zero_shot.items() if stage == 0},
         validation={stage: known for stage, known in found.validation.items() if stage == 0},
         stages=(),
-        paid=tuple(step for step in found.paid if step.part.name.endswith((" 0", "test facts"))),
+        paid=tuple(step for step in found.paid if step.stage == 0),
     )
 
 
@@ -183,8 +170,8 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
     run = RunDir(folder)
     if not run.info.is_file():
         return RunEvidence(arm, seed, "missing")
-    probes: list[Known] = []
-    tests: list[Known] = []
+    probes: list[MapEvidence] = []
+    tests: list[MapEvidence] = []
     while (probe := read_known(run.probe(len(probes)))) and (test := read_known(run.evaluation(len(tests)))):
         probes.append(probe)
         tests.append(test)
@@ -198,30 +185,23 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
         probes=tuple(probes),
         tests=tuple(tests),
         start=read_known(run.test_levels),
-        ood=_others(run, "ood", numbers),
-        zero_shot=_others(run, "zero-shot", numbers),
+        ood=_known_after_stages(run.ood_evaluation, numbers),
+        zero_shot=_known_after_stages(run.zero_shot_evaluation, numbers),
         validation=_read_validation(run, facts.get("validation", {}), stages),
         stages=stages,
         splits={name: len(of_split) for name, of_split in facts.items()},
-        paid=tuple(_paid(run, len(probes))),
+        paid=tuple(_paid_steps(run, len(probes))),
     )
 
 
-def _others(run: RunDir, kind: Literal["ood", "zero-shot"], numbers: Iterable[int]) -> dict[int, Known]:
-    found = {number: read_known(_other(run, kind, number)) for number in numbers}
+def _known_after_stages(folder: Callable[[int], Path], numbers: Iterable[int]) -> dict[int, MapEvidence]:
+    """What the maps say that are there, by stage."""
+    found = {number: read_known(folder(number)) for number in numbers}
     return {number: known for number, known in found.items() if known is not None}
 
 
-def _other(run: RunDir, kind: Literal["ood", "zero-shot"], number: int) -> Path:
-    return run.evaluation(number).with_name(f"{kind}-{number}")
-
-
 def _read_stage(run: RunDir, number: int) -> StageEvidence:
-    rows = read_table(run.selection(number), _SELECTED)
-    try:
-        trained = {fact: Level(now) for fact, now in zip(rows["id"], rows["now"], strict=True)}
-    except ValueError as error:
-        raise RunDirError(f"{run.selection(number)}: column 'now': {error}; make the run again") from None
+    trained = {row.id: row.now for row in read_selection(run.selection(number))}
     return StageEvidence(about=read_stage(run, number), epochs=read_epochs(run, number), trained=trained)
 
 
@@ -229,56 +209,57 @@ def _read_facts(run: RunDir) -> dict[str, dict[str, str]]:
     """The relation of each fact, by split and id."""
     if not run.facts.is_file():
         return {}
-    rows = read_table(run.facts, _FACTS)
-    found: dict[str, dict[str, str]] = {name: {} for name in sorted(set(rows["split"]))}
-    for fact, relation, split in zip(rows["id"], rows["relation"], rows["split"], strict=True):
-        found[split][fact] = relation
+    found: dict[str, dict[str, str]] = {}
+    for fact in read_facts(run.facts):
+        found.setdefault(fact.split, {})[fact.id] = fact.relation
     return found
 
 
-def _read_validation(run: RunDir, relations: Mapping[str, str], stages: Sequence[StageEvidence]) -> dict[int, Known]:
+def _read_validation(
+    run: RunDir, relations: Mapping[str, str], stages: Sequence[StageEvidence]
+) -> dict[int, MapEvidence]:
     """The verdicts on the validation facts before training and at each stage's kept epoch, as far as they were kept."""
-    found: dict[int, Known] = {}
+    found: dict[int, MapEvidence] = {}
     for number, stage in enumerate(stages, start=1):
         verdicts = verdicts_by_epoch(stage.epochs, relations, run.epochs(number))
-        wanted = {number: stage.about.best_epoch} | ({0: 0} if number == 1 else {})
+        wanted = {number: stage.about.best_epoch or 0} | ({0: 0} if number == 1 else {})
         for place, epoch in wanted.items():
             if epoch in verdicts:
-                found[place] = Known(levels={}, right=verdicts[epoch], relations=relations)
+                found[place] = MapEvidence(levels={}, right=verdicts[epoch], relations=relations)
     return found
 
 
-def _paid(run: RunDir, num_probes: int) -> Iterable[PaidStep]:
-    """The steps of a run in the order they were taken."""
-    total = checked(storage.read_json(run.cost), _RunCost, where=str(run.cost)) if run.cost.is_file() else _RunCost()
-    seconds = {step.name: step.seconds for step in total.steps}
-    folders = [("levels of test facts", run.test_levels)]
-    for number in range(num_probes):
-        if number:
-            yield _paid_stage(run, number, seconds.get(f"stage {number}", 0.0))
-        folders += [(f"probe {number}", run.probe(number)), (f"evaluation {number}", run.evaluation(number))]
-        folders += [(f"{kind} {number}", _other(run, kind, number)) for kind in ("ood", "zero-shot")]
-        yield from (paid_map(name, folder) for name, folder in folders if (folder / MAP_FILE).is_file())
-        folders = []
+def _paid_steps(run: RunDir, num_probes: int) -> Iterator[PaidStep]:
+    """What the steps of a run took, in the order they were done; those after the last whole look are left out."""
+    for step in possible_steps(num_probes - 1):
+        if step.kind == "stage":
+            yield _paid_stage(run, step)
+        elif step.makes_map and (step.folder(run) / MAP_FILE).is_file():
+            yield paid_map(step.label, step.purpose, step.folder(run), stage=step.stage)
 
 
-def paid_map(name: str, folder: Path) -> PaidStep:
+def paid_map(name: str, purpose: Purpose, folder: Path, *, stage: int = 0) -> PaidStep:
     """What the map in a folder took. Equal maps that took equal time to the last digit were made once and copied."""
     cost = read_cost(folder)
-    taken = storage.read_bytes(folder / COST_FILE) if (folder / COST_FILE).is_file() else b""
-    made = _digest(name.encode(), storage.read_bytes(folder / MAP_FILE), taken)
-    return PaidStep(made, CostPart(name, cost.seconds, cost.tokens_read, 0, shared=False))
+    time = storage.read_bytes(folder / COST_FILE) if (folder / COST_FILE).is_file() else b""
+    identity = _digest(name.encode(), storage.read_bytes(folder / MAP_FILE), time)
+    return PaidStep(identity, stage, CostPart(name, purpose, cost.seconds, cost.tokens_read, 0, shared=False))
 
 
-def _paid_stage(run: RunDir, number: int, seconds: float) -> PaidStep:
-    path = run.times(number)
-    lines = enumerate(storage.read_json_lines(path), start=1)
-    times = [checked(line, _TimesLine, where=f"{path}:{place}") for place, line in lines]
-    taken = sum(each.seconds + each.eval_seconds for each in times) if times else seconds
-    about = read_stage(run, number)
-    files = [storage.read_bytes(file) for file in (run.stage_summary(number), run.epochs(number)) if file.is_file()]
-    made = _digest(f"stage {number}".encode(), *files, repr(taken).encode())
-    return PaidStep(made, CostPart(f"stage {number}", taken, round(about.tokens), round(about.steps), shared=False))
+def _paid_stage(run: RunDir, step: Step) -> PaidStep:
+    times = read_epoch_times(run, step.stage)
+    seconds = sum(each.seconds + each.eval_seconds for each in times) if times else _seconds_in_cost_file(run, step)
+    about = read_stage(run, step.stage)
+    files = [run.stage_summary(step.stage), run.epochs(step.stage)]
+    contents = [storage.read_bytes(file) for file in files if file.is_file()]
+    identity = _digest(step.label.encode(), *contents, repr(seconds).encode())
+    tokens, steps = round(about.tokens or 0), round(about.steps or 0)
+    return PaidStep(identity, step.stage, CostPart(step.label, step.purpose, seconds, tokens, steps, shared=False))
+
+
+def _seconds_in_cost_file(run: RunDir, step: Step) -> float:
+    cost = read_run_cost(run) or RunCost()
+    return next((each.seconds or 0.0 for each in cost.steps if each.name == step.label), 0.0)
 
 
 def _digest(*parts: bytes) -> str:

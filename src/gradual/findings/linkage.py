@@ -18,7 +18,7 @@ from gradual.knowledge.transitions import came_within_reach
 from gradual.statistics.intervals import Accuracy, PairedCounts, accuracy, mcnemar, paired_counts, wilson
 from gradual.statistics.odds_ratios import OddsRatio, TwoByTwo, conditional_odds_ratio, mantel_haenszel
 
-__all__ = ["AtDistance", "Linkage", "LinkedAccuracy", "LinkedFacts", "linkage", "linked_accuracy"]
+__all__ = ["Linkage", "LinkedAccuracy", "LinkedFacts", "PromotedAtDistance", "linkage", "linked_accuracy"]
 
 _NONE_PROMOTED = "no fact was promoted"
 _NONE_THERE = "no fact that could be promoted lies at this distance"
@@ -36,7 +36,7 @@ _Stratum = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class AtDistance:
+class PromotedAtDistance:
     """The facts at one distance that could be promoted, and how many of the promoted they are, beside chance."""
 
     distance: Distance
@@ -72,7 +72,7 @@ class Linkage:
     """Candidates that a permutation can change: their stratum has promoted and other ones, at several distances."""
     num_permutations: int
     seed: int
-    distances: tuple[AtDistance, ...]
+    distances: tuple[PromotedAtDistance, ...]
     """Distances 0, 1, 2, further and none, in this order."""
     within_relation: OddsRatio
     """Of facts at distance 0 over all others, with relations as strata (Mantel-Haenszel)."""
@@ -267,7 +267,7 @@ def _permuted(tables: Mapping[_Stratum, _Counts], seed: int, num_permutations: i
     return found
 
 
-def _at_distance(place: int, counts: _Counts, permuted: _Counts, expected: float) -> AtDistance:
+def _at_distance(place: int, counts: _Counts, permuted: _Counts, expected: float) -> PromotedAtDistance:
     """One distance: `permuted` has the promoted of each permutation there, `expected` their exact mean."""
     promoted, candidates, total = int(counts[0, place]), int(counts[:, place].sum()), int(counts[0].sum())
     mean = low = high = p_value = None
@@ -277,7 +277,7 @@ def _at_distance(place: int, counts: _Counts, permuted: _Counts, expected: float
         mean, (low, high) = expected / total, np.quantile(permuted / total, [0.025, 0.975]).tolist()
         as_far = min(int((permuted >= promoted).sum()), int((permuted <= promoted).sum()))
         p_value = min(1.0, 2 * (1 + as_far) / (1 + len(permuted)))
-    return AtDistance(
+    return PromotedAtDistance(
         distance=DISTANCES[place + 1],
         candidates=candidates,
         promoted=promoted,

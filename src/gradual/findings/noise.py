@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gradual.comparison.retests import RETESTS
-from gradual.findings.arms import moves
-from gradual.findings.evidence import Known, PaidStep, RunEvidence, paid_map, read_known
+from gradual.findings.arms import level_moves
+from gradual.findings.evidence import MapEvidence, PaidStep, RunEvidence, paid_map, read_known
 from gradual.findings.record import NetPromotion, Retest
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE
@@ -18,21 +18,21 @@ from gradual.knowledge.transitions import came_within_reach
 from gradual.statistics.measures import Share, mean_of, share_of
 
 
-def read_noise(folder: Path) -> dict[str, Known]:
+def read_noise(folder: Path) -> dict[str, MapEvidence]:
     """The retests of a comparison's folder by kind, in the order of `RETESTS`; empty where there is none.
 
     Raises:
         RunDirError: a map is damaged.
     """
-    return {path.name: known for path in _folders(folder) if (known := read_known(path)) is not None}
+    return {path.name: known for path in _retest_folders(folder) if (known := read_known(path)) is not None}
 
 
 def paid_for_noise(folder: Path) -> list[PaidStep]:
     """What the retests took."""
-    return [paid_map(f"noise {path.name}", path) for path in _folders(folder)]
+    return [paid_map(f"noise {path.name}", "probing", path) for path in _retest_folders(folder)]
 
 
-def retest(kind: str, base: Known, again: Known) -> Retest:
+def retest(kind: str, base: MapEvidence, again: MapEvidence) -> Retest:
     """What changed between two maps of the same model, over the facts in both."""
     both = sorted(base.levels.keys() & again.levels.keys())
     before, after = ({fact: known.levels[fact] for fact in both} for known in (base, again))
@@ -43,15 +43,17 @@ def retest(kind: str, base: Known, again: Known) -> Retest:
         dtype=again.dtype,
         base_dtype=base.dtype,
         num_facts=len(both),
-        transitions=moves(before, after),
+        transitions=level_moves(before, after),
         changed=share_of(was != now for was, now in ranks),
         promoted=share_of(now > was for was, now in ranks),
         demoted=share_of(now < was for was, now in ranks),
-        came_within_reach=_reached(before, after),
+        came_within_reach=_share_within_reach(before, after),
     )
 
 
-def net_promotion(arm: str, kind: str, runs: Sequence[RunEvidence], base: Known, again: Known) -> NetPromotion | None:
+def net_promotion(
+    arm: str, kind: str, runs: Sequence[RunEvidence], base: MapEvidence, again: MapEvidence
+) -> NetPromotion | None:
     """Facts that came within reach after stage 1, less those of the retest; None without a finished run.
 
     The difference is paired by fact and so looks only at facts that were retested and out of reach under the base map;
@@ -72,12 +74,12 @@ def net_promotion(arm: str, kind: str, runs: Sequence[RunEvidence], base: Known,
         observed=mean_of(observed, relations)[0],
         num_facts=len(null),
         observed_retested=mean_of(retested, relations)[0],
-        retest=_reached(base.levels, again.levels),
+        retest=_share_within_reach(base.levels, again.levels),
         net=mean_of(paired, relations)[0],
     )
 
 
-def _folders(folder: Path) -> list[Path]:
+def _retest_folders(folder: Path) -> list[Path]:
     """Folders of finished retests."""
     parent = folder / "noise"
     found = [path for path in parent.iterdir() if (path / MAP_FILE).is_file()] if parent.is_dir() else []
@@ -89,5 +91,5 @@ def _as_numbers(verdicts: Mapping[str, bool]) -> dict[str, float]:
     return {fact: float(verdict) for fact, verdict in verdicts.items()}
 
 
-def _reached(before: Mapping[str, Level], after: Mapping[str, Level]) -> Share:
+def _share_within_reach(before: Mapping[str, Level], after: Mapping[str, Level]) -> Share:
     return share_of(came_within_reach(before, after).values())

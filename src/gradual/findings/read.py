@@ -1,7 +1,6 @@
 """A comparison's folder as numbers: `read_comparison`, and the file that keeps them.
 
-Puts together what `comparison_runs` reads and `comparison_arms`, `comparison_contrasts` and `comparison_noise` count.
-Knows no tables (`comparison_tables`) and trains nothing.
+Puts together what `findings.evidence` reads and what `findings.arms`, `contrasts` and `noise` count.
 """
 
 from __future__ import annotations
@@ -11,13 +10,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gradual.comparison.folder import Plan, is_base, read_plan
+from gradual.comparison.folder import ComparisonPlan, is_base, read_plan
 from gradual.files import storage
 from gradual.findings.arms import arm_numbers
 from gradual.findings.contrasts import METHODS, contrasts, power_sentences, relation_by_relation
 from gradual.findings.evidence import PaidStep, RunEvidence, read_runs
 from gradual.findings.noise import net_promotion, paid_for_noise, read_noise, retest
-from gradual.findings.record import SCHEMA_VERSION, Arm, Comparison, Cost, CostPart, Entities, NetPromotion, Retest
+from gradual.findings.record import (
+    SCHEMA_VERSION,
+    ArmFindings,
+    Comparison,
+    CostFindings,
+    CostPart,
+    Entities,
+    NetPromotion,
+    Retest,
+)
 from gradual.text import listed, plural
 
 COMPARISON_FILE = "comparison.json"
@@ -29,7 +37,7 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
 
     Args:
         folder: with `comparison_plan.json` and `runs/ARM/SEED`.
-        entities: what `comparison_entities.entity_rows` found.
+        entities: what `entities.entity_rows` found.
 
     Raises:
         RunDirError: the folder holds no plan, a file of a run is damaged, or runs hold different facts.
@@ -38,11 +46,11 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
     runs = read_runs(folder, plan)
     trained = [run for arm in plan.arms if not is_base(arm) for run in runs[arm.name]]
     paid = [step for run in trained for step in run.paid]
-    times = Counter(step.made for step in paid)
-    shared = {made for made, number in times.items() if number > 1}
+    times = Counter(step.identity for step in paid)
+    shared = {identity for identity, number in times.items() if number > 1}
     arms = tuple(arm_numbers(arm, runs[arm.name], shared) for arm in plan.arms)
     held = contrasts(plan, runs)
-    retests, promotions = _noise(folder, plan, runs, trained)
+    retests, promotions = _noise_findings(folder, plan, runs, trained)
     return Comparison(
         schema=SCHEMA_VERSION,
         model=plan.model,
@@ -59,7 +67,7 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
         cost=_whole_cost([*paid, *paid_for_noise(folder)]),
         power=power_sentences(plan, held),
         methods=METHODS,
-        problems=tuple(_problems(plan, arms, retests)),
+        problems=tuple(_problem_lines(plan, arms, retests)),
     )
 
 
@@ -82,8 +90,8 @@ def _num_facts(runs: Sequence[RunEvidence]) -> dict[str, int]:
     return counted | {"validation": run.splits.get("validation", 0)} | ({"ood": others[0]} if others else {})
 
 
-def _noise(
-    folder: Path, plan: Plan, runs: Mapping[str, Sequence[RunEvidence]], trained: Sequence[RunEvidence]
+def _noise_findings(
+    folder: Path, plan: ComparisonPlan, runs: Mapping[str, Sequence[RunEvidence]], trained: Sequence[RunEvidence]
 ) -> tuple[tuple[Retest, ...], tuple[NetPromotion, ...]]:
     """The retests, and what the main arm's first stage brought within reach beyond them."""
     base = next((run.probes[0] for seed in plan.seeds for run in trained if run.seed == seed and run.probes), None)
@@ -95,12 +103,12 @@ def _noise(
     return retests, tuple(each for each in net if each is not None)
 
 
-def _whole_cost(paid: Iterable[PaidStep]) -> Cost:
+def _whole_cost(paid: Iterable[PaidStep]) -> CostFindings:
     """What was computed, each step once; parts of one name are added up."""
-    once = {step.made: step.part for step in paid}
+    once = {step.identity: step.part for step in paid}
     parts: dict[str, CostPart] = {}
     for part in once.values():
-        before = parts.get(part.name, CostPart(part.name, 0.0, 0, 0, shared=False))
+        before = parts.get(part.name, CostPart(part.name, part.purpose, 0.0, 0, 0, shared=False))
         parts[part.name] = replace(
             before,
             seconds=before.seconds + part.seconds,
@@ -108,7 +116,7 @@ def _whole_cost(paid: Iterable[PaidStep]) -> Cost:
             steps=before.steps + part.steps,
         )
     added = tuple(parts.values())
-    return Cost(
+    return CostFindings(
         seconds=sum(part.seconds for part in added),
         tokens=sum(part.tokens for part in added),
         steps=sum(part.steps for part in added),
@@ -116,7 +124,7 @@ def _whole_cost(paid: Iterable[PaidStep]) -> Cost:
     )
 
 
-def _problems(plan: Plan, arms: Sequence[Arm], retests: Sequence[Retest]) -> Iterable[str]:
+def _problem_lines(plan: ComparisonPlan, arms: Sequence[ArmFindings], retests: Sequence[Retest]) -> Iterable[str]:
     names = [arm.name for arm in plan.arms]
     for role, name in (("main", plan.main), ("reference", plan.reference)):
         if name not in names:
@@ -134,14 +142,14 @@ def _problems(plan: Plan, arms: Sequence[Arm], retests: Sequence[Retest]) -> Ite
                 notes.setdefault(run.note, []).append(str(run.seed))
         for note, seeds in notes.items():
             yield f"{arm.name}, {'seeds' if len(seeds) > 1 else 'seed'} {listed(seeds)}: {note}"
-        yield from _short(arm)
+        yield from _shortfall_lines(arm)
         if len(arm.seeds) == 1:
             yield f"{arm.name}: one finished seed, so nothing is tested across seeds"
     found = {each.kind for each in retests}
     yield from (f"noise {kind}: the base model was not probed again" for kind in _WANTED_OF_NOISE if kind not in found)
 
 
-def _short(arm: Arm) -> Iterable[str]:
+def _shortfall_lines(arm: ArmFindings) -> Iterable[str]:
     """Stages that had fewer new facts than asked for."""
     for run in arm.runs:
         for number, stage in enumerate(run.stages, start=1):

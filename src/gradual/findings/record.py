@@ -1,20 +1,22 @@
 """What a comparison found: the types of `comparison.json`, from which tables and the report are made.
 
 The dataclasses are the file's description: a field is a key of the same name, a tuple a list, None null. Knows no files
-and computes nothing; `comparison_data` fills them.
+and computes nothing; `findings.read` fills them.
 
 Conventions: shares and accuracies lie in [0, 1], a difference of two in [-1, 1]. A tuple "per stage" or "per probe" has
 the base model at place 0; what an arm ended with is the last place in that seed's run. Levels are the names of
-`levels.Level`.
+`knowledge.levels.Level`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from gradual.files.storage import Json
 from gradual.run.folder import SeedStatus
+from gradual.run.steps import Purpose
 from gradual.statistics.measures import LevelCounts, Measure, Share
 
 SCHEMA_VERSION = 2
@@ -58,7 +60,7 @@ class HighlyKnown:
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class EpochFindings:
     """One epoch of a stage; 0 is before training."""
 
     epoch: int
@@ -71,7 +73,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageFindings:
     """One round of selection and training in one run."""
 
     strategy: str
@@ -93,7 +95,7 @@ class Stage:
     validation facts chose."""
     steps: int
     tokens: int
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochFindings, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class CostPart:
     """What one step of a run took."""
 
     name: str
+    purpose: Purpose
+    """What the time was spent on: `probing` for levels, `training`, or `testing`."""
     seconds: float
     tokens: int
     """Tokens read."""
@@ -119,7 +123,7 @@ class CostPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class CostFindings:
     """What a run, or the whole comparison, took. In a run shared steps count in full, in the whole once."""
 
     seconds: float
@@ -129,7 +133,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFindings:
     """One arm with one seed, as far as it came."""
 
     seed: int
@@ -149,8 +153,8 @@ class Run:
     """Facts of relations that were never trained on; empty where they were not asked."""
     zero_shot: tuple[StageShare, ...]
     """The test facts asked without shots; empty where they were not."""
-    stages: tuple[Stage, ...]
-    cost: Cost
+    stages: tuple[StageFindings, ...]
+    cost: CostFindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,7 @@ class GroupGain:
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class ArmFindings:
     """One way to train, over all its finished seeds; every `Measure` has the order of `seeds`."""
 
     name: str
@@ -203,7 +207,7 @@ class Arm:
     """Trains nothing: `runs` hold stage 0 of other arms' runs."""
     seeds: tuple[int, ...]
     """Seeds whose run is finished. With none, every measure is empty."""
-    runs: tuple[Run, ...]
+    runs: tuple[RunFindings, ...]
     """One for each seed of the plan, in its order."""
     test: tuple[Measure, ...]
     """Test accuracy per stage, over the seeds that have the stage."""
@@ -239,7 +243,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """Test facts of one seed answered rightly on one side only, with the exact p-value (`statistics.mcnemar`)."""
+    """Test facts of one seed answered rightly on one side only, with the exact p-value (`intervals.mcnemar`)."""
 
     seed: int
     gained: int
@@ -331,7 +335,7 @@ class Comparison:
     """Seeds of the plan."""
     num_facts: dict[str, int]
     """train, validation, test and, where asked, ood."""
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmFindings, ...]
     """In order of display."""
     contrasts: tuple[Contrast, ...]
     by_relation: tuple[RelationDifference, ...]
@@ -340,7 +344,7 @@ class Comparison:
     promotions: tuple[NetPromotion, ...]
     entities: Entities | None
     """Whether what came within reach lies near what was trained on; None where that was not looked at."""
-    cost: Cost
+    cost: CostFindings
     """Of everything, shared steps counted once."""
     power: tuple[str, ...]
     """What differences these facts can show, a sentence each."""
@@ -349,11 +353,11 @@ class Comparison:
     problems: tuple[str, ...]
     """What is missing or was left out, a line each."""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """The comparison as JSON values; equal comparisons give equal JSON."""
         return dataclasses.asdict(self)
 
-    def arm(self, name: str) -> Arm | None:
+    def arm(self, name: str) -> ArmFindings | None:
         """The arm of this name, or None."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
@@ -383,7 +387,7 @@ class Retest:
     """Facts whose level is a better one."""
     demoted: Share
     came_within_reach: Share
-    """Of the facts that were out of reach (`statistics.came_within_reach`)."""
+    """Of the facts that were out of reach (`transitions.came_within_reach`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,10 +413,10 @@ class NetPromotion:
 
 @dataclass(frozen=True, slots=True)
 class AtDistance:
-    """Facts out of reach and not trained on, at one distance from the trained ones (`linkage.AtDistance`)."""
+    """Facts out of reach and not trained on, at one distance from the trained ones (`linkage.PromotedAtDistance`)."""
 
     distance: str
-    """An `entities.Distance`."""
+    """A `facts.entities.Distance`."""
     facts: Measure
     within_reach: Measure
     """Those of them that came within reach."""

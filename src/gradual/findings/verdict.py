@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gradual.findings.record import Arm, Comparison, Contrast
+from gradual.findings.record import ArmFindings, Comparison, Contrast
 from gradual.statistics.measure_text import change_text, count_change_text, points_text
 from gradual.statistics.measures import Measure
 from gradual.text import (
@@ -66,25 +66,25 @@ def tell_comparison(comparison: Comparison) -> Verdict:
     main = comparison.arm(comparison.main)
     if main is None or not main.seeds:
         headline = f"Nothing can be said of {comparison.main} yet: none of its runs is finished."
-        return Verdict(headline, (), tuple(_limits(comparison)))
+        return Verdict(headline, (), tuple(_limit_sentences(comparison)))
     base = comparison.contrast("base", main.name)
     reference = comparison.contrast("reference", main.name)
     sentences = (
-        _test(reference),
-        _one_relation(comparison),
-        _test(base),
-        _highly_known(comparison, main, reference, base),
-        bar_sentence(reference),
-        _second_stage(comparison.contrast("stage", main.name, 2)),
-        _lost(main),
-        _falling(main),
-        _other_relations(main),
-        _others(comparison),
+        _test_sentence(reference),
+        _relation_sentence(comparison),
+        _test_sentence(base),
+        _highly_known_sentence(comparison, main, reference, base),
+        paper_bar_sentence(reference),
+        _second_stage_sentence(comparison.contrast("stage", main.name, 2)),
+        _lost_sentence(main),
+        _falling_levels_sentence(main),
+        _other_relations_sentence(main),
+        _other_arms_sentence(comparison),
     )
     return Verdict(
         _headline(comparison, reference, base),
         tuple(sentence for sentence in sentences if sentence),
-        tuple(_limits(comparison)),
+        tuple(_limit_sentences(comparison)),
     )
 
 
@@ -139,7 +139,7 @@ def _has_other_reference(comparison: Comparison) -> bool:
     return comparison.reference not in ("", comparison.main)
 
 
-def _test(contrast: Contrast | None) -> str:
+def _test_sentence(contrast: Contrast | None) -> str:
     if contrast is None or contrast.test.value is None:
         return ""
     value = contrast.test.value
@@ -156,7 +156,7 @@ def _test(contrast: Contrast | None) -> str:
     )
 
 
-def _one_relation(comparison: Comparison) -> str:
+def _relation_sentence(comparison: Comparison) -> str:
     """Names a relation that makes more than half of the difference to the reference, beyond its own interval."""
     found = [(each.test.value or 0.0, each) for each in comparison.by_relation if each.num_test_facts]
     whole = math.fsum(value for value, _ in found)
@@ -179,7 +179,9 @@ def _seeds(contrast: Contrast) -> str:
     return f"{number_word(number)} seed" + ("" if number == 1 else "s")
 
 
-def _highly_known(comparison: Comparison, main: Arm, reference: Contrast | None, base: Contrast | None) -> str:
+def _highly_known_sentence(
+    comparison: Comparison, main: ArmFindings, reference: Contrast | None, base: Contrast | None
+) -> str:
     start = main.highly_known[0].value if main.highly_known else None
     total = comparison.num_facts.get("train")
     of_all = f"Of {plural(total, 'training fact')} " if total else ""
@@ -201,7 +203,7 @@ def _of_chance(contrast: Contrast | None) -> str:
     return f": {count_change_text(contrast.highly_known)}, {_within(contrast.highly_known)}"
 
 
-def bar_sentence(contrast: Contrast | None) -> str:
+def paper_bar_sentence(contrast: Contrast | None) -> str:
     """The main arm against the reference beside the paper's claim: 24 % more gain, and higher test accuracy.
 
     Reached where the whole interval of reading (b) lies at 24 % or above, missed where it lies below, open where 24 %
@@ -232,7 +234,7 @@ def bar_sentence(contrast: Contrast | None) -> str:
     return f"The bar is the paper's {paper} more gain{how_often}: {found}. Test accuracy, {at}{accuracy}."
 
 
-def _second_stage(contrast: Contrast | None) -> str:
+def _second_stage_sentence(contrast: Contrast | None) -> str:
     """Stage 2 against stage 1 of the main arm, with the paper's headline beside it."""
     if contrast is None or not contrast.seeds:
         return ""
@@ -268,7 +270,7 @@ def _within(measure: Measure) -> str:
     return f"{found} (one seed)" if len(measure.values) == 1 and stance(measure) != "unknown" else found
 
 
-def _lost(main: Arm) -> str:
+def _lost_sentence(main: ArmFindings) -> str:
     if main.lost.value is None or not main.highly_known:
         return ""
     held = mean_count(main.highly_known[0].value)
@@ -279,7 +281,7 @@ def _lost(main: Arm) -> str:
     )
 
 
-def _falling(main: Arm) -> str:
+def _falling_levels_sentence(main: ArmFindings) -> str:
     falls = [
         f"{group.name} ({points_text(group.change, unit=_POINTS)})" for group in main.by_level if group.falls == "yes"
     ]
@@ -288,7 +290,7 @@ def _falling(main: Arm) -> str:
     return f"Among test facts by their level at the start, {main.name} falls where they were {listed(falls)}."
 
 
-def _other_relations(main: Arm) -> str:
+def _other_relations_sentence(main: ArmFindings) -> str:
     """What training did to relations that it never saw; said whether they rise or fall."""
     if main.ood is None or main.ood.change.value is None:
         return ""
@@ -296,7 +298,7 @@ def _other_relations(main: Arm) -> str:
     return f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}."
 
 
-def _others(comparison: Comparison) -> str:
+def _other_arms_sentence(comparison: Comparison) -> str:
     tested = [c for c in comparison.contrasts if c.kind == "reference" and c.seeds and c.arm != comparison.main]
     if not tested:
         return ""
@@ -308,7 +310,7 @@ def _others(comparison: Comparison) -> str:
     )
 
 
-def _limits(comparison: Comparison) -> Iterator[str]:
+def _limit_sentences(comparison: Comparison) -> Iterator[str]:
     yield from comparison.power
     main = comparison.arm(comparison.main)
     named = {comparison.main: "main", comparison.reference: "reference"}

@@ -21,7 +21,8 @@ from gradual.reporting.page import render_page
 from gradual.reporting.run_story import tell
 from gradual.reporting.svg import Axis, Drawing, Svg, draw_both, make_axis
 from gradual.reporting.table import Table
-from gradual.run.record import Example, RunRecord, Share, Stage, Summary, Transition, read_run
+from gradual.run.record import RunRecord, read_run
+from gradual.run.summary_file import AccuracyShare, ExampleFact, LevelMoves, StageSummary, Summary
 from gradual.text import NBSP, share_estimate, stage_name
 
 _KINDS = {
@@ -55,7 +56,7 @@ class _ExampleFact:
 class _StageCurves:
     """One stage with its two curves."""
 
-    stage: Stage
+    stage: StageSummary
     loss: Svg
     accuracy: Svg
 
@@ -96,7 +97,7 @@ def render(run: RunRecord) -> str:
         kinds=_KINDS,
         examples={kind: [_example(each) for each in summary.examples.get(kind, [])] for kind in _KINDS},
         stages=_stages(summary),
-        costs=[run_tables.steps_table(summary), run_tables.training_cost_table(summary)],
+        costs=[run_tables.steps_table(run.cost), run_tables.training_cost_table(run)],
         settings=[
             run_tables.settings_table("settings", summary.settings),
             run_tables.settings_table("fingerprints", summary.fingerprint),
@@ -111,24 +112,24 @@ def _flow_drawing(summary: Summary) -> Drawing:
     return draw_both(lambda width: level_flow(columns, counts, width=width))
 
 
-def _accuracy_drawing(shares: Sequence[Share]) -> Drawing:
+def _accuracy_drawing(shares: Sequence[AccuracyShare]) -> Drawing:
     panel = Panel("", unit=f"{NBSP}%", is_difference=False)
     rows = [ForestRow(stage_name(k), (_accuracy_cell(share),)) for k, share in enumerate(shares)]
     rows = rows if any(row.cells[0].value is not None for row in rows) else []
     return draw_both(lambda width: forest("Test accuracy with 95 % intervals", [panel], rows, width=width))
 
 
-def _accuracy_cell(share: Share) -> ForestCell:
+def _accuracy_cell(share: AccuracyShare) -> ForestCell:
     value, low, high = (None if part is None else 100 * part for part in (share.accuracy, share.low, share.high))
     return ForestCell(value, low, high, (), str(share_estimate(share.accuracy, share.low, share.high)))
 
 
-def _transition_table(moved: Transition) -> Table:
+def _transition_table(moved: LevelMoves) -> Table:
     title = f"{stage_name(moved.start)} to {stage_name(moved.end).removeprefix('after ')}"
     return transition_table(moved.counts, title[0].upper() + title[1:])
 
 
-def _example(example: Example) -> _ExampleFact:
+def _example(example: ExampleFact) -> _ExampleFact:
     targets = Targets(tuple(example.answers))
     answers = []
     for probe in range(max(len(example.levels), len(example.greedy))):
@@ -143,7 +144,7 @@ def _stages(summary: Summary) -> list[_StageCurves]:
     """Every stage with its curves; all stages share the two scales, so that their heights compare."""
     epochs = [epoch for stage in summary.stages for epoch in stage.epochs]
     losses = make_axis([0.0, *(epoch.loss for epoch in epochs if epoch.loss is not None)], floor=0.0)
-    scores = [epoch.eval_accuracy for epoch in epochs if epoch.eval_accuracy is not None]
+    scores = [epoch.eval_accuracy for epoch in epochs]
     shares = make_axis(scores, floor=0.0, ceiling=1.0)
     return [
         _StageCurves(
@@ -153,9 +154,9 @@ def _stages(summary: Summary) -> list[_StageCurves]:
     ]
 
 
-def _curve(stage: Stage, axis: Axis, number: int, what: str) -> Svg:
+def _curve(stage: StageSummary, axis: Axis, number: int, what: str) -> Svg:
     shares = what == "accuracy"
     values = [(epoch.epoch, epoch.eval_accuracy if shares else epoch.loss) for epoch in stage.epochs]
     points = [(epoch, value) for epoch, value in values if value is not None]
-    title = f"Stage {number}: {'validation accuracy' if shares else 'training loss'} by epoch"
+    title = f"StageSummary {number}: {'validation accuracy' if shares else 'training loss'} by epoch"
     return curve(points, axis, title=title, best=stage.best_epoch, shares=shares)

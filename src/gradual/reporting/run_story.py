@@ -6,7 +6,8 @@ Says a difference only as firmly as the intervals and paired tests in the record
 from __future__ import annotations
 
 from gradual.knowledge.levels import Level
-from gradual.run.record import McNemar, RunRecord, Share, Summary
+from gradual.run.record import RunRecord
+from gradual.run.summary_file import AccuracyShare, McNemar, Summary
 from gradual.text import Estimate, count, listed, number_word, p_equals, percent, plural, share_estimate, signed
 
 SIGNIFICANCE = 0.05
@@ -29,7 +30,7 @@ def tell(run: RunRecord) -> tuple[str, ...]:
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def verdict(before: Share, after: Share, test: McNemar | None) -> str:
+def verdict(before: AccuracyShare, after: AccuracyShare, test: McNemar | None) -> str:
     """How firmly a difference of two accuracies on the same facts may be stated, as a clause.
 
     The paired test decides where there is one (exact McNemar: it looks only at facts whose answer changed); otherwise
@@ -47,7 +48,7 @@ def verdict(before: Share, after: Share, test: McNemar | None) -> str:
     return "within the intervals, so no change can be claimed" if overlap else "beyond both intervals"
 
 
-def _overlap(one: Share, other: Share) -> bool | None:
+def _overlap(one: AccuracyShare, other: AccuracyShare) -> bool | None:
     """Whether the two intervals share a value; None where one of them is not known."""
     if one.low is None or one.high is None or other.low is None or other.high is None:
         return None
@@ -129,7 +130,7 @@ def _last_step(summary: Summary) -> str:
     return f"From stage {last - 1} to stage {last} alone it {course}."
 
 
-def _course(before: Share, after: Share, test: McNemar | None) -> str:
+def _course(before: AccuracyShare, after: AccuracyShare, test: McNemar | None) -> str:
     """`rose from A to B; b gained, c lost, exact McNemar p = ...; verdict`."""
     if before.accuracy is None or after.accuracy is None:
         return "is not known"
@@ -145,5 +146,5 @@ def _course(before: Share, after: Share, test: McNemar | None) -> str:
     return f"{course}; {count(test.gained)} gained, {count(test.lost)} lost, {evidence}"
 
 
-def _accuracy(share: Share) -> Estimate:
+def _accuracy(share: AccuracyShare) -> Estimate:
     return share_estimate(share.accuracy, share.low, share.high, digits=0)

@@ -25,7 +25,9 @@ from gradual.reporting.charts import level_strip, share_strip
 from gradual.reporting.run_story import verdict
 from gradual.reporting.svg import stacked
 from gradual.reporting.table import Cell, Table, make_table
-from gradual.run.record import Scores, Share, Summary
+from gradual.run.cost import RunCost
+from gradual.run.record import RunRecord
+from gradual.run.summary_file import AccuracyShare, GroupScores, Summary
 from gradual.text import count, decimal, percent, share_estimate, stage_name
 
 _TRAINED = {
@@ -101,7 +103,7 @@ def by_level_table(summary: Summary) -> Table:
     return make_table("test-by-level", "Test accuracy by level at the start", columns, rows, "")
 
 
-def _scores_row(name: str, scores: Scores, num_stages: int) -> list[Cell]:
+def _scores_row(name: str, scores: GroupScores, num_stages: int) -> list[Cell]:
     cells = []
     for stage, share in enumerate(scores.stages):
         plain = share_cell(share.accuracy, share.low, share.high)
@@ -111,7 +113,7 @@ def _scores_row(name: str, scores: Scores, num_stages: int) -> list[Cell]:
     return [text_cell(name), number_cell(scores.total), *cells, *[NOTHING] * (num_stages - len(cells))]
 
 
-def _fell(stages: Sequence[Share]) -> bool:
+def _fell(stages: Sequence[AccuracyShare]) -> bool:
     """Whether the last accuracy that is known lies below the first."""
     values = [share.accuracy for share in stages if share.accuracy is not None]
     return bool(values) and values[-1] < values[0]
@@ -133,7 +135,7 @@ def relations_table(summary: Summary) -> Table:
     return make_table("relations", "Relations", columns, rows, "")
 
 
-def _test_cells(scores: Scores | None) -> list[Cell]:
+def _test_cells(scores: GroupScores | None) -> list[Cell]:
     if scores is None or not scores.stages:
         return [NOTHING if scores is None else number_cell(scores.total), NOTHING]
     last = scores.stages[-1]
@@ -142,23 +144,23 @@ def _test_cells(scores: Scores | None) -> list[Cell]:
     return [number_cell(scores.total), Cell(course.value, course.raw, detail, _FELL if _fell(scores.stages) else "")]
 
 
-def steps_table(summary: Summary) -> Table:
+def steps_table(cost: RunCost) -> Table:
     """What each step of the run took, and the whole."""
     rows = []
-    for step in summary.cost.steps:
+    for step in cost.steps:
         rate = step.tokens / step.seconds if step.tokens and step.seconds else None
         rows.append([text_cell(step.name), time_cell(step.seconds), number_cell(step.tokens), number_cell(rate)])
-    if rows and summary.cost.total_seconds is not None:
+    if rows and cost.total_seconds is not None:
         whole = text_cell("whole run", is_strong=True)
-        rows.append([whole, time_cell(summary.cost.total_seconds), Cell("", {}), Cell("", {})])
+        rows.append([whole, time_cell(cost.total_seconds), Cell("", {}), Cell("", {})])
     return make_table("steps", "All steps", ["step", "time", "tokens", "tokens per second"], rows, "")
 
 
-def training_cost_table(summary: Summary) -> Table:
+def training_cost_table(run: RunRecord) -> Table:
     """What each stage of training took."""
     rows = []
-    for number, stage in enumerate(summary.stages, start=1):
-        cost = stage.cost
+    for number, stage in enumerate(run.summary.stages, start=1):
+        cost = run.stage_cost(number)
         rate = Cell(decimal(cost.seconds_per_step), {"": cost.seconds_per_step})
         cells = [time_cell(cost.seconds), number_cell(stage.tokens), number_cell(stage.steps), rate]
         rows.append([text_cell(f"stage {number}"), *cells])

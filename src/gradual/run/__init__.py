@@ -3,4 +3,17 @@
 Puts facts, probing, selection and training together; knows of no other run.
 """
 
-__all__ = ["folder", "pipeline", "plan", "record", "show", "stage_files", "stages", "timing"]
+__all__ = [
+    "cost",
+    "folder",
+    "pipeline",
+    "plan",
+    "record",
+    "show",
+    "stage_files",
+    "stages",
+    "steps",
+    "summary_file",
+    "tables",
+    "timing",
+]

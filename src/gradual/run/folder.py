@@ -1,8 +1,7 @@
 """The run folder: where each file of a run lies, who may write there, and which steps are finished.
 
-Owns the layout, the lock, the fingerprint and the journal of steps. Knows no model and no rule of the method; how bytes
-become durable is the business of `storage`, what a step has done so far that of `units`, what is in a map that of
-`knowledge_map`.
+Owns the layout, the fingerprint and the journal of steps. Knows no model and no rule of the method: bytes are made
+durable by `files.storage`, finished units of a step are kept by `files.units`, maps are written by `knowledge.map`.
 
     with open_run(path, fingerprint, config_yaml=text) as run:   # new, or goes on where it was
         if not run.is_done("probe-0"):
@@ -159,16 +158,16 @@ class RunDir:
         Raises:
             RunDirError: a line of the journal or a file of a finished step is damaged or missing.
         """
-        made = self._read_journal().get(_checked_step(step))
-        if made is None:
+        files = self._read_journal().get(_checked_step(step))
+        if files is None:
             return False
         if step not in self._verified:
-            for name, sha256 in made.items():
+            for name, sha256 in files.items():
                 self._verify(step, self.path / name, sha256)
             self._verified.add(step)
         return True
 
-    def mark_done(self, step: str, made: Iterable[Path] = ()) -> None:
+    def mark_done(self, step: str, results: Iterable[Path] = ()) -> None:
         """Record that a step is finished and made these files or folders; they are synced first.
 
         Name only what stays as it is: a later change counts as damage. Steps finished twice with the same files are
@@ -180,7 +179,7 @@ class RunDir:
         """
         self._refuse_reader()
         files: dict[str, str] = {}
-        for path in made:
+        for path in results:
             storage.make_durable(path)
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file():
@@ -193,13 +192,13 @@ class RunDir:
             storage.append_json_line(self.journal, record | {"check": _check(record)})
         self._verified.add(step)
 
-    def take_over(self, other: RunDir, step: str, beside: Iterable[str] = ()) -> None:
+    def take_over(self, other: RunDir, step: str, beside: Iterable[Path] = ()) -> None:
         """Record a finished step of another run as one of this: its files become files of both.
 
         Args:
             other: the run that finished the step; its files are compared with their SHA-256 first.
             step: a step that both runs would do in the same way; who calls must know that.
-            beside: files, by their path in the folder of a run, that belong to the step but to no result.
+            beside: files of this run that belong to the step but to no result; left out where the other has none.
 
         Raises:
             RunDirError: the step is not finished there, a file of it is damaged, or the disk refused.
@@ -207,10 +206,11 @@ class RunDir:
         self._refuse_reader()
         if not other.is_done(step):
             raise RunDirError(f"{other.path}: expected the finished step {step!r}, found none")
-        made = list(other._read_journal()[step])
-        for name in [*made, *(name for name in beside if (other.path / name).is_file())]:
+        results = list(other._read_journal()[step])
+        names = [self._relative(path) for path in beside]
+        for name in [*results, *(name for name in names if (other.path / name).is_file())]:
             storage.link_file(other.path / name, self.path / name)
-        self.mark_done(step, [self.path / name for name in made])
+        self.mark_done(step, [self.path / name for name in results])
 
     def log_attempt(self, event: str, **details: Json) -> None:
         """Add a line with time, host and process to attempts.log, which no result depends on.

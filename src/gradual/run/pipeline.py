@@ -1,32 +1,33 @@
 """The whole method: probe, train on what is half known, probe again, train on what came within reach, evaluate.
 
-Each step reads the run folder and writes into it, and a finished step is never done again. Knows the order of the
-steps; how each is done is known below (`probing`, `training`, `selection`).
+Each step reads the run folder and writes into it, and a finished step is never done again. Which steps there are says
+`run.steps`; how a map is made and a stage is trained, the packages `probing`, `training` and `selection`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from gradual.config.base import flat_settings
-from gradual.config.run import ProbeConfig, RunConfig, evaluation_settings
+from gradual.config.run import RunConfig, evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
 from gradual.facts.fact import Fact
 from gradual.facts.prepare import Prepared
 from gradual.files import storage
-from gradual.files.parquet import Column, write_table
-from gradual.knowledge.map import COST_FILE, write_map
+from gradual.knowledge.map import write_map
 from gradual.models.adapters import with_adapter
 from gradual.models.load import LoadedModel, load_model
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
+from gradual.run.cost import count_cost
 from gradual.run.folder import RunDir, RunStatus, open_run
+from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_stage
 from gradual.run.stages import (
     fact_states,
     in_epochs,
@@ -35,23 +36,18 @@ from gradual.run.stages import (
     stage_weights,
     training_rows,
     warm_up_warning,
-    write_selection,
 )
-from gradual.run.summary import summarise, taken
+from gradual.run.steps import ANY_TOLERANCE, Questions, Step, planned_steps
+from gradual.run.summary import summarise
+from gradual.run.tables import write_facts, write_selection
 from gradual.selection.strategies import Selection
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.train import StageResult, check_training, train_stage
 
-_FACTS = (
-    *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
-    Column("answers", "texts"),
-)
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 """Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
 on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
 PAPER_WARNING = "warning: evaluation.protocol is paper: test facts choose the epochs, so their scores flatter"
-_ANY_TOLERANCE = 1.0
-"""Bounds of probabilities may stay as wide as they come."""
 
 
 def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Progress | None = None) -> RunDir:
@@ -84,13 +80,14 @@ def fit_loaded(
     out: Path,
     *,
     progress: Progress,
-    before: Callable[[RunDir], None] = lambda run: None,
+    before: Callable[[RunDir, Sequence[Step]], None] = lambda run, steps: None,
 ) -> RunDir:
     """The same with a model that is loaded and checked already; `before` may take over finished steps of other runs."""
     fingerprint = run_fingerprint(config, prepared, loaded)
     with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
-        before(run)
-        _Fit(run, config, prepared, loaded, progress).all_steps()
+        fitting = _Fit(run, config, prepared, loaded, progress)
+        before(run, fitting.steps)
+        fitting.all_steps()
     return run
 
 
@@ -114,77 +111,57 @@ class _Fit:
         self.prepared = prepared
         self.loaded = loaded
         self.progress = progress
-        self.evaluation = evaluation_settings(config)
+        self.steps = planned_steps(config, prepared)
 
     def all_steps(self) -> None:
         """Does what is left of the run."""
-        self._write_facts()
-        self._measure(0)
-        # Of test facts only the level at the start is told, never a probability.
-        levels = self.config.probe.model_copy(update={"levels_only": True})
-        self._probe("levels", self.run.test_levels, self.prepared.test, levels, None, self.config.seed_of_exemplars)
-        status: RunStatus = "complete"
-        for index, stage in enumerate(self.config.stages, start=1):
-            if not self._train(index, stage):
-                status = "nothing_to_train"
-                break
-            self._measure(index)
-        numbers = summarise(self.run, flat_settings(self.config), self.prepared.warnings)
-        storage.write_json(self.run.cost, taken(self.run))
-        storage.write_json(self.run.summary, numbers | {"dropped_for_overlap": self.prepared.dropped_for_overlap})
+        status: RunStatus = "complete" if all(self._do_step(step) for step in self.steps) else "nothing_to_train"
+        summary = summarise(
+            self.run,
+            self.config,
+            warnings=self.prepared.warnings,
+            dropped_for_overlap=self.prepared.dropped_for_overlap,
+        )
+        storage.write_json(self.run.cost, count_cost(self.run, len(self.config.stages)).as_json())
+        storage.write_json(self.run.summary, summary.as_json())
         self.run.set_status(status)
 
-    def _write_facts(self) -> None:
-        if self.run.is_done("facts"):
-            return
-        write_facts(self.prepared.all_facts(), self.run.facts)
-        self.run.mark_done("facts", [self.run.facts])
+    def _do_step(self, step: Step) -> bool:
+        """Does a step, unless it is done; False where it finds nothing to train on, which ends the run."""
+        if step.training is not None:
+            return self._train_stage(step, step.training)
+        if step.questions is not None:
+            self._make_map(step, step.questions)
+        elif not self.run.is_done(step.name):
+            write_facts(self.prepared.all_facts(), self.run.facts)
+            self.run.mark_done(step.name, step.results(self.run))
+        return True
 
-    def _measure(self, index: int) -> None:
-        """Probes the training facts after stage `index` and evaluates the test facts."""
-        adapter = self.run.adapter(index) if index else None
-        self._probe(
-            f"probe-{index}",
-            self.run.probe(index),
-            self.prepared.train,
-            self.config.probe,
-            adapter,
-            self.config.seed_of_exemplars,
-        )
-        seed = self.config.evaluation.exemplar_seed
-        self._probe(
-            f"evaluation-{index}", self.run.evaluation(index), self.prepared.test, self.evaluation, adapter, seed
-        )
-        if self.prepared.out_of_distribution:
-            others = self.prepared.out_of_distribution
-            self._probe(f"ood-{index}", self.run.ood_evaluation(index), others, self.evaluation, adapter, seed)
-        if self.config.evaluation.zero_shot:
-            # Verdicts only: bare questions are answered at length, and the answers would be written out to the end.
-            changes = {"num_shots": 0, "greedy_answers": "none", "tolerance": _ANY_TOLERANCE}
-            settings, folder = self.evaluation.model_copy(update=changes), self.run.zero_shot_evaluation(index)
-            self._probe(f"zero_shot-{index}", folder, self.prepared.test, settings, adapter, seed)
-
-    def _probe(
-        self, step: str, folder: Path, facts: Sequence[Fact], settings: ProbeConfig, adapter: Path | None, seed: int
-    ) -> None:
+    def _make_map(self, step: Step, questions: Questions) -> None:
         """Makes a knowledge map, unless it is there; finished units of an interrupted one are kept."""
-        units = self.run.units(step)
-        if self.run.is_done(step):
+        units = self.run.units(step.name)
+        if self.run.is_done(step.name):
             units.clear()  # left where a kill came between the map and this
             return
-        with with_adapter(self.loaded, adapter) as loaded, self.progress.bar(step, len(facts), "facts") as advance:
-            engine = TransformersEngine(loaded)
+        facts, adapter = questions.facts, self.run.adapter(step.stage) if step.stage else None
+        with with_adapter(self.loaded, adapter) as loaded, self.progress.bar(step.name, len(facts), "facts") as advance:
             known = probe_facts(
-                facts, self.prepared.exemplars, engine, settings, seed=seed, units=units, progress=advance
+                facts,
+                self.prepared.exemplars,
+                TransformersEngine(loaded),
+                questions.settings,
+                seed=questions.exemplar_seed,
+                units=units,
+                progress=advance,
             )
-        write_map(known, folder)
-        self.run.mark_done(step, sorted(path for path in folder.iterdir() if path.name != COST_FILE))
+        write_map(known, step.folder(self.run))
+        self.run.mark_done(step.name, step.results(self.run))
         units.clear()
 
-    def _train(self, index: int, stage: StageConfig) -> bool:
+    def _train_stage(self, step: Step, stage: StageConfig) -> bool:
         """Trains a stage, unless it is done; False if there is nothing to train on."""
-        step = f"stage-{index}"
-        if self.run.is_done(step):
+        index = step.stage
+        if self.run.is_done(step.name):
             storage.remove(self.run.checkpoints(index))
             return True
         states = fact_states(self.run, index)
@@ -206,7 +183,7 @@ class _Fit:
         num_steps = rows.steps_per_epoch * stage.num_train_epochs
         if told := warm_up_warning(stage, num_steps):
             self.progress.say(f"warning: stage {index}: {told}")
-        with self.progress.bar(step, num_steps, "steps") as advance:
+        with self.progress.bar(step.name, num_steps, "steps") as advance:
             result = train_stage(
                 self.loaded,
                 rows,
@@ -220,7 +197,7 @@ class _Fit:
                 on_step=lambda: advance(1),
                 on_epoch=lambda record: self._note_epoch(index, record),
             )
-        self._finish_stage(index, stage, selection, result)
+        self._finish_stage(step, stage, selection, result)
         return True
 
     def _tell_weights(self, index: int, stage: StageConfig, weights: Mapping[str, float]) -> None:
@@ -232,9 +209,8 @@ class _Fit:
             )
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
-        """Keeps an epoch's numbers at once: an interrupted stage goes on behind them."""
-        storage.append_json_line(self.run.times(index), record.taken())
-        storage.append_json_line(self.run.epochs(index), record.made())
+        """Keeps an epoch's numbers at once and says them."""
+        append_epoch(self.run, index, record)
         loss = "" if record.loss is None else f"loss {record.loss:.3f}, "
         facts = "validation" if self.config.evaluation.protocol == "validation" else "test"
         self.progress.say(f"stage {index}, epoch {record.epoch}: {loss}{facts} accuracy {record.eval_accuracy:.3f}")
@@ -253,7 +229,8 @@ class _Fit:
     def _accuracy(self, facts: Sequence[Fact], engine: TransformersEngine) -> Score:
         """Greedy accuracy on some facts, under the fixed exemplar set."""
         # Greedy verdicts only: bounds may stay as wide as they come, and wrong answers are read by nobody.
-        settings = self.evaluation.model_copy(update={"tolerance": _ANY_TOLERANCE, "greedy_answers": "none"})
+        changes = {"tolerance": ANY_TOLERANCE, "greedy_answers": "none"}
+        settings = evaluation_settings(self.config).model_copy(update=changes)
         known = probe_facts(facts, self.prepared.exemplars, engine, settings, seed=self.config.evaluation.exemplar_seed)
         right = {fact.id: fact.sets[0].greedy_correct for fact in known}
         return Score(
@@ -262,63 +239,34 @@ class _Fit:
             verdicts="".join(str(int(right[fact])) for fact in sorted(right)),
         )
 
-    def _finish_stage(self, index: int, stage: StageConfig, selection: Selection, result: StageResult) -> None:
-        noted = storage.read_json_lines(self.run.epochs(index))
-        epochs = list({epoch["epoch"]: epoch for epoch in noted}.values())  # an epoch done twice counts as done last
-        storage.write_text(self.run.epochs(index), "".join(f"{storage.canonical_json(epoch)}\n" for epoch in epochs))
-        totals = {name: sum(_number(epoch[name]) for epoch in epochs) for name in ("tokens", "steps")}
-        accuracy = {epoch["epoch"]: _number(epoch["eval_accuracy"]) for epoch in epochs}
-        is_improved = accuracy[result.best_epoch] > accuracy[0]
-        if not is_improved:
+    def _finish_stage(self, step: Step, stage: StageConfig, selection: Selection, result: StageResult) -> None:
+        index = step.stage
+        epochs = read_epochs(self.run, index)
+        done = write_stage(
+            self.run,
+            index,
+            selection,
+            epochs,
+            best_epoch=result.best_epoch,
+            stopped_early=result.stopped_early,
+            optimism=self._optimism(index, stage, epochs, result.best_epoch),
+        )
+        if not done.improved:
             self.progress.say(
                 f"stage {index}: the epoch kept is no better than before on the facts it is scored on; see epochs.jsonl"
             )
-        storage.write_json(
-            self.run.stage_summary(index),
-            {
-                "strategy": selection.strategy.name,
-                "select": selection.strategy.select,
-                "num_new": selection.num_new,
-                "num_replay": selection.num_replay,
-                "replay_wanted": selection.replay_wanted,
-                "replay_shortfall": selection.replay_shortfall,
-                "new_shortfall": selection.new_shortfall,
-                "promoted_trained": selection.num_promoted,
-                "unknown_left_out": selection.num_left_out,
-                "best_epoch": result.best_epoch,
-                "stopped_early": result.stopped_early,
-                "improved": is_improved,
-                **totals,
-                **self._optimism(index, stage, epochs, result.best_epoch),
-            },
-        )
-        adapter = sorted(path for path in self.run.adapter(index).rglob("*") if path.is_file())
-        made = [self.run.selection(index), self.run.epochs(index), self.run.stage_summary(index), *adapter]
-        self.run.mark_done(f"stage-{index}", made)
+        self.run.mark_done(step.name, step.results(self.run))
         storage.remove(self.run.checkpoints(index))
 
-    def _optimism(
-        self, index: int, stage: StageConfig, epochs: Sequence[Mapping[str, object]], best: int
-    ) -> dict[str, float]:
+    def _optimism(self, index: int, stage: StageConfig, epochs: Sequence[EpochLine], best: int) -> float | None:
         """By how much choosing the epoch on the test facts flatters: against the epoch that validation facts choose."""
         if self.config.evaluation.protocol == "validation" or stage.keep_epoch != "best_accuracy":
-            return {}
-        on_test = {epoch["epoch"]: _number(epoch["eval_accuracy"]) for epoch in epochs}
-        chosen = max(epochs, key=lambda epoch: _number(epoch["validation_accuracy"]))["epoch"]
+            return None
+        on_test = {each.epoch: each.eval_accuracy for each in epochs}
+        chosen = max(epochs, key=lambda each: each.validation_accuracy or 0.0).epoch
         optimism = on_test[best] - on_test[chosen]
         self.progress.say(
             f"stage {index}: the best epoch ({best}) was chosen on the test facts, as in the paper; validation facts "
             f"choose epoch {chosen}, with {optimism:.1%} less test accuracy"
         )
-        return {"optimism": optimism}
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def write_facts(facts: Iterable[Fact], path: Path) -> None:
-    """Keeps the facts of a run with their splits, in an order of their own, as a table."""
-    rows = sorted(facts, key=lambda fact: (fact.split, fact.relation, fact.id))
-    columns: dict[str, list[object]] = {column.name: [getattr(row, column.name) for row in rows] for column in _FACTS}
-    write_table(path, _FACTS, columns)
+        return optimism

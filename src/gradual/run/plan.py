@@ -6,10 +6,9 @@ run folder where its map is there already, and are estimates else, marked so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from gradual.config.run import RunConfig, evaluation_settings
 from gradual.config.stage import StageConfig
@@ -17,12 +16,14 @@ from gradual.engines.transformers_engine import TransformersEngine, reading_warn
 from gradual.errors import RunDirError
 from gradual.facts.fact import spread
 from gradual.facts.prepare import Prepared
+from gradual.files.storage import Json
 from gradual.knowledge.map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.folder import RunDir
 from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
-from gradual.run.timing import TIMING, Reading, asking_of, probe_sample, selected, timed_rows
+from gradual.run.steps import Step, planned_steps
+from gradual.run.timing import TIMING, Reading, asking_of, first_stage_ids, probe_sample, rows_to_time
 from gradual.selection.strategies import Replay, Selection
 from gradual.training.train import time_one_step
 
@@ -57,7 +58,7 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What a run would do; times are upper ends where early stopping may save some."""
 
     model: str
@@ -76,14 +77,14 @@ class Plan:
     training_seconds: float
     disk_bytes: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Everything as plain data."""
         return asdict(self)
 
 
 def make_plan(
     config: RunConfig, prepared: Prepared, out: str | Path | None = None, *, progress: Progress | None = None
-) -> Plan:
+) -> RunPlan:
     """What `fit` would do with this config and these facts, and with the run folder `out` as far as it has come.
 
     Raises:
@@ -93,21 +94,21 @@ def make_plan(
     progress = progress or Silent()
     loaded = load_model(config.model)
     engine = TransformersEngine(loaded)
-    run = _opened(out, prepared)
+    run = _run_to_look_into(out, prepared)
     sample = probe_sample(config, prepared, engine, progress)
     known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
-    timed = timed_rows(prepared, known, config, engine)
+    timed = rows_to_time(prepared, known, config, engine)
     progress.say(TIMING)
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
-    stages = _stages(config, prepared, known, run, engine, step_seconds, step_tokens)
+    stages = _stage_plans(config, prepared, known, run, engine, step_seconds, step_tokens)
     reading = Reading(config, prepared, loaded, sample)
     evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
-    probe_tokens, probe_seconds, answers = _probe_work(config, prepared, reading)
+    steps = planned_steps(config, prepared)
     validation = reading.tokens(prepared.validation, evaluation_settings(config))
     example = timed.step(0, 0)[0].examples[0]
     fact = prepared.train[0]
     asking = asking_of(config.probe, [fact], prepared, engine, config.seed_of_exemplars)
-    return Plan(
+    return RunPlan(
         model=config.model.name_or_path,
         num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
         dropped_for_overlap=prepared.dropped_for_overlap,
@@ -117,15 +118,15 @@ def make_plan(
         probe_prompt=asking.prompt(fact, 0),
         training_example=_token_lines(example.prompt_ids, example.completion_ids, loaded),
         stages=stages,
-        probe_tokens=probe_tokens,
-        probe_seconds=probe_seconds,
+        probe_tokens=sum(reading.step_tokens(step) for step in steps),
+        probe_seconds=sum(reading.step_seconds(step) for step in steps),
         training_seconds=sum(stage.max_seconds for stage in stages)
         + evaluations * validation * reading.seconds_per_adapted_token,
-        disk_bytes=_disk_bytes(loaded, config, answers),
+        disk_bytes=_disk_bytes(loaded, config, steps),
     )
 
 
-def _stages(
+def _stage_plans(
     config: RunConfig,
     prepared: Prepared,
     known: KnowledgeMap,
@@ -136,7 +137,7 @@ def _stages(
 ) -> tuple[StagePlan, ...]:
     plans = []
     by_id = {fact.id: fact for fact in prepared.train}
-    count = round(len(selected(known, config.stages[0])) * len(prepared.train) / len(known))
+    count = round(len(first_stage_ids(known, config.stages[0])) * len(prepared.train) / len(known))
     for index, stage in enumerate(config.stages, start=1):
         strategy = stage.resolve()
         replay = strategy.replay
@@ -146,12 +147,12 @@ def _stages(
             states = fact_states(run, index)
             selection = select_for_stage(states, stage, seed=config.seed_of_training, index=index)
             facts, at_end = [by_id[row.id] for row in selection.rows], known_ids(selection)
-            options = _options(stage, selection, stage_weights(states, selection, stage))
+            options = _option_lines(stage, selection, stage_weights(states, selection, stage))
         else:
             num_replay = replay.num_facts(count) if index > 1 and replay is not None else 0
             facts = spread(prepared.train, count + num_replay)  # any as many: steps depend on the relations' sizes
             at_end = frozenset(fact.id for fact in spread(facts, num_replay))
-            options = _options(stage, None, {})
+            options = _option_lines(stage, None, {})
         count = len(facts)
         if stage.placement == "mixed":
             at_end = frozenset()
@@ -161,7 +162,7 @@ def _stages(
             StagePlan(
                 name=f"stage {index}",
                 select=strategy.select,
-                replay=_replay(replay),
+                replay=_replay_text(replay),
                 options=options,
                 num_facts=count,
                 is_estimate=not is_known,
@@ -173,14 +174,14 @@ def _stages(
     return tuple(plans)
 
 
-def _replay(replay: Replay | None) -> str:
+def _replay_text(replay: Replay | None) -> str:
     if replay is None:
         return "none"
     first = "" if replay.choose == "random" else f", {replay.choose} first"
     return f"{replay.ratio} of the {replay.of}, from {replay.pool}{first}"
 
 
-def _options(stage: StageConfig, selection: Selection | None, weights: Mapping[str, float]) -> tuple[str, ...]:
+def _option_lines(stage: StageConfig, selection: Selection | None, weights: Mapping[str, float]) -> tuple[str, ...]:
     """How the stage differs from plain training; with counts where its selection is known."""
     options = []
     if stage.placement == "end":
@@ -197,7 +198,7 @@ def _options(stage: StageConfig, selection: Selection | None, weights: Mapping[s
     return tuple(options)
 
 
-def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:
+def _run_to_look_into(out: str | Path | None, prepared: Prepared) -> RunDir | None:
     """The run folder to look into, if any.
 
     Raises:
@@ -213,21 +214,10 @@ def _opened(out: str | Path | None, prepared: Prepared) -> RunDir | None:
     return run
 
 
-def _probe_work(config: RunConfig, prepared: Prepared, reading: Reading) -> tuple[int, float, int]:
-    """Tokens and seconds of reading for all maps of the run, and the answers (fact x set) that they will hold, at most.
-
-    The levels of test facts are counted as if asked in full; how many exemplar sets they need shows only when asked.
-    """
-    full, single, stages = config.probe, evaluation_settings(config), len(config.stages)
-    look = reading.tokens(prepared.train, full) + reading.tokens(prepared.test, single)
-    before, after = look + reading.tokens(prepared.test, full), stages * look
-    answers = (stages + 1) * (len(prepared.train) * full.num_exemplar_sets + len(prepared.test))
-    seconds = before * reading.seconds_per_token + after * reading.seconds_per_adapted_token
-    return before + after, seconds, answers + len(prepared.test) * full.num_exemplar_sets
-
-
-def _disk_bytes(loaded: LoadedModel, config: RunConfig, answers: int) -> int:
+def _disk_bytes(loaded: LoadedModel, config: RunConfig, steps: Sequence[Step]) -> int:
     """Maps, one adapter per stage, and two checkpoints with the optimiser's state while a stage runs."""
+    asked = [step.questions for step in steps if step.questions is not None]
+    answers = sum(len(each.facts) * each.settings.num_exemplar_sets for each in asked)
     weights = sum(
         config.lora.r * (module.in_features + module.out_features)
         for name, module in loaded.model.named_modules()

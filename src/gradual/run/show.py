@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradual.errors import DataError, RunDirError
-from gradual.files.parquet import Column, read_table
 from gradual.files.storage import Json
 from gradual.knowledge.levels import WEAKLY_KNOWN_CHANCE, Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, MapInfo, read_map
 from gradual.run.folder import RunDir
+from gradual.run.tables import read_facts, read_selection
 from gradual.text import did_you_mean, plural, stage_name, visible
-
-_FACTS = (Column("id", "text"), Column("split", "text"))
-_SELECTED = (Column("id", "text"), Column("role", "text"), Column("reason", "text"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +121,8 @@ def show_fact(folder: Path, fact_id: str, *, probe: int | None = None) -> ShownF
             raise DataError(f"--probe {probe}: expected a run folder, found the single map {folder}; leave it out")
         known = read_map(folder)
         if fact_id not in known:
-            raise _unknown(fact_id, [fact.id for fact in known], folder)
-        return _shown(known, fact_id, source=str(folder))
+            raise _unknown_fact_error(fact_id, [fact.id for fact in known], folder)
+        return _shown_fact(known, fact_id, source=str(folder))
     if not (folder / "run.json").is_file():
         found = "a folder without map.json and run.json" if folder.is_dir() else "no folder"
         raise RunDirError(f"{folder}: expected a knowledge map or a run folder, found {found}; check the path")
@@ -135,10 +132,9 @@ def show_fact(folder: Path, fact_id: str, *, probe: int | None = None) -> ShownF
 def _shown_of_run(run: RunDir, fact_id: str, probe: int | None) -> ShownFact:
     if not run.facts.is_file():
         raise RunDirError(f"{run.path} holds no facts yet; go on with the run first")
-    table = read_table(run.facts, _FACTS)
-    splits = dict(zip(table["id"], table["split"], strict=True))
+    splits = {fact.id: fact.split for fact in read_facts(run.facts)}
     if fact_id not in splits:
-        raise _unknown(fact_id, list(splits), run.path)
+        raise _unknown_fact_error(fact_id, list(splits), run.path)
     split = splits[fact_id]
     if split not in ("train", "test"):
         raise DataError(
@@ -155,36 +151,32 @@ def _shown_of_run(run: RunDir, fact_id: str, probe: int | None) -> ShownFact:
     maps = [read_map(folder) for folder in folders]
     chosen = len(maps) - 1 if probe is None else probe
     return dataclasses.replace(
-        _shown(maps[chosen], fact_id, source=f"{split} fact, {stage_name(chosen)}"),
-        probes=tuple(_in_short(known[fact_id], number) for number, known in enumerate(maps)),
-        trained=tuple(_trained(run, fact_id)),
+        _shown_fact(maps[chosen], fact_id, source=f"{split} fact, {stage_name(chosen)}"),
+        probes=tuple(_shown_probe(known[fact_id], number) for number, known in enumerate(maps)),
+        trained=tuple(_stages_that_trained(run, fact_id)),
     )
 
 
-def _trained(run: RunDir, fact_id: str) -> list[ShownTraining]:
+def _stages_that_trained(run: RunDir, fact_id: str) -> list[ShownTraining]:
     stages: list[ShownTraining] = []
     stage = 1
     while run.selection(stage).is_file():
-        rows = read_table(run.selection(stage), _SELECTED)
-        stages += [
-            ShownTraining(stage, role, reason)
-            for each, role, reason in zip(rows["id"], rows["role"], rows["reason"], strict=True)
-            if each == fact_id
-        ]
+        rows = read_selection(run.selection(stage))
+        stages += [ShownTraining(stage, row.role, row.reason) for row in rows if row.id == fact_id]
         stage += 1
     return stages
 
 
-def _in_short(fact: FactKnowledge, probe: int) -> ShownProbe:
+def _shown_probe(fact: FactKnowledge, probe: int) -> ShownProbe:
     return ShownProbe(probe, fact.level, fact.p_greedy, fact.p_sampled, fact.greedy_answer)
 
 
-def _unknown(fact_id: str, ids: Sequence[str], where: Path) -> DataError:
+def _unknown_fact_error(fact_id: str, ids: Sequence[str], where: Path) -> DataError:
     hint = did_you_mean(fact_id, ids) or f"; expected one of {len(ids)} ids such as '{min(ids)}'" if ids else ""
     return DataError(f'{where}: unknown fact "{fact_id}"{hint}')
 
 
-def _shown(known: KnowledgeMap, fact_id: str, *, source: str) -> ShownFact:
+def _shown_fact(known: KnowledgeMap, fact_id: str, *, source: str) -> ShownFact:
     fact = known[fact_id]
     return ShownFact(
         source=source,

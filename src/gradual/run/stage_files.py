@@ -1,75 +1,175 @@
-"""What the files of a finished stage say: its counts, its epochs, and which validation facts were right after each.
+"""The files of a stage as types: `stage.json`, `epochs.jsonl` and `times.jsonl`, written and read through them.
 
-Reads `stage.json` and `epochs.jsonl` of a run; counts nothing but what became of the validation facts.
+Counts nothing but what became of the validation facts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from gradual.errors import RunDirError
 from gradual.files import storage
-from gradual.files.typed_json import FilePart, checked
+from gradual.files.storage import Json
+from gradual.files.typed_json import FilePart, read_typed, read_typed_lines
 from gradual.run.folder import RunDir
+from gradual.selection.strategies import Selection
 from gradual.statistics.intervals import PairedCounts, paired_counts
+
+if TYPE_CHECKING:
+    from gradual.training.epochs import EpochRecord
 
 
 class StageFile(FilePart):
-    """`stage.json`: what a stage trained on and how it ended."""
+    """`stage.json`: what a stage trained on and how it ended; None where a file of an older version doesn't say."""
 
     strategy: str = ""
     select: str = ""
-    num_new: int = 0
-    new_shortfall: int = 0
-    num_replay: int = 0
+    num_new: int | None = None
+    num_replay: int | None = None
+    replay_wanted: int | None = None
     replay_shortfall: int = 0
-    promoted_trained: int = 0
-    best_epoch: int = 0
-    improved: bool = True
+    new_shortfall: int = 0
+    """New facts that are missing for the size asked for."""
+    promoted_trained: int | None = None
+    unknown_left_out: int = 0
+    best_epoch: int | None = None
+    """The epoch that was kept."""
     stopped_early: bool = False
+    improved: bool = True
+    """The epoch kept is better than none on the facts that choose it."""
+    tokens: float | None = None
+    steps: float | None = None
     optimism: float | None = None
-    steps: float = 0.0
-    tokens: float = 0.0
+    """By how much choosing the epoch on the test facts flatters; left out of the file where validation facts choose."""
+
+    def as_json(self) -> dict[str, Json]:
+        """The stage as `stage.json` holds it."""
+        whole = super().as_json()
+        return whole if self.optimism is not None else _without(whole, "optimism")
 
 
-class EpochLine(FilePart):
-    """A line of `epochs.jsonl`."""
+class EpochNumbers(FilePart):
+    """One epoch of a stage; 0 is before training."""
 
     epoch: int
     loss: float | None = None
     eval_accuracy: float
     """Of the facts that choose the epoch."""
+    eval_p: float = 0.0
+    """Mean lower bound of p on the same facts."""
+    learning_rate: float | None = None
+    tokens: int = 0
+    steps: int = 0
     validation_accuracy: float | None = None
-    """Of the validation facts; there only where test facts choose."""
+    """Of the validation facts; left out of the file unless test facts choose."""
+
+    def as_json(self) -> dict[str, Json]:
+        """The epoch as a file holds it."""
+        whole = super().as_json()
+        return whole if self.validation_accuracy is not None else _without(whole, "validation_accuracy")
+
+
+class EpochLine(EpochNumbers):
+    """A line of `epochs.jsonl`: the same however often the stage was interrupted."""
+
     verdicts: Annotated[str, Field(pattern="^[01]*$")] = ""
     """A digit for each validation fact, by id: 1 where it was right. Empty where none were kept."""
-    steps: float = 0.0
-    tokens: float = 0.0
+
+
+class EpochTimes(FilePart):
+    """A line of `times.jsonl`: what an epoch took, one line for each time it was done."""
+
+    epoch: int = 0
+    seconds: float = 0.0
+    """Of training alone."""
+    eval_seconds: float = 0.0
+    """Of scoring."""
+    steps: int = 0
+
+
+def append_epoch(run: RunDir, number: int, record: EpochRecord) -> None:
+    """Keeps what an epoch of a stage came to and what it took, at once: an interrupted stage goes on behind it.
+
+    Raises:
+        RunDirError: the disk refused.
+    """
+    whole = record._asdict()
+    storage.append_json_line(run.times(number), EpochTimes.model_validate(whole).as_json())
+    storage.append_json_line(run.epochs(number), EpochLine.model_validate(whole).as_json())
+
+
+def write_stage(
+    run: RunDir,
+    number: int,
+    selection: Selection,
+    epochs: Sequence[EpochLine],
+    *,
+    best_epoch: int,
+    stopped_early: bool,
+    optimism: float | None,
+) -> StageFile:
+    """What `stage.json` says of a stage that has ended; written, and its epochs once each.
+
+    Raises:
+        RunDirError: the disk refused.
+    """
+    accuracy = {each.epoch: each.eval_accuracy for each in epochs}
+    stage = StageFile(
+        strategy=selection.strategy.name,
+        select=selection.strategy.select,
+        num_new=selection.num_new,
+        num_replay=selection.num_replay,
+        replay_wanted=selection.replay_wanted,
+        replay_shortfall=selection.replay_shortfall,
+        new_shortfall=selection.new_shortfall,
+        promoted_trained=selection.num_promoted,
+        unknown_left_out=selection.num_left_out,
+        best_epoch=best_epoch,
+        stopped_early=stopped_early,
+        improved=accuracy[best_epoch] > accuracy[0],
+        tokens=sum(each.tokens for each in epochs),
+        steps=sum(each.steps for each in epochs),
+        optimism=optimism,
+    )
+    storage.write_text(run.epochs(number), "".join(f"{storage.canonical_json(each.as_json())}\n" for each in epochs))
+    storage.write_json(run.stage_summary(number), stage.as_json())
+    return stage
 
 
 def read_stage(run: RunDir, number: int) -> StageFile:
     """What `stage.json` says of a stage.
 
     Raises:
-        RunDirError: it is damaged.
+        RunDirError: it is missing or damaged.
     """
-    path = run.stage_summary(number)
-    return checked(storage.read_json(path), StageFile, where=str(path))
+    return read_typed(run.stage_summary(number), StageFile)
 
 
 def read_epochs(run: RunDir, number: int) -> tuple[EpochLine, ...]:
-    """What `epochs.jsonl` says of a stage, a line for each epoch.
+    """The epochs of a stage in order; one that was done twice, because of a kill, is as it was done last.
 
     Raises:
-        RunDirError: it is damaged.
+        RunDirError: `epochs.jsonl` is damaged.
     """
-    path = run.epochs(number)
-    lines = enumerate(storage.read_json_lines(path), start=1)
-    return tuple(checked(line, EpochLine, where=f"{path}:{place}") for place, line in lines)
+    lines = read_typed_lines(run.epochs(number), EpochLine)
+    return tuple({line.epoch: line for line in lines}.values())
+
+
+def read_epoch_times(run: RunDir, number: int) -> list[EpochTimes]:
+    """What each epoch of a stage took, one entry for each time it was done.
+
+    Raises:
+        RunDirError: `times.jsonl` is damaged.
+    """
+    return read_typed_lines(run.times(number), EpochTimes)
+
+
+def _without(part: dict[str, Json], name: str) -> dict[str, Json]:
+    return {key: value for key, value in part.items() if key != name}
 
 
 def verdicts_by_epoch(epochs: Iterable[EpochLine], facts: Iterable[str], where: Path) -> dict[int, dict[str, bool]]:
@@ -101,7 +201,7 @@ def validation_counts(run: RunDir, number: int, facts: Iterable[str]) -> PairedC
         RunDirError: the verdicts were not kept, or are damaged.
     """
     verdicts = verdicts_by_epoch(read_epochs(run, number), facts, run.epochs(number))
-    kept = read_stage(run, number).best_epoch
+    kept = read_stage(run, number).best_epoch or 0
     for epoch in (0, kept):
         if epoch not in verdicts:
             raise RunDirError(f"{run.epochs(number)}: epoch {epoch}: expected verdicts, found none; make the run again")

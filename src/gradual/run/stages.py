@@ -1,33 +1,28 @@
 """What a stage trains on, and in which rows: the levels of a run's maps, the selection they lead to, weights, epochs.
 
-Reads the run folder; trains nothing (`training`), and knows nothing of the order of a run's steps (`pipeline`).
+Reads the run folder and trains nothing: that is done by `training.train`, in the order that `run.pipeline` gives.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact
-from gradual.files import storage
-from gradual.files.parquet import Column, read_table, write_table
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import read_map
 from gradual.run.folder import RunDir
+from gradual.run.tables import read_selection
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection, select_facts
 from gradual.selection.unknown_limit import limit_unknown
 from gradual.selection.weights import fact_weights
 from gradual.text import plural
 from gradual.training.rows import TrainingRows
-
-_SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
 
 
 def training_rows(
@@ -104,7 +99,7 @@ def fact_states(run: RunDir, index: int) -> list[FactState]:
     probes = sorted({0, max(0, index - 2), index - 1})
     maps = [read_map(run.probe(each), with_answers=False) for each in probes]
     first, before, now = maps[0], maps[-2] if len(maps) > 1 else maps[0], maps[-1]
-    trained = {row_id for each in range(1, index) for row_id in read_table(run.selection(each), _SELECTION)["id"]}
+    trained = {row.id for each in range(1, index) for row in read_selection(run.selection(each))}
     return [
         FactState(
             id=fact.id,
@@ -119,11 +114,3 @@ def fact_states(run: RunDir, index: int) -> list[FactState]:
         )
         for fact in now
     ]
-
-
-def write_selection(selection: Selection, path: Path) -> None:
-    """Keeps what a stage trains on, and why, as a table."""
-    storage.make_folder(path.parent)
-    rows = [dataclasses.asdict(row) for row in selection.rows]
-    columns: dict[str, list[object]] = {column.name: [str(row[column.name]) for row in rows] for column in _SELECTION}
-    write_table(path, _SELECTION, columns)

@@ -19,6 +19,7 @@ from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts
 from gradual.progress import Progress
 from gradual.run.stages import training_rows
+from gradual.run.steps import Step
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import select_facts
 from gradual.training.rows import TrainingRows
@@ -48,15 +49,17 @@ def probe_sample(config: RunConfig, prepared: Prepared, engine: TransformersEngi
         )
 
 
-def timed_rows(prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine) -> TrainingRows:
+def rows_to_time(
+    prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine
+) -> TrainingRows:
     """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
     by_id = {fact.id: fact for fact in prepared.train}
-    chosen = selected(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
+    chosen = first_stage_ids(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
     facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
     return training_rows(facts, config.stages[0], prepared.exemplars, engine, config)
 
 
-def selected(known: KnowledgeMap, stage: StageConfig) -> list[str]:
+def first_stage_ids(known: KnowledgeMap, stage: StageConfig) -> list[str]:
     """Ids of the facts of a map that a first stage would train on."""
     states = [
         FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)
@@ -70,6 +73,7 @@ class Reading:
 
     def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:
         self._config, self._prepared, self._engine = config, prepared, TransformersEngine(loaded)
+        self._by_kind: dict[str, int] = {}
         by_id = {fact.id: fact for fact in prepared.train}
         prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
         read = sample.info.cost.tokens_read
@@ -82,6 +86,21 @@ class Reading:
         """Tokens of a probe of `facts`."""
         answers = len(facts) * settings.num_exemplar_sets
         return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
+
+    def step_tokens(self, step: Step) -> int:
+        """Tokens of a step's probe, 0 of one that asks nothing; steps of one kind ask the same and are counted once.
+
+        The levels of test facts count as if asked in full: how many exemplar sets they need shows only when asked.
+        """
+        if step.questions is None:
+            return 0
+        if step.kind not in self._by_kind:
+            self._by_kind[step.kind] = self.tokens(step.questions.facts, step.questions.settings)
+        return self._by_kind[step.kind]
+
+    def step_seconds(self, step: Step) -> float:
+        """Seconds of a step's probe: with an adapter on the model once a stage is trained, which is slower."""
+        return self.step_tokens(step) * (self.seconds_per_adapted_token if step.stage else self.seconds_per_token)
 
     def _slowdown(self, loaded: LoadedModel, facts: Sequence[Fact]) -> float:
         """How many times longer the same facts take once there is an adapter on the model."""

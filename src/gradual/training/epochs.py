@@ -56,17 +56,6 @@ class EpochRecord(NamedTuple):
     validation_accuracy: float | None = None
     """See `Score`."""
 
-    def made(self) -> dict[str, float | str | None]:
-        """What the epoch came to: the same however often the stage was interrupted."""
-        left_out = {"seconds", "eval_seconds"} | (
-            {"validation_accuracy"} if self.validation_accuracy is None else set()
-        )
-        return {name: value for name, value in self._asdict().items() if name not in left_out}
-
-    def taken(self) -> dict[str, float]:
-        """What the epoch took."""
-        return {name: getattr(self, name) for name in ("epoch", "seconds", "eval_seconds", "steps")}
-
 
 class Watcher(TrainerCallback):  # type: ignore[misc]
     """Keeps count of epochs, losses and tokens, and tells the caller."""

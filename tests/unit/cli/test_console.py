@@ -19,7 +19,7 @@ from gradual.comparison.estimate import ArmEstimate, ComparisonEstimate
 from gradual.knowledge.diff import compare_maps
 from gradual.knowledge.levels import Level
 from gradual.reporting.table import Table, as_rich
-from gradual.run.plan import Plan, StagePlan, TokenLine
+from gradual.run.plan import RunPlan, StagePlan, TokenLine
 from gradual.run.record import read_run
 
 HOSTILE = " [bold]x[/bold] \x1b[31m"
@@ -183,7 +183,7 @@ def test_after_the_demo_a_fact_of_the_run_is_proposed(tmp_path: Path) -> None:
 def test_plan_shows_the_work_of_each_stage_and_which_tokens_carry_loss() -> None:
     stage = StagePlan("stage 1", "now == MaybeKnown", "none", 12, ("loss weighted by p",), True, 30, 4_500, 61.0)
     tokens = (TokenLine(7, "A:", has_loss=False), TokenLine(8, " Paris", has_loss=True))
-    plan = Plan("m", {"train": 40}, 3, ("few exemplars",), {"MaybeKnown": 12}, "all training facts", "Q: q\nA:", tokens, (stage,), 900, 20.0, 61.0, 3_000_000)  # fmt: skip  # noqa: E501
+    plan = RunPlan("m", {"train": 40}, 3, ("few exemplars",), {"MaybeKnown": 12}, "all training facts", "Q: q\nA:", tokens, (stage,), 900, 20.0, 61.0, 3_000_000)  # fmt: skip  # noqa: E501
     text = shown(plan_parts(plan))
     assert re.search(r"stage 1 +about 12 +30 +4,500 +1 min 01 s", text)
     assert re.search(r"probes +– +– +900 +20.0 s", text)

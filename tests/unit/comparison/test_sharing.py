@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradual.comparison.folder import step_fingerprint
+from gradual.run.steps import Step
 
 FINGERPRINT = {
     "config.probe.num_shots": "4",
@@ -20,13 +21,13 @@ FINGERPRINT = {
 @pytest.mark.parametrize(
     ("step", "left_out"),
     [
-        ("facts", {"lora.r", "training_seed", "stages.0.learning_rate", "stages.1.learning_rate"}),
-        ("probe-0", {"lora.r", "training_seed", "stages.0.learning_rate", "stages.1.learning_rate"}),
-        ("stage-1", {"stages.1.learning_rate"}),
-        ("zero_shot-1", {"stages.1.learning_rate"}),
-        ("evaluation-2", set()),
+        (Step("facts"), {"lora.r", "training_seed", "stages.0.learning_rate", "stages.1.learning_rate"}),
+        (Step("probe", 0), {"lora.r", "training_seed", "stages.0.learning_rate", "stages.1.learning_rate"}),
+        (Step("stage", 1), {"stages.1.learning_rate"}),
+        (Step("zero_shot", 1), {"stages.1.learning_rate"}),
+        (Step("evaluation", 2), set()),
     ],
 )
-def test_a_step_depends_on_nothing_that_comes_later(step: str, left_out: set[str]) -> None:
+def test_a_step_depends_on_nothing_that_comes_later(step: Step, left_out: set[str]) -> None:
     found = step_fingerprint(FINGERPRINT, step)
     assert FINGERPRINT.keys() - found.keys() == {f"config.{name}" for name in left_out | {"stages.10.learning_rate"}}

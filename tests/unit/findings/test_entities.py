@@ -1,4 +1,4 @@
-"""The entity tables of a comparison over two seeds, every number worked out by hand from `comparison_fixture`.
+"""The entity tables of `tests/support/comparisons.py` over two seeds, every number worked out by hand.
 
 Stage 1 of S5 trains on b, c and f. Facts d, g and h were out of reach: d shares an entity with b, g one with d, h none.
 With seed 1 d comes within reach and with seed 2 g does. Of the test facts only t1 shares an entity with b.
@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from tests.support.comparisons import TEST, TRAIN, VALIDATION, write_folder
 
-from gradual.files.parquet import Column, write_table
+from gradual.facts.fact import Fact
 from gradual.findings.entities import entity_rows
 from gradual.findings.read import read_comparison
 from gradual.findings.record import Entities
 from gradual.reporting.comparison.tables import comparison_tables
 from gradual.reporting.table import Table
 from gradual.run.folder import RunDir
+from gradual.run.tables import write_facts
 from gradual.statistics.intervals import wilson
 
 ENTITIES = {"b": ("Bern",), "t1": ("Bern",), "d": ("Bern", "Davos"), "g": ("Davos",)}
@@ -29,17 +30,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = dict.fromkeys(TRAIN, "train") | dict.fromkeys(TEST, "test") | dict.fromkeys(VALIDATION, "validation")
     ids = list(splits)
     named = {each: ENTITIES.get(each, (f"only {each}",)) for each in ids}
-    columns: dict[str, list[object]] = {
-        "id": ids,
-        "relation": ["r1" if each in "abcd" or each in TEST[:2] else "r2" for each in ids],
-        "subject": [named[each][0] for each in ids],
-        "question": [f"{each}?" for each in ids],
-        "split": list(splits.values()),
-        "answers": [[named[each][-1]] for each in ids],
-    }
-    kinds = [Column(name, "texts" if name == "answers" else "text") for name in columns]
+    facts = [
+        Fact(
+            id=each,
+            relation="r1" if each in "abcd" or each in TEST[:2] else "r2",
+            question=f"{each}?",
+            answers=(named[each][-1],),
+            subject=named[each][0],
+            split=splits[each],
+        )
+        for each in ids
+    ]
     for seed in (1, 2):
-        write_table(RunDir(path / f"runs/S5/{seed}").facts, kinds, columns)
+        write_facts(facts, RunDir(path / f"runs/S5/{seed}").facts)
     return path
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gradual.facts.entities import Distance, EntityGraph, build_graph
 from gradual.facts.fact import Fact
-from gradual.findings.linkage import AtDistance, Linkage, linkage, linked_accuracy
+from gradual.findings.linkage import Linkage, PromotedAtDistance, linkage, linked_accuracy
 from gradual.knowledge.levels import Level
 from gradual.statistics.intervals import wilson
 from gradual.statistics.odds_ratios import TwoByTwo, mantel_haenszel
@@ -38,7 +38,7 @@ def after(**changes: Level) -> dict[str, Level]:
     return BEFORE | changes
 
 
-def row(found: Linkage, distance: Distance) -> AtDistance:
+def row(found: Linkage, distance: Distance) -> PromotedAtDistance:
     return next(each for each in found.distances if each.distance is distance)
 
 

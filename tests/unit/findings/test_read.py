@@ -1,4 +1,4 @@
-"""The numbers of a comparison's folder, every one worked out by hand from `comparison_fixture`."""
+"""The numbers of a comparison's folder, every one worked out by hand from `tests/support/comparisons.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.comparisons import ARMS, BASE, known, verdicts, write_folder,
 from gradual.errors import RunDirError
 from gradual.files.storage import canonical_json, read_json, write_json
 from gradual.findings.read import read_comparison, write_comparison
-from gradual.findings.record import Arm, Comparison, Contrast
+from gradual.findings.record import ArmFindings, Comparison, Contrast
 from gradual.knowledge.map import write_map
 from gradual.statistics.intervals import holm, wilson
 
@@ -30,7 +30,7 @@ def found(folder: Path) -> Comparison:
     return read_comparison(folder)
 
 
-def arm(comparison: Comparison, name: str) -> Arm:
+def arm(comparison: Comparison, name: str) -> ArmFindings:
     one = comparison.arm(name)
     assert one is not None
     return one

@@ -17,7 +17,8 @@ from gradual.errors import RunDirError
 from gradual.knowledge.levels import Level
 from gradual.reporting.run_page import report
 from gradual.reporting.run_story import tell, verdict
-from gradual.run.record import McNemar, Share, read_run
+from gradual.run.record import read_run
+from gradual.run.summary_file import AccuracyShare, McNemar
 from gradual.text import percent
 
 
@@ -121,16 +122,18 @@ def test_numbers_computed_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("after", "p", "claim"),
     [
-        (Share(accuracy=0.4, low=0.3, high=0.5), 0.3, "no more than chance could give"),
-        (Share(accuracy=0.4, low=0.3, high=0.5), 0.01, "the intervals overlap, but the paired test tells"),
-        (Share(accuracy=0.7, low=0.6, high=0.8), 0.01, "more than chance would give"),
-        (Share(accuracy=0.4, low=0.3, high=0.5), None, "within the intervals, so no change can be claimed"),
-        (Share(accuracy=0.7, low=0.6, high=0.8), None, "beyond both intervals"),
-        (Share(accuracy=0.7), None, "how much of it is chance is not known"),
+        (AccuracyShare(accuracy=0.4, low=0.3, high=0.5), 0.3, "no more than chance could give"),
+        (AccuracyShare(accuracy=0.4, low=0.3, high=0.5), 0.01, "the intervals overlap, but the paired test tells"),
+        (AccuracyShare(accuracy=0.7, low=0.6, high=0.8), 0.01, "more than chance would give"),
+        (AccuracyShare(accuracy=0.4, low=0.3, high=0.5), None, "within the intervals, so no change can be claimed"),
+        (AccuracyShare(accuracy=0.7, low=0.6, high=0.8), None, "beyond both intervals"),
+        (AccuracyShare(accuracy=0.7), None, "how much of it is chance is not known"),
     ],
 )
-def test_a_difference_is_claimed_only_as_firmly_as_the_evidence(after: Share, p: float | None, claim: str) -> None:
-    before = Share(accuracy=0.35, low=0.25, high=0.45)
+def test_a_difference_is_claimed_only_as_firmly_as_the_evidence(
+    after: AccuracyShare, p: float | None, claim: str
+) -> None:
+    before = AccuracyShare(accuracy=0.35, low=0.25, high=0.45)
     test = None if p is None else McNemar(start=0, end=1, gained=1, lost=0, p_value=p)
     assert verdict(before, after, test).startswith(claim)
 
@@ -158,7 +161,7 @@ def test_run_without_summary_is_read_from_its_other_files(tmp_path: Path) -> Non
     (tmp_path / "probes" / "0" / "map.json").write_text(json.dumps({"levels": {"HighlyKnown": 2, "Unknown": 5}}))
     (tmp_path / "stages" / "1").mkdir(parents=True)
     (tmp_path / "stages" / "1" / "epochs.jsonl").write_text(
-        '{"epoch": 0, "loss": null}\n{"epoch": 1, "loss": 1.25}\n{"ep'
+        '{"epoch": 0, "eval_accuracy": 0.25, "loss": null}\n{"epoch": 1, "eval_accuracy": 0.5, "loss": 1.25}\n{"ep'
     )
     (tmp_path / "config.yaml").write_text("seed: 7\nstages:\n- strategy: maybe_known\n- strategy: S5\n")
     record = read_run(tmp_path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradual.findings.record import Arm, Comparison, Contrast, GroupName
+from gradual.findings.record import ArmFindings, Comparison, Contrast, GroupName
 from gradual.reporting.cells import NOTHING, estimate_cell, p_cell, text_cell
 from gradual.reporting.table import Cell
 from gradual.statistics.measure_text import accuracy_text, change_text, count_change_text, count_text, points_text
@@ -37,7 +37,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
     return f"mean over seeds {listed([str(seed) for seed in seeds])}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
-def num_stages(arm: Arm) -> int:
+def num_stages(arm: ArmFindings) -> int:
     """Stages that some finished run of the arm came to."""
     return max(len(arm.test) - 1, 0)
 

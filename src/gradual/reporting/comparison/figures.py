@@ -5,17 +5,18 @@ Turns a `Comparison` into the rows and bars of `charts` and `forest`. Knows no H
 
 from __future__ import annotations
 
-from gradual.findings.record import Arm, Comparison, Contrast, CostPart
+from gradual.findings.record import ArmFindings, Comparison, Contrast, CostPart
 from gradual.findings.verdict import PAPER_GAIN
 from gradual.knowledge.levels import BEST_FIRST
 from gradual.reporting.charts import Balance, Bar, Segment, balance_bars, stacked_bars
 from gradual.reporting.forest import ForestCell, ForestRow, Panel, forest
 from gradual.reporting.svg import NOTHING, WIDE_SCREEN, Drawing, draw_both
+from gradual.run.steps import Purpose
 from gradual.statistics.measure_text import change_text, points_text
 from gradual.statistics.measures import Measure
 from gradual.text import NO_VALUE, Estimate, duration, mean_count, percent
 
-COST_KINDS = {"probing": "probing for levels", "training": "training", "testing": "testing"}
+COST_KINDS: dict[Purpose, str] = {"probing": "probing for levels", "training": "training", "testing": "testing"}
 """What a step of a run is for, in the order of a bar."""
 
 
@@ -79,7 +80,7 @@ def level_bars(comparison: Comparison) -> Drawing:
     return draw_both(lambda width: stacked_bars("Training facts by level at the end", bars, width=width))
 
 
-def mean_levels(arm: Arm) -> dict[str, float]:
+def mean_levels(arm: ArmFindings) -> dict[str, float]:
     """Training facts by level at the arm's end, mean over its finished seeds; empty without one."""
     ends = [run.levels[-1] for run in arm.runs if run.seed in arm.seeds and run.levels]
     return {level: sum(end.get(level, 0) for end in ends) / len(ends) for level in BEST_FIRST} if ends else {}
@@ -110,7 +111,7 @@ def cost_bars(comparison: Comparison) -> Drawing:
         segments = []
         for kind, name in COST_KINDS.items():
             for shared in (True, False):
-                seconds = sum(part.seconds for part in parts if cost_kind(part.name) == kind and part.shared == shared)
+                seconds = sum(part.seconds for part in parts if part.purpose == kind and part.shared == shared)
                 if seconds:
                     title = f"{name}{', shared' if shared else ''} {duration(seconds)}"
                     segments.append(Segment(f"cost-{kind}{' shared' if shared else ''}", seconds, "", title))
@@ -120,33 +121,27 @@ def cost_bars(comparison: Comparison) -> Drawing:
     return draw_both(lambda width: stacked_bars("Seconds per run", bars, width=width))
 
 
-def mean_parts(arm: Arm) -> list[CostPart]:
+def mean_parts(arm: ArmFindings) -> list[CostPart]:
     """The steps of an arm's runs in order, means over its finished runs; shared steps stand apart from others."""
     runs = [run for run in arm.runs if run.seed in arm.seeds]
-    found: dict[tuple[str, bool], list[CostPart]] = {}
+    found: dict[tuple[str, Purpose, bool], list[CostPart]] = {}
     for run in runs:
         for part in run.cost.parts:
-            found.setdefault((part.name, part.shared), []).append(part)
+            found.setdefault((part.name, part.purpose, part.shared), []).append(part)
     return [
         CostPart(
             name,
+            purpose,
             sum(part.seconds for part in parts) / len(runs),
             round(sum(part.tokens for part in parts) / len(runs)),
             round(sum(part.steps for part in parts) / len(runs)),
             shared,
         )
-        for (name, shared), parts in found.items()
+        for (name, purpose, shared), parts in found.items()
     ]
 
 
-def cost_kind(name: str) -> str:
-    """What the step of this name is for, a key of `COST_KINDS`."""
-    if name.startswith("stage"):
-        return "training"
-    return "testing" if name.startswith(("evaluation", "ood", "zero-shot")) else "probing"
-
-
-def _trained(comparison: Comparison) -> list[Arm]:
+def _trained(comparison: Comparison) -> list[ArmFindings]:
     return [arm for arm in comparison.arms if not arm.is_base]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradual.findings.record import Arm, Comparison, Retest
+from gradual.findings.record import ArmFindings, Comparison, Retest
 from gradual.knowledge.levels import BEST_FIRST
 from gradual.reporting.cells import NOTHING, number_cell, text_cell, time_cell
 from gradual.reporting.comparison.cells import GROUP_NAMES
@@ -47,7 +47,7 @@ def highly_known_by_training(comparison: Comparison) -> list[Table]:
     return [_split_table(comparison, arm) for arm in arms if arm is not None and arm.seeds and arm.split]
 
 
-def _split_table(comparison: Comparison, arm: Arm) -> Table:
+def _split_table(comparison: Comparison, arm: ArmFindings) -> Table:
     rows = []
     for name, words in GROUP_NAMES.items():
         if name in arm.split:
@@ -115,7 +115,7 @@ def _mean_transitions(counts: Sequence[Mapping[str, LevelCounts]], title: str) -
     return transition_table(means, title)
 
 
-def _over_seeds(arm: Arm) -> str:
+def _over_seeds(arm: ArmFindings) -> str:
     return f", mean over {len(arm.seeds)} seeds" if len(arm.seeds) > 1 else ""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gradual.findings.record import Arm, Comparison, Contrast, Run
+from gradual.findings.record import ArmFindings, Comparison, Contrast, RunFindings
 from gradual.knowledge.levels import BEST_FIRST, WEAKLY_KNOWN_CHANCE, Level
 from gradual.reporting.cells import NOTHING, number_cell, p_cell, text_cell
 from gradual.reporting.comparison.cells import (
@@ -93,7 +93,7 @@ def _levels_at_start(comparison: Comparison) -> Table:
     return _table(2, "levels-at-start", "Levels at the start", columns, rows, note)
 
 
-def _one_run_a_seed(comparison: Comparison) -> list[Run]:
+def _one_run_a_seed(comparison: Comparison) -> list[RunFindings]:
     found = [
         next(
             (run for arm in comparison.arms for run in arm.runs if run.seed == seed and run.levels and run.by_level),
@@ -107,7 +107,7 @@ def _one_run_a_seed(comparison: Comparison) -> list[Run]:
 # --- accuracy ------------------------------------------------------------------------------------------------------
 
 
-def _by_epoch(main: Arm | None) -> Table:
+def _by_epoch(main: ArmFindings | None) -> Table:
     runs = [run for run in main.runs if run.stages and run.seed in main.seeds] if main else []
     epochs = [epoch for run in runs for epoch in run.stages[0].epochs]
     on_test = any(epoch.test is not None for epoch in epochs)
@@ -127,7 +127,7 @@ def _by_epoch(main: Arm | None) -> Table:
     return _table(6, "validation-by-epoch", title, columns, rows, note)
 
 
-def _epoch_row(runs: Sequence[Run], number: int, *, with_test: bool) -> list[Cell]:
+def _epoch_row(runs: Sequence[RunFindings], number: int, *, with_test: bool) -> list[Cell]:
     epochs = [epoch for run in runs for epoch in run.stages[0].epochs if epoch.epoch == number]
     measure = mean_accuracy([epoch.validation for epoch in epochs])
     kept = sum(run.stages[0].best_epoch == number for run in runs)
@@ -136,7 +136,7 @@ def _epoch_row(runs: Sequence[Run], number: int, *, with_test: bool) -> list[Cel
     return [number_cell(number), *accuracy, number_cell(len(epochs)), number_cell(kept)]
 
 
-def _by_stage(comparison: Comparison, main: Arm | None) -> Table:
+def _by_stage(comparison: Comparison, main: ArmFindings | None) -> Table:
     rows = [] if main is None else [_stage_row(comparison, main, stage) for stage in range(len(main.test))]
     note = (
         f"Of {facts_text(comparison, 'test')}, {seeds_text(main.seeds if main else ())}. Differences are paired; p is "
@@ -155,7 +155,7 @@ def _by_stage(comparison: Comparison, main: Arm | None) -> Table:
     return _table(7, "test-by-stage", title, columns, rows, note)
 
 
-def _stage_row(comparison: Comparison, arm: Arm, stage: int) -> list[Cell]:
+def _stage_row(comparison: Comparison, arm: ArmFindings, stage: int) -> list[Cell]:
     step = comparison.contrast("stage", arm.name, stage)
     is_last = stage == len(arm.test) - 1
     whole = comparison.contrast("base", arm.name) if is_last and stage else None
@@ -202,7 +202,7 @@ def _strategies(comparison: Comparison) -> Table:
     return _table(8, "strategies", "Strategies of the second stage", columns, rows, note)
 
 
-def _second_stages(comparison: Comparison) -> list[Arm]:
+def _second_stages(comparison: Comparison) -> list[ArmFindings]:
     """Arms that are one of the paper's strategies, by name or by what their second stage was."""
     return [
         arm
@@ -235,7 +235,7 @@ def _strategies_by_level(comparison: Comparison) -> Table:
 # --- HighlyKnown facts ---------------------------------------------------------------------------------------------
 
 
-def _highly_known(comparison: Comparison, main: Arm | None) -> Table:
+def _highly_known(comparison: Comparison, main: ArmFindings | None) -> Table:
     rows: list[list[Cell]] = []
     num = comparison.num_facts.get("train", 0)
     if main is not None and main.seeds:
@@ -271,7 +271,7 @@ def _after_one(counts: Sequence[int]) -> int | None:
     return counts[1] if len(counts) > 1 else None
 
 
-def _added(one: Measure, end: Measure, step: Contrast | None = None, main: Arm | None = None) -> Cell:
+def _added(one: Measure, end: Measure, step: Contrast | None = None, main: ArmFindings | None = None) -> Cell:
     """The difference; with its interval where a contrast is of the same two stages and seeds."""
     if step is not None and main is not None and num_stages(main) == 2 and step.seeds == main.seeds:
         return count_change_cell(step.highly_known)

@@ -5,8 +5,8 @@ Formats what `findings.record` holds. `write` puts them into the folder, `page` 
 
 from __future__ import annotations
 
-from gradual.findings.record import Arm, Comparison, Contrast, Run, Stage
-from gradual.findings.verdict import bar_sentence
+from gradual.findings.record import ArmFindings, Comparison, Contrast, RunFindings, StageFindings
+from gradual.findings.verdict import paper_bar_sentence
 from gradual.reporting.cells import NOTHING, number_cell, p_cell, text_cell, time_cell
 from gradual.reporting.comparison.cells import (
     FALLS_NOTE,
@@ -76,7 +76,7 @@ def _arms_highly_known(comparison: Comparison) -> Table:
     note = (
         f"Of {facts_text(comparison, 'train')}, mean over finished seeds; gained and lost since the start. Steps of "
         "the optimiser and time of a whole run, shared parts in full. "
-        f"{bar_sentence(comparison.contrast('reference', comparison.main))}"
+        f"{paper_bar_sentence(comparison.contrast('reference', comparison.main))}"
     ).strip()
     return make_table("arms-highly-known", "All arms: HighlyKnown training facts, and cost", columns, rows, note)
 
@@ -187,7 +187,7 @@ def _seeds(comparison: Comparison) -> Table:
     return make_table("seeds", "Every run", columns, rows, note)
 
 
-def _seed_row(comparison: Comparison, arm: Arm, run: Run) -> list[Cell]:
+def _seed_row(comparison: Comparison, arm: ArmFindings, run: RunFindings) -> list[Cell]:
     base = comparison.contrast("base", arm.name)
     stages, known = run.stages, run.highly_known
     best = [next((e.validation for e in stage.epochs if e.epoch == stage.best_epoch), None) for stage in stages]
@@ -208,12 +208,12 @@ def _seed_row(comparison: Comparison, arm: Arm, run: Run) -> list[Cell]:
     ]
 
 
-def _trained_on(stage: Stage) -> str:
+def _trained_on(stage: StageFindings) -> str:
     short = f" ({count(stage.new_shortfall)} fewer than asked for)" if stage.new_shortfall else ""
     return f"{count(stage.num_new + stage.num_replay)}{short}"
 
 
-def _optimism(run: Run) -> Cell:
+def _optimism(run: RunFindings) -> Cell:
     """By how much test accuracy flatters, stage by stage; the last one is the raw value."""
     values = [stage.optimism for stage in run.stages]
     shown = ", ".join(signed_decimal(None if value is None else 100 * value) for value in values)

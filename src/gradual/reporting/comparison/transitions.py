@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradual.findings.record import Arm, Comparison, Retest
+from gradual.findings.record import ArmFindings, Comparison, Retest
 from gradual.knowledge.levels import BEST_FIRST
 from gradual.reporting.cells import NOTHING, number_cell, text_cell
 from gradual.reporting.comparison.cells import (
@@ -95,7 +95,7 @@ def net_promotions(comparison: Comparison) -> Table:
     return make_table("noise-net", "What came within reach, net of what does by itself", columns, rows, note)
 
 
-def _moved(arm: Arm | None, start: int, end: int) -> tuple[list[int], list[Mapping[str, LevelCounts]]]:
+def _moved(arm: ArmFindings | None, start: int, end: int) -> tuple[list[int], list[Mapping[str, LevelCounts]]]:
     """The transitions between two probes that follow each other, of finished runs that have both, and their seeds."""
     found = {
         run.seed: moved.counts

@@ -1,0 +1,144 @@
+"""The steps of a run as data: which there are, in which order, what each asks or trains, and where its files lie.
+
+`planned_steps` is what a run will do; `possible_steps` is what may be found in a folder whose settings are not at hand.
+Everything that does, times, sums up, shares or draws steps goes by these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from gradual.config.run import ProbeConfig, RunConfig, evaluation_settings
+from gradual.config.stage import StageConfig
+from gradual.facts.fact import Fact
+from gradual.facts.prepare import Prepared
+from gradual.knowledge.map import COST_FILE
+from gradual.run.folder import RunDir
+
+StepKind = Literal["facts", "probe", "evaluation", "ood", "zero_shot", "levels", "stage"]
+Purpose = Literal["probing", "training", "testing"]
+"""What time is spent on: knowing the levels of facts, training, or scoring the test."""
+
+ANY_TOLERANCE = 1.0
+"""Bounds of probabilities may stay as wide as they come."""
+
+_LOOK: tuple[StepKind, ...] = ("probe", "evaluation", "ood", "zero_shot")
+"""What is asked of the base model and after each stage, in this order."""
+_TESTING = frozenset({"evaluation", "ood", "zero_shot"})
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a step asks of the model."""
+
+    facts: tuple[Fact, ...]
+    settings: ProbeConfig
+    exemplar_seed: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run; what it does is None where only the folder is known, or where the step does no such thing."""
+
+    kind: StepKind
+    stage: int = 0
+    """Of kind `stage` the stage that is trained, from 1; of others how many stages were trained before."""
+    questions: Questions | None = None
+    training: StageConfig | None = None
+
+    @property
+    def name(self) -> str:
+        """How the journal and the folder of units call the step, such as `probe-0`; old runs go on by it."""
+        return self.kind if self.kind in ("facts", "levels") else f"{self.kind}-{self.stage}"
+
+    @property
+    def label(self) -> str:
+        """How tables and `cost.json` call the step, such as `probe 0`."""
+        if self.kind == "levels":
+            return "levels of test facts"
+        return "facts" if self.kind == "facts" else f"{self.kind.replace('_', '-')} {self.stage}"
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the step's time is spent on."""
+        if self.kind == "stage":
+            return "training"
+        return "testing" if self.kind in _TESTING else "probing"
+
+    @property
+    def makes_map(self) -> bool:
+        """Whether the step makes a knowledge map."""
+        return self.kind not in ("facts", "stage")
+
+    def folder(self, run: RunDir) -> Path:
+        """The folder that the step's files lie in: of most steps theirs alone."""
+        places = {
+            "probe": run.probe,
+            "evaluation": run.evaluation,
+            "ood": run.ood_evaluation,
+            "zero_shot": run.zero_shot_evaluation,
+            "stage": run.stage,
+        }
+        if self.kind == "levels":
+            return run.test_levels
+        return run.path if self.kind == "facts" else places[self.kind](self.stage)
+
+    def results(self, run: RunDir) -> list[Path]:
+        """The files that the finished step has made and that never change again."""
+        if self.kind == "facts":
+            return [run.facts]
+        if self.kind == "stage":
+            adapter = sorted(path for path in run.adapter(self.stage).rglob("*") if path.is_file())
+            return [run.selection(self.stage), run.epochs(self.stage), run.stage_summary(self.stage), *adapter]
+        return sorted(path for path in self.folder(run).iterdir() if path.name != COST_FILE)
+
+    def times(self, run: RunDir) -> Path | None:
+        """The file that says what the step took, which no result depends on; None where nobody asks."""
+        if self.makes_map:
+            return self.folder(run) / COST_FILE
+        return run.times(self.stage) if self.kind == "stage" else None
+
+
+def possible_steps(num_stages: int) -> Iterator[Step]:
+    """Every step that a run of so many stages may have, in the order they are done."""
+    yield Step("facts")
+    for stage in range(num_stages + 1):
+        if stage:
+            yield Step("stage", stage)
+        yield from (Step(kind, stage) for kind in _LOOK)
+        if not stage:
+            yield Step("levels")
+
+
+def planned_steps(config: RunConfig, prepared: Prepared) -> list[Step]:
+    """The steps of a run with these settings and facts, in the order they are done."""
+    steps = []
+    for step in possible_steps(len(config.stages)):
+        if step.kind == "stage":
+            steps.append(replace(step, training=config.stages[step.stage - 1]))
+        elif step.kind == "facts":
+            steps.append(step)
+        elif (questions := _questions(step.kind, config, prepared)) is not None:
+            steps.append(replace(step, questions=questions))
+    return steps
+
+
+def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questions | None:
+    """What steps of a kind ask; None where this run has none of the kind."""
+    full, single, seed = config.probe, evaluation_settings(config), config.evaluation.exemplar_seed
+    if kind == "probe":
+        return Questions(prepared.train, full, config.seed_of_exemplars)
+    if kind == "levels":  # of test facts only the level at the start is told, never a probability
+        return Questions(prepared.test, full.model_copy(update={"levels_only": True}), config.seed_of_exemplars)
+    if kind == "evaluation":
+        return Questions(prepared.test, single, seed)
+    if kind == "ood":
+        return Questions(prepared.out_of_distribution, single, seed) if prepared.out_of_distribution else None
+    if not config.evaluation.zero_shot:
+        return None
+    # Verdicts only: bare questions are answered at length, and the answers would be written out to the end.
+    changes = {"num_shots": 0, "greedy_answers": "none", "tolerance": ANY_TOLERANCE}
+    return Questions(prepared.test, single.model_copy(update=changes), seed)

@@ -1,0 +1,97 @@
+"""The steps of a run as data, and what they took in all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.comparisons import OTHERS, TEST, verdicts, write_folder
+
+from gradual.config.run import RunConfig
+from gradual.config.yaml_file import parse_config
+from gradual.facts.prepare import Prepared
+from gradual.knowledge.map import write_map
+from gradual.run.cost import count_cost
+from gradual.run.folder import RunDir
+from gradual.run.steps import Step, planned_steps, possible_steps
+from gradual.testing import toy_facts
+
+FACTS = toy_facts(2, 5)
+PREPARED = Prepared(
+    train=tuple(FACTS[:2]),
+    validation=tuple(FACTS[2:3]),
+    test=tuple(FACTS[3:4]),
+    exemplars={"toy-0": tuple(FACTS[4:5])},
+    dropped_for_overlap=0,
+    warnings=(),
+)
+
+
+def config(**changes: Any) -> RunConfig:
+    return parse_config({"model": "m", "facts": "f", "seed": 7, "evaluation": {"exemplar_seed": 42} | changes})
+
+
+def test_a_run_of_two_stages_looks_before_the_first_and_after_each() -> None:
+    steps = planned_steps(config(), PREPARED)
+    assert [step.name for step in steps] == [
+        *("facts", "probe-0", "evaluation-0", "levels"),
+        *("stage-1", "probe-1", "evaluation-1"),
+        *("stage-2", "probe-2", "evaluation-2"),
+    ]
+    assert [step.training is not None for step in steps] == [step.kind == "stage" for step in steps]
+
+
+def test_other_relations_and_questions_without_shots_are_steps_where_they_are_asked() -> None:
+    prepared = replace(PREPARED, out_of_distribution=tuple(FACTS[5:8]))
+    steps = {step.name: step for step in planned_steps(config(zero_shot=True), prepared)}
+    assert list(steps)[:6] == ["facts", "probe-0", "evaluation-0", "ood-0", "zero_shot-0", "levels"]
+    ood, bare = steps["ood-2"].questions, steps["zero_shot-1"].questions
+    assert ood is not None
+    assert bare is not None
+    assert (len(ood.facts), ood.settings.num_exemplar_sets, ood.exemplar_seed) == (3, 1, 42)
+    assert (bare.facts, bare.settings.num_shots, bare.settings.greedy_answers) == (PREPARED.test, 0, "none")
+
+
+def test_levels_of_test_facts_are_asked_as_those_of_training_facts() -> None:
+    steps = {step.name: step.questions for step in planned_steps(config(), PREPARED)}
+    probe, levels = steps["probe-0"], steps["levels"]
+    assert probe is not None
+    assert levels is not None
+    assert levels.settings == probe.settings.model_copy(update={"levels_only": True})
+    assert (probe.exemplar_seed, levels.exemplar_seed) == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("step", "label", "purpose", "folder"),
+    [
+        (Step("probe", 1), "probe 1", "probing", "probes/1"),
+        (Step("levels"), "levels of test facts", "probing", "evaluation/levels"),
+        (Step("evaluation", 0), "evaluation 0", "testing", "evaluation/0"),
+        (Step("ood", 2), "ood 2", "testing", "evaluation/ood-2"),
+        (Step("zero_shot", 2), "zero-shot 2", "testing", "evaluation/zero-shot-2"),
+        (Step("stage", 2), "stage 2", "training", "stages/2"),
+    ],
+)
+def test_a_step_knows_its_label_its_purpose_and_its_folder(step: Step, label: str, purpose: str, folder: str) -> None:
+    run = RunDir(Path("run"))
+    assert (step.label, step.purpose, step.folder(run)) == (label, purpose, run.path / folder)
+
+
+def test_every_planned_step_is_a_possible_one() -> None:
+    prepared = replace(PREPARED, out_of_distribution=tuple(FACTS[5:8]))
+    planned = [step.name for step in planned_steps(config(zero_shot=True), prepared)]
+    assert planned == [step.name for step in possible_steps(2)]
+
+
+def test_the_cost_of_a_run_counts_other_relations_and_questions_without_shots(tmp_path: Path) -> None:
+    run = RunDir(write_folder(tmp_path / "out") / "runs" / "S5" / "1")
+    write_map(verdicts(OTHERS, set(), 3.0, relation="r3"), run.ood_evaluation(1))
+    write_map(verdicts(TEST, set(), 4.0), run.zero_shot_evaluation(2))
+    cost = count_cost(run, 2)
+    # Base: map 10 s, test 1 s, levels 5 s. Stages: 7 s and 3 s, each with a map of 20 s and a test of 2 s.
+    assert cost.total_seconds == (10 + 1 + 5) + (7 + 20 + 2) + (3 + 20 + 2) + 3 + 4
+    seconds = {step.name: step.seconds for step in cost.steps}
+    assert (seconds["ood 1"], seconds["zero-shot 2"], seconds["stage 1"]) == (3.0, 4.0, 7.0)
+    assert [stage.seconds_per_step for stage in cost.stages] == [1.0, 2 / 6]
