@@ -58,14 +58,13 @@ class TokenTree:
             waiting += under.get(node, ())
         return order
 
-    def ancestors(self, start: int = 0) -> npt.NDArray[np.bool_]:
-        """(N - start, N) mask: row i says which nodes node start + i attends to, itself included."""
+    def ancestors(self) -> npt.NDArray[np.bool_]:
+        """(N, N) mask: row i says which nodes node i attends to, itself included."""
         count = len(self.tokens)
         if count > self._ancestors.shape[0]:
             grown = np.zeros((max(count, 256) * 3 // 2,) * 2, dtype=bool)
-            grown[: self._num_ancestor_rows, : self._num_ancestor_rows] = self._ancestors[
-                : self._num_ancestor_rows, : self._num_ancestor_rows
-            ]
+            num_rows = self._num_ancestor_rows
+            grown[:num_rows, :num_rows] = self._ancestors[:num_rows, :num_rows]
             self._ancestors = grown
         for node in range(self._num_ancestor_rows, count):
             parent = self.parents[node]
@@ -73,4 +72,4 @@ class TokenTree:
                 self._ancestors[node] = self._ancestors[parent]
             self._ancestors[node, node] = True
         self._num_ancestor_rows = count
-        return self._ancestors[start:count, :count]
+        return self._ancestors[:count, :count]

@@ -177,8 +177,6 @@ class Selection:
 
     rows: tuple[SelectedFact, ...]
     strategy: Strategy
-    num_matching: int
-    """Facts that match `select`; more than are new where a size was asked for."""
     new_wanted: int
     replay_wanted: int
     num_promoted: int
@@ -248,7 +246,6 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
     return Selection(
         rows=tuple(sorted(rows, key=lambda row: row.id)),
         strategy=strategy,
-        num_matching=len(matching),
         new_wanted=wanted,
         replay_wanted=replay_wanted,
         num_promoted=sum(state.promoted for state in new),

@@ -23,9 +23,9 @@ def test_a_node_attends_to_its_ancestors_only_also_after_growing() -> None:
         [True, False, False, True],
     ]
     tree.add(3, [9] * 300)
-    last = tree.ancestors(303)
-    assert last.shape == (1, 304)
-    assert last[0, :5].tolist() == [True, False, False, True, True]
+    mask = tree.ancestors()
+    assert mask.shape == (304, 304)
+    assert mask[303, :5].tolist() == [True, False, False, True, True]
 
 
 def test_depth_first_order_keeps_together_what_shares_a_beginning() -> None:

@@ -226,7 +226,7 @@ def test_unknown_strategy_gets_a_suggestion() -> None:
     ],
 )
 def test_replay_arithmetic(of, ratio: float, new: int, wanted: int) -> None:  # type: ignore[no-untyped-def]
-    assert Replay("True", ratio, of).wanted(new) == wanted
+    assert Replay("True", ratio, of).num_facts(new) == wanted
 
 
 def test_selection_is_new_facts_and_a_replay() -> None:
@@ -279,7 +279,7 @@ def as_many(select: str, as_many_as: str) -> Strategy:
 def test_as_many_are_drawn_as_match_another_expression() -> None:
     states = facts("m", 30, M, M) + facts("u", 70, U, U)
     selection = select_facts(states, STRATEGIES["natural_mix"], rng_seed=5)
-    assert (selection.num_matching, selection.new_wanted, selection.num_new) == (100, 30, 30)
+    assert (selection.new_wanted, selection.num_new) == (30, 30)
     assert selection.rows[0].reason == "drawn, 30 of 100 facts, from True"
     assert {row.now for row in selection.rows} == {M, U}
     too_few = select_facts(states, as_many("now == MaybeKnown", "now == Unknown"), rng_seed=5)
