@@ -79,7 +79,7 @@ def probe(
     model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
     check_model(model)
     with _warnings_said(progress):
-        asked, shots = _asked(facts, exemplars, num_shots=settings.num_shots, limit=limit)
+        asked, shots = _facts_and_exemplars(facts, exemplars, num_shots=settings.num_shots, limit=limit)
     require_packages(PROBE_PACKAGES)
     request = ProbeRequest(model, tuple(asked), shots, settings, seed, num_checked)
 
@@ -106,7 +106,7 @@ def fit(
         TrainingError: a loss is not a number.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepared(config)
+    settings, prepared = _prepare_run(config)
     from gradual.run import pipeline
 
     return pipeline.fit(settings, prepared, out, progress=progress)
@@ -132,7 +132,7 @@ def plan(
         RunDirError: `out` is no run folder, or damaged.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepared(config)
+    settings, prepared = _prepare_run(config)
     from gradual.run.plan import make_plan
 
     return make_plan(settings, prepared, None if out is None else Path(out), progress=progress or Silent())
@@ -167,7 +167,7 @@ def compare(
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepared_to_compare(config, arms)
+    settings, prepared = _prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
 
@@ -203,7 +203,7 @@ def plan_comparison(
         ConfigError, DataError, ModelError: something cannot be used.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepared_to_compare(config, arms)
+    settings, prepared = _prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.comparison import estimate as comparison_estimate
 
@@ -288,7 +288,7 @@ def _as_config(config: RunConfig | str | Path) -> RunConfig:
     return load_config(config) if isinstance(config, str | Path) else config
 
 
-def _prepared(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
+def _prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
     """Settings and facts, checked before libraries for models are loaded, which takes seconds."""
     from gradual.facts.prepare import prepare
     from gradual.models.load import check_model
@@ -302,16 +302,16 @@ def _prepared(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
     return settings, prepared
 
 
-def _prepared_to_compare(config: RunConfig | str | Path, arms: Sequence[str] | None) -> tuple[RunConfig, Prepared]:
-    """As `_prepared`; the arms are checked first."""
+def _prepare_comparison(config: RunConfig | str | Path, arms: Sequence[str] | None) -> tuple[RunConfig, Prepared]:
+    """As `_prepare_run`; the arms are checked first."""
     from gradual.comparison.arms import resolve_arms
 
     settings = _as_config(config)
     resolve_arms(settings, arms)
-    return _prepared(settings)
+    return _prepare_run(settings)
 
 
-def _asked(
+def _facts_and_exemplars(
     facts: str | Path | FactsConfig | Sequence[Fact],
     exemplars: str | Path | None,
     *,

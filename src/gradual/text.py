@@ -36,10 +36,10 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_escaped(character) for character in text)
+    return "".join(_escape(character) for character in text)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     if character in _SHORT_ESCAPES:
         return _SHORT_ESCAPES[character]
     category = unicodedata.category(character)
@@ -49,7 +49,7 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def clipped(text: str, *, longest: int = LONGEST_TEXT) -> str:
+def clip(text: str, *, longest: int = LONGEST_TEXT) -> str:
     """The text, cut with an ellipsis where it is longer than `longest` characters."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
@@ -188,7 +188,7 @@ def stage_name(stage: int) -> str:
     return "base model" if stage == 0 else f"after stage {stage}"
 
 
-def listed(parts: Sequence[str]) -> str:
+def join_words(parts: Sequence[str]) -> str:
     """The parts as an enumeration: `a`, `a and b`, `a, b and c`."""
     if len(parts) < 2:
         return "".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradual.text import (
-    clipped,
+    clip,
     count_change_estimate,
     count_estimate,
     duration,
@@ -47,7 +47,7 @@ def test_numbers_are_written_for_people() -> None:
         "9 min 12 s",
         "2 h 05 min",
     ]
-    assert clipped("a" * 500) == "a" * 399 + "…"
+    assert clip("a" * 500) == "a" * 399 + "…"
 
 
 def test_numbers_are_written_with_their_intervals() -> None:

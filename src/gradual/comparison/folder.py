@@ -22,7 +22,7 @@ from gradual.models.load import LoadedModel
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import run_fingerprint
 from gradual.run.steps import Step
-from gradual.text import listed
+from gradual.text import join_words
 
 PLAN_FILE = "comparison_plan.json"
 
@@ -192,7 +192,9 @@ def refuse_changed_arms(folder: Path, arms: Sequence[Arm]) -> None:
             problems += [f'arm "{arm.name}" was begun with other settings:', *changed]
             dependent = [other.name for other in arms if other.same_steps_as == arm.name]
             held = [str(path) for name in (arm.name, *dependent) for path in run_folders_of_arm(folder, name)]
-            problems.append(f"give it another name, or its earlier settings; or, to begin anew, delete {listed(held)}")
+            problems.append(
+                f"give it another name, or its earlier settings; or, to begin anew, delete {join_words(held)}"
+            )
     if problems:
         raise RunDirError("\n".join([f"{folder}: nothing was changed or trained:", *problems]))
 

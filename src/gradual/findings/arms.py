@@ -38,9 +38,9 @@ from gradual.statistics.measures import (
     mean_accuracy,
     mean_number,
     mean_of,
+    mean_over_seeds,
     share,
     share_of,
-    spread,
 )
 from gradual.text import plural
 
@@ -61,10 +61,12 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
     num_train = len(done[0].probes[0].levels) if done else 0
     probes = range(max((run.last for run in done), default=-1) + 1)
     rounds = range(len(probes) - 1)
-    start = round(spread([run.highly_known.counts[0] for run in numbers]).value or 0.0)
+    start = round(mean_over_seeds([run.highly_known.counts[0] for run in numbers]).value or 0.0)
 
     def over_stages(value: Callable[[StageFindings], float]) -> tuple[Measure, ...]:
-        return tuple(spread([value(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds)
+        return tuple(
+            mean_over_seeds([value(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds
+        )
 
     return ArmFindings(
         name=planned.name,
@@ -94,9 +96,9 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         by_relation=_results_by_relation(done),
         ood=_other_test(done, [run.ood for run in done]),
         zero_shot=_other_test(done, [run.zero_shot for run in done]),
-        steps=spread([float(sum(stage.steps for stage in run.stages)) for run in numbers]),
-        tokens=spread([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
-        seconds=spread([run.cost.seconds for run in numbers]),
+        steps=mean_over_seeds([float(sum(stage.steps for stage in run.stages)) for run in numbers]),
+        tokens=mean_over_seeds([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
+        seconds=mean_over_seeds([run.cost.seconds for run in numbers]),
     )
 
 
@@ -221,10 +223,10 @@ def _count_at(counts: Sequence[int], place: int) -> int | None:
 def _group_gain(name: GroupName, runs: Sequence[RunFindings]) -> GroupGain:
     counts = [run.highly_known.split[name] for run in runs]
     return GroupGain(
-        total=spread([float(run.highly_known.split_totals[name]) for run in runs]),
-        base=spread([float(each[0]) for each in counts]),
-        after_stage_1=spread([float(each[1]) if len(each) > 1 else None for each in counts]),
-        result=spread([float(each[-1]) for each in counts]),
+        total=mean_over_seeds([float(run.highly_known.split_totals[name]) for run in runs]),
+        base=mean_over_seeds([float(each[0]) for each in counts]),
+        after_stage_1=mean_over_seeds([float(each[1]) if len(each) > 1 else None for each in counts]),
+        result=mean_over_seeds([float(each[-1]) for each in counts]),
     )
 
 

@@ -17,7 +17,7 @@ from gradual.knowledge.levels import Level
 from gradual.statistics.intervals import holm, mcnemar, paired_counts, smallest_visible_difference
 from gradual.statistics.measures import EMPTY, Measure, change_of, differences, mean_of
 from gradual.statistics.resampling import NUM_RESAMPLES
-from gradual.text import decimal, listed, percent
+from gradual.text import decimal, join_words, percent
 
 POWER = 0.8
 METHODS = (
@@ -263,7 +263,7 @@ def _power_sentence(contrast: Contrast) -> str:
     if contrast.smallest_visible is None:
         return f"{about}, the McNemar test of one seed can see no difference ({power} power at 5 %)."
     visible = decimal(100 * contrast.smallest_visible, 1)
-    seen = listed([decimal(100 * test.difference, 1) for test in contrast.mcnemar])
+    seen = join_words([decimal(100 * test.difference, 1) for test in contrast.mcnemar])
     return (
         f"{about}, the McNemar test of one seed cannot be counted on to see a difference under {visible} points "
         f"({power} power at 5 %); found by seed: {seen}."

@@ -17,7 +17,7 @@ from gradual.knowledge.map import MAP_FILE, read_map
 from gradual.run.folder import RunDir
 from gradual.run.tables import read_facts, read_selection
 from gradual.statistics.intervals import Accuracy
-from gradual.statistics.measures import Measure, Share, mean_accuracy, share, spread
+from gradual.statistics.measures import Measure, Share, mean_accuracy, mean_over_seeds, share
 from gradual.statistics.odds_ratios import OddsRatio
 
 _ODDS: dict[str, Callable[[Linkage], OddsRatio]] = {
@@ -89,14 +89,14 @@ def _accuracy_of_run(run: RunDir, asked: EntityGraph) -> LinkedAccuracy:
 
 
 def _at_distance(found: Sequence[PromotedAtDistance]) -> AtDistance:
-    ends = [spread([getattr(each, name) for each in found]).value for name in ("null_low", "null_high")]
-    chance = spread([each.null_mean for each in found])
+    ends = [mean_over_seeds([getattr(each, name) for each in found]).value for name in ("null_low", "null_high")]
+    chance = mean_over_seeds([each.null_mean for each in found])
     return AtDistance(
         distance=str(found[0].distance),
-        facts=spread([each.candidates for each in found]),
-        within_reach=spread([each.promoted for each in found]),
+        facts=mean_over_seeds([each.candidates for each in found]),
+        within_reach=mean_over_seeds([each.promoted for each in found]),
         rate=mean_accuracy([share(each.promoted, each.candidates) for each in found]),
-        share=spread([each.share for each in found]),
+        share=mean_over_seeds([each.share for each in found]),
         by_chance=Measure(chance.value, ends[0], ends[1], chance.sd, chance.values, chance.note),
         p_values=tuple(each.p_value for each in found),
         reasons=_distinct_texts(each.reason for each in found),
@@ -108,7 +108,7 @@ def _linked_odds(compared: str, found: Sequence[OddsRatio]) -> LinkedOdds:
     value, low, high = map(_geometric_mean, (ratios, [each.low for each in found], [each.high for each in found]))
     return LinkedOdds(
         compared=compared,
-        ratio=Measure(value, low, high, spread(ratios).sd, tuple(ratios)),
+        ratio=Measure(value, low, high, mean_over_seeds(ratios).sd, tuple(ratios)),
         p_values=tuple(each.p_value for each in found),
         reasons=_distinct_texts(each.reason for each in found),
     )
@@ -125,7 +125,7 @@ def _geometric_mean(values: Sequence[float | None]) -> float | None:
 def _linked_test(linked: str, found: Sequence[LinkedFacts]) -> LinkedTest:
     return LinkedTest(
         linked=linked,
-        facts=spread([each.num_facts for each in found]),
+        facts=mean_over_seeds([each.num_facts for each in found]),
         before=mean_accuracy([_share(each.before) for each in found]),
         after=mean_accuracy([_share(each.after) for each in found]),
         p_values=tuple(each.p_value for each in found),

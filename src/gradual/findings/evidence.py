@@ -242,7 +242,7 @@ def paid_map(name: str, purpose: Purpose, folder: Path, *, stage: int = 0) -> Pa
     """What the map in a folder took. Equal maps that took equal time to the last digit were made once and copied."""
     cost = read_cost(folder)
     time = storage.read_bytes(folder / COST_FILE) if (folder / COST_FILE).is_file() else b""
-    identity = _digest(name.encode(), storage.read_bytes(folder / MAP_FILE), time)
+    identity = _joint_digest(name.encode(), storage.read_bytes(folder / MAP_FILE), time)
     return PaidStep(identity, stage, CostPart(name, purpose, cost.seconds, cost.tokens_read, 0, shared=False))
 
 
@@ -252,7 +252,7 @@ def _paid_stage(run: RunDir, step: Step) -> PaidStep:
     about = read_stage(run, step.stage)
     files = [run.stage_summary(step.stage), run.epochs(step.stage)]
     contents = [storage.read_bytes(file) for file in files if file.is_file()]
-    identity = _digest(step.label.encode(), *contents, repr(seconds).encode())
+    identity = _joint_digest(step.label.encode(), *contents, repr(seconds).encode())
     tokens, steps = round(about.tokens or 0), round(about.steps or 0)
     return PaidStep(identity, step.stage, CostPart(step.label, step.purpose, seconds, tokens, steps, shared=False))
 
@@ -262,5 +262,5 @@ def _seconds_in_cost_file(run: RunDir, step: Step) -> float:
     return next((each.seconds or 0.0 for each in cost.steps if each.name == step.label), 0.0)
 
 
-def _digest(*parts: bytes) -> str:
+def _joint_digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

@@ -142,7 +142,7 @@ def linkage(
     """
     if num_permutations < 1:
         raise ValueError(f"expected at least one permutation, found {num_permutations}")
-    _check_ids(graph, before, after)
+    _check_same_facts(graph, before, after)
     codes = graph.distance_codes(trained)
     reached = came_within_reach(before, after)
     could = reached.keys() - set(trained)
@@ -151,9 +151,9 @@ def linkage(
     bins = np.frexp(graph.degrees[rows].astype(float))[1]
     strata = [(graph.facts[row].relation, int(each)) for row, each in zip(rows, bins, strict=True)]
     tables = _tables(strata, codes[rows] - 1, is_promoted)
-    permuted = _permuted(tables, seed, num_permutations)
+    permuted = _permuted_counts(tables, seed, num_permutations)
     counts = sum(tables.values(), np.zeros((2, _NUM_DISTANCES), dtype=np.int64))
-    expected = np.zeros(_NUM_DISTANCES) + sum(_expected(table) for table in tables.values())
+    expected = np.zeros(_NUM_DISTANCES) + sum(_expected_counts(table) for table in tables.values())
     return Linkage(
         num_trained=len(set(trained)),
         num_candidates=len(rows),
@@ -188,7 +188,7 @@ def linked_accuracy(
     Raises:
         ValueError: `before` and `after` have other ids, or an id is not in the graph.
     """
-    _check_ids(graph, before, after)
+    _check_same_facts(graph, before, after)
     distances = graph.distances(trained)
     asked = {each: distances[each] for each in sorted(before)}
 
@@ -214,7 +214,7 @@ def linked_accuracy(
     )
 
 
-def _check_ids(graph: EntityGraph, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+def _check_same_facts(graph: EntityGraph, before: Mapping[str, object], after: Mapping[str, object]) -> None:
     if before.keys() != after.keys():
         odd = sorted(before.keys() ^ after.keys())
         raise ValueError(f"expected the same facts before and after, found {len(odd)} on one side, such as {odd[0]!r}")
@@ -244,7 +244,7 @@ def _can_change(table: _Counts) -> bool:
     return bool(table.sum(axis=1).min() > 0 and (table.sum(axis=0) > 0).sum() > 1)
 
 
-def _expected(table: _Counts) -> npt.NDArray[np.float64]:
+def _expected_counts(table: _Counts) -> npt.NDArray[np.float64]:
     """The mean number of promoted facts at each distance over all permutations of a stratum: (distances)."""
     return np.asarray(table.sum(axis=0) * (table[0].sum() / table.sum()))
 
@@ -255,7 +255,7 @@ def _two_by_two(table: _Counts) -> TwoByTwo:
     return TwoByTwo(promoted[0], other[0], sum(promoted[1:]), sum(other[1:]))
 
 
-def _permuted(tables: Mapping[_Stratum, _Counts], seed: int, num_permutations: int) -> _Counts:
+def _permuted_counts(tables: Mapping[_Stratum, _Counts], seed: int, num_permutations: int) -> _Counts:
     """How many promoted facts lie at each distance when the labels are permuted: (permutations, distances)."""
     rng = np.random.default_rng(seed)
     found = np.zeros((num_permutations, _NUM_DISTANCES), dtype=np.int64)

@@ -26,7 +26,7 @@ from gradual.findings.record import (
     NetPromotion,
     Retest,
 )
-from gradual.text import listed, plural
+from gradual.text import join_words, plural
 
 COMPARISON_FILE = "comparison.json"
 _WANTED_OF_NOISE = ("again", "exemplars")
@@ -134,14 +134,14 @@ def _problem_lines(plan: ComparisonPlan, arms: Sequence[ArmFindings], retests: S
     ]
     if flattered:
         told = "test facts chose the epochs (evaluation.protocol: paper), so test accuracy flatters"
-        yield f"{listed(flattered)}: {told}"
+        yield f"{join_words(flattered)}: {told}"
     for arm in arms:
         notes: dict[str, list[str]] = {}
         for run in arm.runs:
             if run.note:
                 notes.setdefault(run.note, []).append(str(run.seed))
         for note, seeds in notes.items():
-            yield f"{arm.name}, {'seeds' if len(seeds) > 1 else 'seed'} {listed(seeds)}: {note}"
+            yield f"{arm.name}, {'seeds' if len(seeds) > 1 else 'seed'} {join_words(seeds)}: {note}"
         yield from _shortfall_lines(arm)
         if len(arm.seeds) == 1:
             yield f"{arm.name}: one finished seed, so nothing is tested across seeds"

@@ -15,7 +15,7 @@ from gradual.statistics.measure_text import change_text, count_change_text, poin
 from gradual.statistics.measures import Measure
 from gradual.text import (
     NBSP,
-    listed,
+    join_words,
     mean_count,
     number_word,
     p_equals,
@@ -287,7 +287,7 @@ def _falling_levels_sentence(main: ArmFindings) -> str:
     ]
     if not falls:
         return ""
-    return f"Among test facts by their level at the start, {main.name} falls where they were {listed(falls)}."
+    return f"Among test facts by their level at the start, {main.name} falls where they were {join_words(falls)}."
 
 
 def _other_relations_sentence(main: ArmFindings) -> str:
@@ -306,7 +306,7 @@ def _other_arms_sentence(comparison: Comparison) -> str:
     others = "the other arm" if len(tested) == 1 else f"the {number_word(len(tested))} other arms"
     return (
         f"Of {others} held against {comparison.reference}, test accuracy is shown to be higher for "
-        f"{listed(higher) or 'none'} and lower for {listed(lower) or 'none'}."
+        f"{join_words(higher) or 'none'} and lower for {join_words(lower) or 'none'}."
     )
 
 
@@ -324,7 +324,7 @@ def _limit_sentences(comparison: Comparison) -> Iterator[str]:
             yield f"{name} ({role} arm): no seed is finished."
         elif missing:
             noun = "seed" if len(missing) == 1 else "seeds"
-            yield f"{name} ({role} arm): not finished with {noun} {listed(missing)}, and told without."
+            yield f"{name} ({role} arm): not finished with {noun} {join_words(missing)}, and told without."
     chosen = [stage.optimism for run in main.runs for stage in run.stages if stage.optimism is not None] if main else []
     if main is not None and chosen:
         size = signed_decimal(100 * sum(chosen) / len(chosen))

@@ -59,8 +59,8 @@ class MapDiff:
             "num_facts": self.num_facts,
             "only_in_a": self.only_in_a,
             "only_in_b": self.only_in_b,
-            "levels": [_named(counts) for counts in self.levels],
-            "transitions": {str(level): _named(row) for level, row in self.transitions.items()},
+            "levels": [_counts_by_name(counts) for counts in self.levels],
+            "transitions": {str(level): _counts_by_name(row) for level, row in self.transitions.items()},
             "promoted": [move.id for move in self.promoted],
             "demoted": [move.id for move in self.demoted],
             "warnings": list(self.warnings),
@@ -132,7 +132,7 @@ def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> li
     if settings:
         found.append(f"the maps were made with other probe settings: {', '.join(settings)}")
     shots_a, shots_b = _shots(map_a), _shots(map_b)
-    changed = sum(_asked(map_a[each], shots_a) != _asked(map_b[each], shots_b) for each in common)
+    changed = sum(_shots_by_set(map_a[each], shots_a) != _shots_by_set(map_b[each], shots_b) for each in common)
     if changed:
         found.append(f"the maps ask {changed} of {plural(len(common), 'fact')} with other exemplars")
     reworded = sum(
@@ -157,11 +157,11 @@ def _shots(known: KnowledgeMap) -> _Shots:
     return {(prompt.relation, prompt.set, prompt.for_fact): prompt.exemplar_ids for prompt in known.prompts}
 
 
-def _asked(fact: FactKnowledge, shots: _Shots) -> list[tuple[str, ...] | None]:
+def _shots_by_set(fact: FactKnowledge, shots: _Shots) -> list[tuple[str, ...] | None]:
     """The shots a fact is asked with, by exemplar set."""
     places = [(fact.relation, answer.set) for answer in fact.sets]
     return [shots.get((*place, fact.id), shots.get((*place, ""))) for place in places]
 
 
-def _named(counts: Mapping[Level, int]) -> dict[str, int]:
+def _counts_by_name(counts: Mapping[Level, int]) -> dict[str, int]:
     return {str(level): count for level, count in counts.items()}

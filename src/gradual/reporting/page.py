@@ -21,15 +21,15 @@ def render_page(template: str, *, longest: int = text.LONGEST_TEXT, **values: ob
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    def seen(value: object) -> object:
+    def shown_text(value: object) -> object:
         is_text = isinstance(value, str) and not hasattr(value, "__html__")
-        return text.visible(text.clipped(str(value), longest=longest)) if is_text else value
+        return text.visible(text.clip(str(value), longest=longest)) if is_text else value
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=seen,
+        finalize=shown_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )

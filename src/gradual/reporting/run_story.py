@@ -8,7 +8,7 @@ from __future__ import annotations
 from gradual.knowledge.levels import Level
 from gradual.run.record import RunRecord
 from gradual.run.summary_file import AccuracyShare, McNemar, Summary
-from gradual.text import Estimate, count, listed, number_word, p_equals, percent, plural, share_estimate, signed
+from gradual.text import Estimate, count, join_words, number_word, p_equals, percent, plural, share_estimate, signed
 
 SIGNIFICANCE = 0.05
 """A paired test with a smaller p-value is more than chance."""
@@ -69,7 +69,7 @@ def _start(summary: Summary) -> str:
     ]
     where = f" in {plural(len(summary.relations), 'relation')}" if summary.relations else ""
     return (
-        f"Of {plural(sum(levels.values()), 'training fact')}{where} the base model knew {listed(known)}, "
+        f"Of {plural(sum(levels.values()), 'training fact')}{where} the base model knew {join_words(known)}, "
         f"and {count(levels.get(Level.UNKNOWN, 0))} not at all."
     )
 
@@ -80,14 +80,14 @@ def _stages(summary: Summary) -> str:
         f"{count(number)} {'highly after one stage' if stage == 1 else f'after {number_word(stage)}'}"
         for stage, number in enumerate(highly[1:], start=1)
     ]
-    knew = f"It knew {listed(steps)}"
+    knew = f"It knew {join_words(steps)}"
     gain = summary.highly_known
     readings = []
     if gain.reading_a is not None:
         readings.append(f"{_change(gain.reading_a, 'more', 'fewer')} HighlyKnown facts than stage 1 alone")
     if gain.reading_b is not None:
         readings.append(f"a gain over the base model that is {_change(gain.reading_b, 'larger', 'smaller')}")
-    return f"{knew}: stage 2 brought {listed(readings)}." if readings else f"{knew}."
+    return f"{knew}: stage 2 brought {join_words(readings)}." if readings else f"{knew}."
 
 
 def _change(share: float, more: str, less: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gradual.text import clipped, visible
+from gradual.text import clip, visible
 
 WIDE_SCREEN, NARROW_SCREEN = 900, 344
 """Widths at which large drawings are made; the page shows the one that fits the screen."""
@@ -122,4 +122,4 @@ def label_width(labels: Sequence[str]) -> float:
 
 def row_label(x: float, y: float, label: str, strong: bool, *, kind: str = "") -> str:
     """The label of a row, cut where it is long."""
-    return svg_text(x, y, clipped(label, longest=_LONGEST_LABEL), "start", f"{kind} strong".strip() if strong else kind)
+    return svg_text(x, y, clip(label, longest=_LONGEST_LABEL), "start", f"{kind} strong".strip() if strong else kind)

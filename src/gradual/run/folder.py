@@ -109,7 +109,7 @@ class RunDir:
         Raises:
             RunDirError: this is no run folder.
         """
-        return UnitStore(self.path / "units" / _checked_step(step), self.fingerprint)
+        return UnitStore(self.path / "units" / _check_step_name(step), self.fingerprint)
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -158,7 +158,7 @@ class RunDir:
         Raises:
             RunDirError: a line of the journal or a file of a finished step is damaged or missing.
         """
-        files = self._read_journal().get(_checked_step(step))
+        files = self._read_journal().get(_check_step_name(step))
         if files is None:
             return False
         if step not in self._verified:
@@ -184,7 +184,7 @@ class RunDir:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file():
                     files[self._relative(file)] = storage.sha256_of_file(file)
-        before = self._read_journal().get(_checked_step(step))
+        before = self._read_journal().get(_check_step_name(step))
         if before is not None and before != files:
             raise RunDirError(f"{self.journal}: step {step!r} is finished already with other files; use another --out")
         if before is None:
@@ -292,7 +292,7 @@ def open_run(path: Path, fingerprint: Mapping[str, str], *, config_yaml: str) ->
             run._is_writer = False
 
 
-def _checked_step(step: str) -> str:
+def _check_step_name(step: str) -> str:
     if not _STEP_NAME.fullmatch(step):
         raise RunDirError(f"step {step!r}: expected a name such as probe-0 or stage-1")
     return step

@@ -35,7 +35,7 @@ def share_of(verdicts: Iterable[bool]) -> Share:
     return Share(found.correct, found.total, found.accuracy, found.low, found.high)
 
 
-def spread(values: Sequence[float | None]) -> Measure:
+def mean_over_seeds(values: Sequence[float | None]) -> Measure:
     """Mean and standard deviation of a number over seeds, without an interval; None is left out."""
     numbers = tuple(None if value is None else float(value) for value in values)
     known = [value for value in numbers if value is not None]
@@ -49,7 +49,7 @@ def mean_number(counts: Sequence[int | None], total: int) -> Measure:
 
     All seeds count the same facts, so more seeds make it no narrower.
     """
-    found = spread(counts)
+    found = mean_over_seeds(counts)
     if found.value is None or total == 0:
         return found
     low, high = wilson(round(found.value), total)
@@ -58,7 +58,7 @@ def mean_number(counts: Sequence[int | None], total: int) -> Measure:
 
 def mean_accuracy(shares: Sequence[Share | None]) -> Measure:
     """An accuracy over seeds; the interval is Wilson's at the mean, for the number of facts of one seed."""
-    found = spread([None if each is None else each.share for each in shares])
+    found = mean_over_seeds([None if each is None else each.share for each in shares])
     if found.value is None:
         return found
     total = max(each.total for each in shares if each is not None)

@@ -66,7 +66,7 @@ def resampled_mean(
         ValueError: there is no value, or a fact without a group.
     """
     ones = [dict.fromkeys(of_seed, 1.0) for of_seed in values]
-    sums, count = _summed([values, ones], groups)
+    sums, count = _sums_by_seed_and_group([values, ones], groups)
     tops, bottoms = _resampled_totals(sums, num_resamples)
     means = tops[bottoms > 0] / bottoms[bottoms > 0]  # a draw may miss the facts that only other seeds have
     low, high = _percentiles(means, confidence)
@@ -94,7 +94,7 @@ def resampled_change(
     """
     if [one.keys() for one in tops] != [other.keys() for other in bottoms]:
         raise ValueError("expected the same facts above and below, seed by seed")
-    sums, count = _summed([tops, bottoms], groups)
+    sums, count = _sums_by_seed_and_group([tops, bottoms], groups)
     all_tops, all_bottoms = _resampled_totals(sums, num_resamples)
     top, bottom = (float(part.sum()) for part in sums)
     if bottom <= 0 or _percentiles(all_bottoms, confidence)[0] <= 0:
@@ -104,7 +104,7 @@ def resampled_change(
     return Resampled(top / bottom - 1, low, high, None, count, len(tops))
 
 
-def _summed(parts: Sequence[BySeed], groups: Mapping[str, str]) -> tuple[Array, int]:
+def _sums_by_seed_and_group(parts: Sequence[BySeed], groups: Mapping[str, str]) -> tuple[Array, int]:
     """Sums by part, seed and group (or fact, where there is one group), and the number of groups."""
     import numpy as np
 

@@ -12,7 +12,7 @@ from gradual.reporting.cells import NOTHING, estimate_cell, p_cell, text_cell
 from gradual.reporting.table import Cell
 from gradual.statistics.measure_text import accuracy_text, change_text, count_change_text, count_text, points_text
 from gradual.statistics.measures import Measure, Share
-from gradual.text import NO_VALUE, Estimate, decimal, listed, plural, share_estimate
+from gradual.text import NO_VALUE, Estimate, decimal, join_words, plural, share_estimate
 
 GROUP_NAMES: dict[GroupName, str] = {
     "trained_stage_1": "trained on in stage 1",
@@ -34,7 +34,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
     """Which seeds something is the mean of: `mean over seeds 1 and 2`."""
     if not seeds:
         return "no finished run"
-    return f"mean over seeds {listed([str(seed) for seed in seeds])}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    return f"mean over seeds {join_words([str(seed) for seed in seeds])}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
 def num_stages(arm: ArmFindings) -> int:

@@ -17,7 +17,7 @@ from gradual.reporting.comparison.cells import (
 )
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.statistics.measures import Measure
-from gradual.text import decimal, interval, listed
+from gradual.text import decimal, interval, join_words
 
 _MISSING = "Not made for this comparison."
 
@@ -92,7 +92,7 @@ def _p_values(values: Sequence[float | None]) -> Cell:
 
 
 def _remark(reasons: Sequence[str]) -> str:
-    return listed(list(reasons))
+    return join_words(list(reasons))
 
 
 def _seeds(found: Entities | None, mean: str = "mean") -> str:

@@ -23,7 +23,7 @@ COST_KINDS: dict[Purpose, str] = {"probing": "probing for levels", "training": "
 def arms_forest(comparison: Comparison) -> Drawing:
     """Test accuracy of every arm at its end, less the base model's and less the reference's."""
     rows = []
-    for arm in _trained(comparison):
+    for arm in _arms_with_training(comparison):
         base = _points_cell(comparison.contrast("base", arm.name))
         is_it = arm.name == comparison.reference
         against = _words_only("the reference") if is_it else _points_cell(comparison.contrast("reference", arm.name))
@@ -52,7 +52,7 @@ def main_readings(comparison: Comparison) -> list[Contrast]:
 
 def levels_forest(comparison: Comparison) -> Drawing:
     """Change in test accuracy by the test fact's level at the start, a panel per level; one scale for all."""
-    arms = [arm for arm in _trained(comparison) if arm.by_level]
+    arms = [arm for arm in _arms_with_training(comparison) if arm.by_level]
     names = [level for level in BEST_FIRST if any(group.name == level for arm in arms for group in arm.by_level)]
     rows = []
     for arm in arms:
@@ -97,7 +97,7 @@ def gain_bars(comparison: Comparison) -> Drawing:
             f"\N{MINUS SIGN}{mean_count(lost)}" if lost else "0",
             strong=arm.name == comparison.main,
         )
-        for arm in _trained(comparison)
+        for arm in _arms_with_training(comparison)
         if (gained := arm.gained.value) is not None and (lost := arm.lost.value) is not None
     ]
     return draw_both(lambda width: balance_bars("HighlyKnown training facts gained and lost", bars, width=width))
@@ -141,7 +141,7 @@ def mean_parts(arm: ArmFindings) -> list[CostPart]:
     ]
 
 
-def _trained(comparison: Comparison) -> list[ArmFindings]:
+def _arms_with_training(comparison: Comparison) -> list[ArmFindings]:
     return [arm for arm in comparison.arms if not arm.is_base]
 
 

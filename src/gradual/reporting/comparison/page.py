@@ -15,7 +15,7 @@ from gradual.reporting.comparison import figures, page_tables
 from gradual.reporting.comparison.tables import comparison_tables
 from gradual.reporting.page import render_page
 from gradual.statistics.measure_text import change_text, count_text, points_text
-from gradual.text import NBSP, listed, p_equals
+from gradual.text import NBSP, join_words, p_equals
 
 _LONGEST_TEXT = 2_000
 """Characters shown of one text; methods and problems need more than a question or an answer."""
@@ -46,7 +46,7 @@ def render_comparison(comparison: Comparison, *, name: str) -> str:
         verdict=tell_comparison(comparison),
         main=main if main is not None and main.seeds else None,
         key_figures=_key_figures(comparison),
-        unfinished=_unfinished(comparison),
+        unfinished=_lacking_seeds(comparison),
         arms_forest=figures.arms_forest(comparison),
         level_bars=figures.level_bars(comparison),
         gain_bars=figures.gain_bars(comparison),
@@ -88,14 +88,14 @@ def _accuracy_figure(contrast: Contrast) -> tuple[str, str, str]:
     return f"Test accuracy against {against}", words.number, f"{words.interval or 'no interval'}{holm}"
 
 
-def _unfinished(comparison: Comparison) -> list[str]:
+def _lacking_seeds(comparison: Comparison) -> list[str]:
     """Arms that lack seeds of the plan, a line each."""
     lines = []
     for arm in comparison.arms:
         missing = [str(seed) for seed in comparison.seeds if seed not in arm.seeds]
         if missing and not arm.is_base:
             noun = "seed" if len(missing) == 1 else "seeds"
-            lines.append(f"{arm.name}: {noun} {listed(missing)} not finished")
+            lines.append(f"{arm.name}: {noun} {join_words(missing)} not finished")
     roles = ((comparison.main, "main"), (comparison.reference, "reference"))
     lines += [f"{name}: the {role} arm is not here" for name, role in roles if comparison.arm(name) is None]
     return lines

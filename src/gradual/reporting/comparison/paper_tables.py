@@ -29,8 +29,8 @@ from gradual.reporting.comparison.cells import (
 from gradual.reporting.comparison.entities import entity_tables
 from gradual.reporting.comparison.transitions import first_transitions, later_transitions, noise_transitions
 from gradual.reporting.table import Cell, Table, make_table
-from gradual.statistics.measures import Measure, mean_accuracy, mean_number, share, spread
-from gradual.text import NO_VALUE, count, listed, plural, stage_name
+from gradual.statistics.measures import Measure, mean_accuracy, mean_number, mean_over_seeds, share
+from gradual.text import NO_VALUE, count, join_words, plural, stage_name
 
 SECOND_STAGES = ("S1", "S2", "S3", "S4", "S5")
 """The paper's strategies."""
@@ -175,11 +175,11 @@ def _plain_difference(after: Measure, before: Measure, stage: int) -> Cell:
     if not stage or after.value is None or before.value is None:
         return NOTHING
     pairs = zip(after.values, before.values, strict=True)
-    return points_cell(spread([a - b if a is not None and b is not None else None for a, b in pairs]))
+    return points_cell(mean_over_seeds([a - b if a is not None and b is not None else None for a, b in pairs]))
 
 
 def _mcnemar(contrast: Contrast | None) -> str:
-    return listed([f"{p_cell(test.p_value).text}" for test in contrast.mcnemar]) if contrast else NO_VALUE
+    return join_words([f"{p_cell(test.p_value).text}" for test in contrast.mcnemar]) if contrast else NO_VALUE
 
 
 def _strategies(comparison: Comparison) -> Table:
@@ -225,7 +225,7 @@ def _strategies_by_level(comparison: Comparison) -> Table:
             cells.append(accuracy_cell(group.result) if group else number_cell(None))
             cells.append(points_cell(change, falls=falls) if change else NOTHING)
         rows.append(cells)
-    totals = listed([f"{count(group.total)} {group.name}" for group in arms[0].by_level]) if arms else "none"
+    totals = join_words([f"{count(group.total)} {group.name}" for group in arms[0].by_level]) if arms else "none"
     note = f"Test facts by level under the base model: {totals}. Change to the base, points. {FALLS_NOTE}"
     columns = ["arm", *(name for level in BEST_FIRST for name in (level, f"{level}, change"))]
     title = "Test accuracy by the fact's level at the start"
@@ -242,12 +242,16 @@ def _highly_known(comparison: Comparison, main: ArmFindings | None) -> Table:
         one = main.highly_known[1] if len(main.highly_known) > 1 else main.highly_known_result
         ends = [main.highly_known[0], one, main.highly_known_result]
         start = main.highly_known[0].value or 0.0
-        added = _added(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
+        added = _difference_cell(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
         rows.append([text_cell("all"), number_cell(num), *map(count_cell, ends), added])
         for name, shown in GROUP_NAMES.items():
             group = main.split[name]
             ends = [group.base, group.after_stage_1, group.result]
-            cells = [count_cell(group.total), *map(count_cell, ends), _added(group.after_stage_1, group.result)]
+            cells = [
+                count_cell(group.total),
+                *map(count_cell, ends),
+                _difference_cell(group.after_stage_1, group.result),
+            ]
             rows.append([text_cell(shown), *cells])
         rows.append([text_cell("held out: see the test accuracy by level"), *[NOT_MEASURED] * 5])
         for shown, values in (("gained since the start", "gained"), ("lost since the start", "lost")):
@@ -255,7 +259,13 @@ def _highly_known(comparison: Comparison, main: ArmFindings | None) -> Table:
             total = round(start if values == "lost" else num - start)
             measures = [mean_number(after_one, total), getattr(main, values)]
             rows.append(
-                [text_cell(shown), number_cell(total), number_cell(0), *map(count_cell, measures), _added(*measures)]
+                [
+                    text_cell(shown),
+                    number_cell(total),
+                    number_cell(0),
+                    *map(count_cell, measures),
+                    _difference_cell(*measures),
+                ]
             )
     note = (
         f"Mean numbers over seeds of {facts_text(comparison, 'train')}; replayed facts count as trained. "
@@ -271,12 +281,12 @@ def _after_one(counts: Sequence[int]) -> int | None:
     return counts[1] if len(counts) > 1 else None
 
 
-def _added(one: Measure, end: Measure, step: Contrast | None = None, main: ArmFindings | None = None) -> Cell:
+def _difference_cell(one: Measure, end: Measure, step: Contrast | None = None, main: ArmFindings | None = None) -> Cell:
     """The difference; with its interval where a contrast is of the same two stages and seeds."""
     if step is not None and main is not None and num_stages(main) == 2 and step.seeds == main.seeds:
         return count_change_cell(step.highly_known)
     pairs = zip(end.values, one.values, strict=True)
-    return count_change_cell(spread([b - a for b, a in pairs if a is not None and b is not None]))
+    return count_change_cell(mean_over_seeds([b - a for b, a in pairs if a is not None and b is not None]))
 
 
 def _readings(comparison: Comparison) -> str:

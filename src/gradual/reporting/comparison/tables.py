@@ -200,7 +200,7 @@ def _seed_row(comparison: Comparison, arm: ArmFindings, run: RunFindings) -> lis
         number_cell(known.counts[-1] if known.counts else None),
         number_cell(known.gained[-1] if known.gained else None),
         number_cell(known.lost[-1] if known.lost else None),
-        text_cell(", ".join(map(_trained_on, stages)) or NO_VALUE),
+        text_cell(", ".join(map(_training_size, stages)) or NO_VALUE),
         text_cell(", ".join(str(stage.best_epoch) for stage in stages) or NO_VALUE),
         facts_share_cell(best[-1]) if best and best[-1] else NOTHING,
         number_cell(run.cost.steps),
@@ -208,7 +208,7 @@ def _seed_row(comparison: Comparison, arm: ArmFindings, run: RunFindings) -> lis
     ]
 
 
-def _trained_on(stage: StageFindings) -> str:
+def _training_size(stage: StageFindings) -> str:
     short = f" ({count(stage.new_shortfall)} fewer than asked for)" if stage.new_shortfall else ""
     return f"{count(stage.num_new + stage.num_replay)}{short}"
 

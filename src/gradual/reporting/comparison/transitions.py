@@ -20,14 +20,14 @@ from gradual.reporting.comparison.cells import (
 )
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.statistics.measures import LevelCounts, share
-from gradual.text import listed, mean_count, share_estimate
+from gradual.text import join_words, mean_count, share_estimate
 
 _COLUMNS = ("from \\ to", *BEST_FIRST, "all")
 
 
 def first_transitions(comparison: Comparison) -> Table:
     """Table 3: stage 1 of the main arm."""
-    seeds, counts = _moved(comparison.arm(comparison.main), 0, 1)
+    seeds, counts = _transitions_of(comparison.arm(comparison.main), 0, 1)
     title = f"Table 3. Where training facts went in stage 1 ({comparison.main})"
     note = (
         f"Facts and shares of each row (Wilson intervals), {seeds_text(seeds)}; of {facts_text(comparison, 'train')}."
@@ -41,7 +41,7 @@ def later_transitions(comparison: Comparison) -> Table:
     arms = [arm for arm in comparison.arms if arm.name == comparison.main or num_stages(arm) > 2]
     for arm in arms:
         for start in range(1, num_stages(arm)):
-            _, counts = _moved(arm, start, start + 1)
+            _, counts = _transitions_of(arm, start, start + 1)
             where = f"{arm.name}, stage {start} to {start + 1}"
             rows += [[text_cell(where), *row] for row in _transition_rows(counts)]
     note = f"Facts and shares of each row (Wilson intervals), mean over seeds; of {facts_text(comparison, 'train')}."
@@ -55,10 +55,10 @@ def noise_transitions(comparison: Comparison) -> Table:
     for retest in comparison.retests:
         for row in _transition_rows([retest.transitions]):
             rows.append([text_cell(retest.kind), *row])
-    changed = listed([_what(retest) for retest in comparison.retests]) or "not yet"
+    changed = join_words([_what(retest) for retest in comparison.retests]) or "not yet"
     note = (
         f"The base model probed twice, with nothing learned: {changed}. "
-        f"Facts that were probed both times: {_retested(comparison)}; shares of each row, Wilson intervals."
+        f"Facts that were probed both times: {_retest_sizes(comparison)}; shares of each row, Wilson intervals."
     )
     columns = ("probed again with", *_COLUMNS)
     return make_table("noise", "Table 4. The same untrained model probed twice", columns, rows, note)
@@ -95,7 +95,7 @@ def net_promotions(comparison: Comparison) -> Table:
     return make_table("noise-net", "What came within reach, net of what does by itself", columns, rows, note)
 
 
-def _moved(arm: ArmFindings | None, start: int, end: int) -> tuple[list[int], list[Mapping[str, LevelCounts]]]:
+def _transitions_of(arm: ArmFindings | None, start: int, end: int) -> tuple[list[int], list[Mapping[str, LevelCounts]]]:
     """The transitions between two probes that follow each other, of finished runs that have both, and their seeds."""
     found = {
         run.seed: moved.counts
@@ -111,12 +111,12 @@ def _transition_rows(counts: Sequence[Mapping[str, LevelCounts]]) -> list[list[C
     rows = []
     for level in BEST_FIRST if counts else ():
         total = sum(sum(each[level].values()) for each in counts) / len(counts)
-        cells = [_moved_cell(sum(each[level][to] for each in counts) / len(counts), total) for to in BEST_FIRST]
+        cells = [_share_of_row_cell(sum(each[level][to] for each in counts) / len(counts), total) for to in BEST_FIRST]
         rows.append([text_cell(level), *cells, number_cell(total)])
     return rows
 
 
-def _moved_cell(number: float, total: float) -> Cell:
+def _share_of_row_cell(number: float, total: float) -> Cell:
     if not total:
         return Cell("0", {"": 0, "share": None, "low": None, "high": None})
     found = share(min(round(number), round(total)), round(total))
@@ -137,5 +137,5 @@ def _what(retest: Retest) -> str:
     return retest.kind
 
 
-def _retested(comparison: Comparison) -> str:
-    return listed([f"{each.num_facts:,} ({each.kind})" for each in comparison.retests]) or "none"
+def _retest_sizes(comparison: Comparison) -> str:
+    return join_words([f"{each.num_facts:,} ({each.kind})" for each in comparison.retests]) or "none"
