@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from gradual.errors import RunDirError
 from gradual.files import storage
@@ -18,11 +25,17 @@ class FilePart(BaseModel):
     """A part of a file. Fields it doesn't know are left unread, and null means not there: the default holds."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    absent_when_none: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are left out of the file where they are None; others are written as null."""
 
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, value: object) -> object:
         return {key: part for key, part in value.items() if part is not None} if isinstance(value, dict) else value
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: part for key, part in dump(self).items() if part is not None or key not in self.absent_when_none}
 
     def as_json(self) -> dict[str, storage.Json]:
         """The part as the file holds it."""

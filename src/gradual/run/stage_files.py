@@ -13,7 +13,6 @@ from pydantic import Field
 
 from gradual.errors import RunDirError
 from gradual.files import storage
-from gradual.files.storage import Json
 from gradual.files.typed_json import FilePart, read_typed, read_typed_lines
 from gradual.run.folder import RunDir
 from gradual.selection.strategies import Selection
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 class StageFile(FilePart):
     """`stage.json`: what a stage trained on and how it ended; None where a file of an older version doesn't say."""
 
+    absent_when_none = frozenset({"optimism"})
     strategy: str = ""
     select: str = ""
     num_new: int | None = None
@@ -46,15 +46,11 @@ class StageFile(FilePart):
     optimism: float | None = None
     """By how much choosing the epoch on the test facts flatters; left out of the file where validation facts choose."""
 
-    def as_json(self) -> dict[str, Json]:
-        """The stage as `stage.json` holds it."""
-        whole = super().as_json()
-        return whole if self.optimism is not None else _without(whole, "optimism")
-
 
 class EpochNumbers(FilePart):
     """One epoch of a stage; 0 is before training."""
 
+    absent_when_none = frozenset({"validation_accuracy"})
     epoch: int
     loss: float | None = None
     eval_accuracy: float
@@ -66,11 +62,6 @@ class EpochNumbers(FilePart):
     steps: int = 0
     validation_accuracy: float | None = None
     """Of the validation facts; left out of the file unless test facts choose."""
-
-    def as_json(self) -> dict[str, Json]:
-        """The epoch as a file holds it."""
-        whole = super().as_json()
-        return whole if self.validation_accuracy is not None else _without(whole, "validation_accuracy")
 
 
 class EpochLine(EpochNumbers):
@@ -166,10 +157,6 @@ def read_epoch_times(run: RunDir, number: int) -> list[EpochTimes]:
         RunDirError: `times.jsonl` is damaged.
     """
     return read_typed_lines(run.times(number), EpochTimes)
-
-
-def _without(part: dict[str, Json], name: str) -> dict[str, Json]:
-    return {key: value for key, value in part.items() if key != name}
 
 
 def verdicts_by_epoch(epochs: Iterable[EpochLine], facts: Iterable[str], where: Path) -> dict[int, dict[str, bool]]:

@@ -10,7 +10,15 @@ import pytest
 from gradual.errors import RunDirError
 from gradual.files.storage import append_json_line, make_folder, write_json
 from gradual.run.folder import RunDir
-from gradual.run.stage_files import read_epochs, validation_counts, verdicts_by_epoch
+from gradual.run.stage_files import (
+    EpochLine,
+    EpochNumbers,
+    StageFile,
+    read_epochs,
+    validation_counts,
+    verdicts_by_epoch,
+)
+from gradual.run.summary_file import StageSummary, Summary
 from gradual.statistics.intervals import PairedCounts
 
 FACTS = ["e", "d", "c", "b", "a"]
@@ -54,3 +62,21 @@ def test_verdicts_that_are_missing_or_damaged_are_refused(tmp_path: Path, verdic
     with pytest.raises(RunDirError) as caught:
         validation_counts(run, 2, FACTS)
     assert said in str(caught.value)
+
+
+def test_what_only_the_papers_protocol_has_is_left_out_of_the_file_and_nothing_else_is() -> None:
+    stage = StageSummary(strategy="S5", best_epoch=1, epochs=[EpochNumbers(epoch=0, eval_accuracy=0.5)])
+    written = Summary(stages=[stage]).as_json()["stages"]
+    assert isinstance(written, list)
+    assert "optimism" not in written[0]
+    assert written[0]["epochs"] == [
+        {"epoch": 0, "loss": None, "eval_accuracy": 0.5, "eval_p": 0.0, "learning_rate": None, "tokens": 0, "steps": 0}
+    ]
+    assert StageFile(optimism=0.25).as_json()["optimism"] == 0.25
+    assert EpochLine(epoch=1, eval_accuracy=0.5, validation_accuracy=0.25).as_json()["validation_accuracy"] == 0.25
+
+
+def test_an_epoch_that_was_done_twice_is_as_it_was_done_last(tmp_path: Path) -> None:
+    run = write_stage(tmp_path, {0: "11000", 1: "10111"}, kept=1)
+    append_json_line(run.epochs(2), {"epoch": 0, "eval_accuracy": 0.25, "verdicts": "01000"})
+    assert [(each.epoch, each.eval_accuracy) for each in read_epochs(run, 2)] == [(0, 0.25), (1, 0.5)]
