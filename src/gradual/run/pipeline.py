@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gradual.config.base import flat_settings
-from gradual.config.run import ProbeConfig, RunConfig, evaluation_settings
+from gradual.config.run import UNSAID_WHERE_OFF, ProbeConfig, RunConfig, evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
@@ -97,6 +97,7 @@ def fit_loaded(
 def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> dict[str, str]:
     """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions."""
     settings = flat_settings(config, leave_out=("report_to", "compare"))
+    settings = {name: value for name, value in settings.items() if value or name not in UNSAID_WHERE_OFF}
     model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": prepared.digest()}
@@ -121,7 +122,7 @@ class _Fit:
         self._write_facts()
         self._measure(0)
         # Of test facts only the level at the start is told, never a probability.
-        levels = self.config.probe.model_copy(update={"levels_only": True})
+        levels = self.config.probe.model_copy(update={"levels_only": True, "confidence": False})
         self._probe("levels", self.run.test_levels, self.prepared.test, levels, None, self.config.seed_of_exemplars)
         status: RunStatus = "complete"
         for index, stage in enumerate(self.config.stages, start=1):
@@ -160,7 +161,7 @@ class _Fit:
             self._probe(f"ood-{index}", self.run.ood_evaluation(index), others, self.evaluation, adapter, seed)
         if self.config.evaluation.zero_shot:
             # Verdicts only: bare questions are answered at length, and the answers would be written out to the end.
-            changes = {"num_shots": 0, "greedy_answers": "none", "tolerance": _ANY_TOLERANCE}
+            changes = {"num_shots": 0, "greedy_answers": "none", "confidence": False, "tolerance": _ANY_TOLERANCE}
             settings, folder = self.evaluation.model_copy(update=changes), self.run.zero_shot_evaluation(index)
             self._probe(f"zero_shot-{index}", folder, self.prepared.test, settings, adapter, seed)
 
@@ -253,7 +254,8 @@ class _Fit:
     def _accuracy(self, facts: Sequence[Fact], engine: TransformersEngine) -> Score:
         """Greedy accuracy on some facts, under the fixed exemplar set."""
         # Greedy verdicts only: bounds may stay as wide as they come, and wrong answers are read by nobody.
-        settings = self.evaluation.model_copy(update={"tolerance": _ANY_TOLERANCE, "greedy_answers": "none"})
+        changes = {"tolerance": _ANY_TOLERANCE, "greedy_answers": "none", "confidence": False}
+        settings = self.evaluation.model_copy(update=changes)
         known = probe_facts(facts, self.prepared.exemplars, engine, settings, seed=self.config.evaluation.exemplar_seed)
         right = {fact.id: fact.sets[0].greedy_correct for fact in known}
         return Score(

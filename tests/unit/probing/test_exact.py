@@ -14,8 +14,8 @@ from gradual.facts.fact import Fact
 from gradual.facts.matching import Targets
 from gradual.knowledge.levels import Level
 from gradual.probing import probe as probing
-from gradual.probing.exact import sampling_chances
 from gradual.probing.probe import probe_facts
+from gradual.probing.reads import sampling_chances
 from gradual.testing import FakeEngine, toy_facts
 
 WORDS = (" Par", "is", " par", " Paris", " the", " a", "the", ".", "\n", ".\n", "!", " Rom", "e", "x")
