@@ -23,6 +23,10 @@ from gradual.knowledge.levels import Level, chance_of_right_sample, classify
 from gradual.probing.reads import Choices, NodeReads
 from gradual.probing.same_answer import same_answer
 
+T1_TOLERANCE = 10
+"""Bounds with temperature 1 may be this many times as wide as the tolerance: more answers are likely there, and as
+tight bounds would cost a third more reading (docs/confidence.md)."""
+
 
 class Accepted(Protocol):
     """Which finished answers a search adds up, and which unfinished ones can still become one (`matching.Targets`)."""
@@ -188,7 +192,8 @@ class ExactProbe:
             left_t1 = search.open_mass_t1 if search.greedy_correct is not False else 0.0
             greedy_wanted = search.greedy_correct is None
             for node in sorted(search.open_nodes, key=lambda node: -(node.mass + node.mass_t1)):
-                if max(left, left_t1) > self._settings.tolerance or (greedy_wanted and node.is_greedy):
+                is_loose = max(left, left_t1 / T1_TOLERANCE) > self._settings.tolerance
+                if is_loose or (greedy_wanted and node.is_greedy):
                     chosen.append((search, node))
                     left -= node.mass
                     left_t1 -= node.mass_t1

@@ -223,9 +223,9 @@ def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactK
                 p_lower=search.p_lower,
                 p_upper=search.p_upper,
                 margin=search.margin,
-                confidence_lower=sure.p_lower if sure else None,
+                confidence_lower=min(1.0, sure.p_lower) if sure else None,
                 confidence_upper=sure.p_upper if sure else None,
-                confidence_t1_lower=sure.p_t1_lower if sure else None,
+                confidence_t1_lower=min(1.0, sure.p_t1_lower) if sure else None,
                 confidence_t1_upper=sure.p_t1_upper if sure else None,
             )
         )
