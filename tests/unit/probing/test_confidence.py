@@ -179,6 +179,24 @@ def test_asking_for_confidence_leaves_verdicts_levels_and_probabilities_as_they_
             assert one.p == pytest.approx(other.p, abs=1e-3)
 
 
+def test_finished_units_of_an_interrupted_probe_keep_their_confidence() -> None:
+    kept: dict[str, bytes] = {}
+
+    class Units:
+        def get(self, key: str) -> bytes | None:
+            return kept.get(key)
+
+        def put(self, key: str, data: bytes) -> None:
+            kept[key] = data
+
+    first = probe_facts(FACTS, {"r": FACTS}, small_engine(4), TIGHT, seed=1, units=Units())
+    engine = small_engine(4)
+    again = probe_facts(FACTS, {"r": FACTS}, engine, TIGHT, seed=1, units=Units())
+    assert again.facts == first.facts
+    assert again.has_confidence
+    assert engine.cost().tokens == 0
+
+
 def test_a_fact_has_the_same_confidence_alone_and_in_any_company() -> None:
     together = probe_facts(FACTS, {"r": FACTS}, small_engine(4), TIGHT, seed=1)
     alone = probe_facts(FACTS[2:3], {"r": FACTS}, small_engine(4), TIGHT, seed=1)
