@@ -3,15 +3,18 @@
     python benchmarks/truth.py                                        # SmolLM2, facts of the atlas
     python benchmarks/truth.py --model gemma3-270m --facts DIR        # another family, facts of your own
 
-Everything is computed in float32, where rounding decides nothing. Three comparisons, each on the same prompts:
+Everything is computed in float32, where rounding decides nothing. Four comparisons, each on the same prompts:
 greedy answers with `generate(do_sample=False)`; counts of right answers of the sampling mode with the binomial
-distributions of the exact probabilities; and, for a few prompts, counts of `generate(do_sample=True)` with the same.
+distributions of the exact probabilities; counts of sampled answers that are the same as a wrong greedy one with those
+of its confidence, at the probe's temperature and at 1; and, for a few prompts, counts of right answers of
+`generate(do_sample=True)`.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +22,12 @@ import torch
 
 from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
-from gradual.facts.fact import by_relation, spread
-from gradual.facts.matching import Targets
+from gradual.facts.fact import Fact, by_relation, spread
+from gradual.facts.matching import Targets, normalise
 from gradual.facts.prepare import prepare_probe
-from gradual.knowledge.map import FactKnowledge
+from gradual.knowledge.map import FactKnowledge, KnowledgeMap, SetAnswer
 from gradual.models.load import load_model
-from gradual.probing.check import CONFIDENCE, check_against_sampling
+from gradual.probing.check import CONFIDENCE, check_against_sampling, is_inside
 from gradual.probing.probe import probe_facts
 
 SEED = 1
@@ -43,12 +46,12 @@ class Asked:
 
 
 def main() -> None:
-    """Runs the three comparisons and prints them as Markdown."""
+    """Runs the four comparisons and prints them as Markdown."""
     args = _arguments()
     engine = TransformersEngine(load_model(ModelConfig(name_or_path=args.model, dtype="float32", device="cpu")))
     facts, exemplars = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
     chosen = [f for group in by_relation(facts).values() for f in spread(group, args.facts_per_relation)]
-    settings = ProbeConfig(num_exemplar_sets=args.sets, greedy_answers="all")
+    settings = ProbeConfig(num_exemplar_sets=args.sets, greedy_answers="all", confidence=True)
     known = probe_facts(chosen, exemplars, engine, settings, seed=SEED)
     asked = [Asked(fact, one.set, known.prompt_text(fact.id, one.set)) for fact in known for one in fact.sets]
     print(
@@ -60,6 +63,7 @@ def main() -> None:
     )
     for line in check.lines():
         print(f"- {line}", flush=True)
+    _print_confidence(chosen, exemplars, engine, settings, known, args.samples)
     _print_generated(_most_uncertain(asked, args.generated), engine, settings, args.samples)
 
 
@@ -115,6 +119,43 @@ def _print_greedy(asked: Sequence[Asked], engine: TransformersEngine, settings: 
                 f"margin {found.margin:.4f}"
             )
     print(f"- greedy verdicts equal to generate's: {verdicts} of {len(asked)}; whole answers: {texts}", flush=True)
+
+
+def _print_confidence(
+    facts: Sequence[Fact],
+    exemplars: Mapping[str, Sequence[Fact]],
+    engine: TransformersEngine,
+    settings: ProbeConfig,
+    known: KnowledgeMap,
+    samples: int,
+) -> None:
+    """Samples answers with the wrong greedy answer under each exemplar set as the target, at both temperatures."""
+    bounds: dict[float, Callable[[SetAnswer], tuple[float, float]]] = {
+        settings.temperature: lambda one: (one.confidence_lower or 0.0, one.confidence_upper or 0.0),
+        1.0: lambda one: (one.confidence_t1_lower or 0.0, one.confidence_t1_upper or 0.0),
+    }
+    for temperature, of in bounds.items():
+        changes = {"method": "sampled", "confidence": False, "num_samples": samples, "temperature": temperature}
+        sampler, pairs = settings.model_copy(update=changes), []
+        for number in range(settings.num_exemplar_sets):
+            wrong = {fact.id: fact.sets[number] for fact in known if _is_wrong_and_says_something(fact.sets[number])}
+            own = [dataclasses.replace(f, answers=(wrong[f.id].greedy_answer or "",)) for f in facts if f.id in wrong]
+            drawn = probe_facts(own, exemplars, engine, sampler, seed=SEED)
+            pairs += [(drawn[fact_id].sets[number].n_right or 0, *of(one)) for fact_id, one in wrong.items()]
+        inside = sum(is_inside(count, samples, *limits) for count, *limits in pairs)
+        exact, sampled = (
+            sum(a + b for _, a, b in pairs) / 2 / len(pairs),
+            sum(n for n, *_ in pairs) / samples / len(pairs),
+        )
+        print(
+            f"- confidence of wrong answers, temperature {temperature:g}: sampled counts inside their {CONFIDENCE:.0%} "
+            f"interval: {inside} of {len(pairs)}; mean: exact {exact:.4f}, sampled {sampled:.4f}",
+            flush=True,
+        )
+
+
+def _is_wrong_and_says_something(answer: SetAnswer) -> bool:
+    return not answer.greedy_correct and bool(normalise(answer.greedy_answer or ""))
 
 
 def _print_generated(asked: Sequence[Asked], engine: TransformersEngine, settings: ProbeConfig, samples: int) -> None:

@@ -132,11 +132,18 @@ def test_number_of_facts_left_out_is_part_of_it(saved: Path) -> None:
         ({"probe": {"temperature": 0.7}}, "config.probe.temperature"),
         ({"lora": {"lora_dropout": 0.1}}, "config.lora.lora_dropout"),
         ({"evaluation": {"exemplar_seed": 1}}, "config.evaluation.exemplar_seed"),
+        ({"probe": {"confidence": True}}, "config.probe.confidence"),
     ],
 )
 def test_changed_setting_is_noticed_by_name(saved: Path, settings: dict[str, Any], field: str) -> None:
     before, after = fingerprint(saved), fingerprint(saved, **settings)
-    assert {name for name in before if before[name] != after[name]} == {field}
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == {field}
+
+
+def test_a_run_that_asks_for_no_confidence_has_the_fingerprint_of_runs_before_there_was_any(saved: Path) -> None:
+    without = fingerprint(saved, evaluation={"confidence": False})
+    assert not [name for name in without if "confidence" in name]
+    assert fingerprint(saved)["config.evaluation.confidence"] == "true"
 
 
 def test_number_of_threads_is_part_of_it(saved: Path) -> None:

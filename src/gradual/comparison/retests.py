@@ -90,7 +90,7 @@ class Retesting:
         if kind == "numerics":
             dtype = "bfloat16" if loaded.fingerprint["dtype"] == "float32" else "float32"
             loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
-        about = {name: str(value) for name, value in config.probe.model_dump(mode="json").items()}
+        about = {name: str(value) for name, value in config.probe.record().items()}
         about |= {"seed": str(seed), "sampling_seed": str(sampling_seed), "facts": self.prepared.digest()}
         store = UnitStore(units, loaded.fingerprint | about | {"count": str(len(facts))})
         with progress.bar(f"retest {kind}", len(facts), "facts") as advance:

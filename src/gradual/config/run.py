@@ -7,7 +7,7 @@ second copy. Types are strict: a text is never taken for a number, nor a number 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,8 @@ from gradual.errors import ConfigError
 
 CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "random_instead_of_promoted")
 """The arms without which nothing can be concluded."""
+UNSAID_WHERE_OFF = frozenset({"probe.confidence", "evaluation.confidence"})
+"""Settings that are younger than some folders: fingerprints leave them out where they are off, as those folders do."""
 
 
 class ModelConfig(Settings):
@@ -130,6 +132,27 @@ class ProbeConfig(Settings):
     """Exact mode writes out wrong greedy answers for no exemplar set, for the first, or for all (slower)."""
     levels_only: bool = False
     """Ask only until the level is settled: under fewer exemplar sets where these disagree, with loose bounds."""
+    confidence: bool = False
+    """Exact mode also tells how sure the model is of its greedy answers: the chance that a sampled answer is the same.
+
+    Told of the exemplar sets whose greedy answers are written out (`greedy_answers`)."""
+
+    @model_validator(mode="after")
+    def _confidence_can_be_told(self) -> Self:
+        if self.confidence and (self.method != "exact" or self.levels_only or self.greedy_answers == "none"):
+            raise ConfigError(
+                "confidence: true needs method: exact, levels_only: false and greedy_answers: first or all, found "
+                f"method: {self.method}, levels_only: {str(self.levels_only).lower()} and greedy_answers: "
+                f"{self.greedy_answers}; change these, or set confidence to false"
+            )
+        return self
+
+    def record(self) -> dict[str, Any]:
+        """All settings as JSON values, for what is kept with a map.
+
+        Without `confidence` where that is off: so a map without it is the same as before there was this setting.
+        """
+        return self.model_dump(mode="json", exclude=None if self.confidence else {"confidence"})
 
 
 class LoraSettings(Settings):
@@ -152,6 +175,8 @@ class EvaluationConfig(Settings):
     """Seed of the one fixed exemplar set per relation that validation and test use."""
     zero_shot: bool = False
     """Score the test facts without shots as well."""
+    confidence: bool = True
+    """Tell of the test facts how sure the model is of its greedy answers (see `probe.confidence`)."""
     protocol: Literal["validation", "paper"] = "validation"
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 
@@ -281,4 +306,5 @@ def check_probe_suffices(stages: Sequence[StageConfig], probe: ProbeConfig) -> N
 def evaluation_settings(config: RunConfig) -> ProbeConfig:
     """How validation and test facts are asked: as in the probe, but exactly and under one exemplar set."""
     changes = {"num_exemplar_sets": 1, "method": "exact", "levels_only": False, "greedy_answers": "first"}
+    changes |= {"confidence": config.evaluation.confidence}
     return config.probe.model_copy(update=changes)

@@ -7,7 +7,7 @@ model: `probing` makes maps; `levels` says what a level means; `diff` compares t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import attrgetter
@@ -22,7 +22,9 @@ from gradual.files.storage import Json, JsonScalar
 from gradual.knowledge.levels import Level
 
 SCHEMA_VERSION = 1
-"""Version of the folder's format; readers refuse another one."""
+"""Version of the folder's format of a map without confidence."""
+SCHEMA_WITH_CONFIDENCE = 2
+"""Version with the columns of confidence; readers refuse any other one."""
 
 MAP_FILE = "map.json"
 FACTS_FILE = "facts.parquet"
@@ -56,6 +58,13 @@ _ANSWERS = (
     Column("n_samples", "integer", nullable=True),
     Column("prompt_ref", "text", nullable=True),
 )
+_FACTS_CONFIDENCE = (Column("confidence", "number", nullable=True), Column("confidence_t1", "number", nullable=True))
+_ANSWERS_CONFIDENCE = (
+    Column("confidence_lower", "number", nullable=True),
+    Column("confidence_upper", "number", nullable=True),
+    Column("confidence_t1_lower", "number", nullable=True),
+    Column("confidence_t1_upper", "number", nullable=True),
+)
 _PROMPTS = (
     Column("relation", "text"),
     Column("set", "integer"),
@@ -84,11 +93,32 @@ class SetAnswer:
     n_right: int | None = None
     """Right answers among `n_samples` drawn; nothing where the probability was computed."""
     n_samples: int | None = None
+    confidence_lower: float | None = None
+    """Probability in [0, 1] that a sampled answer is the same as the greedy one: lower bound, where it was asked.
+
+    The same are answers that are equal after the matcher's normalisation; those of a right answer are all accepted
+    ones (docs/confidence.md)."""
+    confidence_upper: float | None = None
+    """The same: upper bound."""
+    confidence_t1_lower: float | None = None
+    """The same with temperature 1 in place of the probe's: lower bound."""
+    confidence_t1_upper: float | None = None
+    """The same: upper bound."""
 
     @property
     def p(self) -> float:
         """Probability in [0, 1] that a sampled answer is right: the middle of its bounds."""
         return (self.p_lower + self.p_upper) / 2
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability in [0, 1] that a sampled answer is the same as the greedy one: the middle of its bounds."""
+        return _middle(self.confidence_lower, self.confidence_upper)
+
+    @property
+    def confidence_t1(self) -> float | None:
+        """The same with temperature 1."""
+        return _middle(self.confidence_t1_lower, self.confidence_t1_upper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +146,10 @@ class FactKnowledge:
     greedy_answer: str | None
     """Greedy answer under exemplar set 0."""
     sets: tuple[SetAnswer, ...]
+    confidence: float | None = None
+    """Mean of `SetAnswer.confidence` over the exemplar sets that have it; None where none has."""
+    confidence_t1: float | None = None
+    """The same with temperature 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +252,11 @@ class KnowledgeMap:
         prompt = self.prompt(fact_id, exemplar_set)
         return prompt.before + self[fact_id].question + prompt.after
 
+    @property
+    def has_confidence(self) -> bool:
+        """Whether it was asked how sure the model is of its greedy answers."""
+        return any(fact.confidence is not None for fact in self.facts)
+
     def levels(self) -> dict[Level, int]:
         """Number of facts at each level, all four, worst first."""
         counts = dict.fromkeys(Level, 0)
@@ -236,8 +275,10 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
         RunDirError: the disk refused, or a number is NaN.
     """
     storage.make_folder(folder)
-    write_table(folder / FACTS_FILE, _FACTS, _facts_columns(knowledge))
-    write_table(folder / ANSWERS_FILE, _ANSWERS, _answers_columns(knowledge))
+    has_confidence = knowledge.has_confidence
+    facts_schema, answers_schema = _schemas(has_confidence=has_confidence)
+    write_table(folder / FACTS_FILE, facts_schema, _facts_columns(knowledge, facts_schema))
+    write_table(folder / ANSWERS_FILE, answers_schema, _answers_columns(knowledge, answers_schema))
     prompts: dict[str, list[object]] = {
         column.name: [getattr(prompt, column.name) for prompt in knowledge.prompts] for column in _PROMPTS
     }
@@ -247,7 +288,7 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
     storage.write_json(
         folder / MAP_FILE,
         {
-            "schema": SCHEMA_VERSION,
+            "schema": SCHEMA_WITH_CONFIDENCE if has_confidence else SCHEMA_VERSION,
             "probe": info.probe,
             "model": info.model,
             "num_facts": len(knowledge),
@@ -265,18 +306,19 @@ def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
     """
     info = _read_map_file(folder)
     sha256 = _object(info, "files", folder)
-    facts = read_table(folder / FACTS_FILE, _FACTS, sha256=_digest(sha256, FACTS_FILE))
-    answers: dict[str, list[Any]] = {column.name: [] for column in _ANSWERS}
+    facts_schema, answers_schema = _schemas(has_confidence=info["schema"] == SCHEMA_WITH_CONFIDENCE)
+    facts = read_table(folder / FACTS_FILE, facts_schema, sha256=_digest(sha256, FACTS_FILE))
+    answers: dict[str, list[Any]] = {column.name: [] for column in answers_schema}
     if with_answers:
-        answers = read_table(folder / ANSWERS_FILE, _ANSWERS, sha256=_digest(sha256, ANSWERS_FILE))
+        answers = read_table(folder / ANSWERS_FILE, answers_schema, sha256=_digest(sha256, ANSWERS_FILE))
     prompts = read_table(folder / PROMPTS_FILE, _PROMPTS, sha256=_digest(sha256, PROMPTS_FILE))
 
     sets: dict[str, list[SetAnswer]] = {fact_id: [] for fact_id in facts["id"]}
-    evidence = (answers[attribute.name] for attribute in dataclasses.fields(SetAnswer))
-    for fact_id, *values in zip(answers["id"], *evidence, strict=True):
+    names = [attribute.name for attribute in dataclasses.fields(SetAnswer) if attribute.name in answers]
+    for fact_id, *values in zip(answers["id"], *(answers[name] for name in names), strict=True):
         if fact_id not in sets:
             raise RunDirError(f"{folder / ANSWERS_FILE}: fact {fact_id!r} is not in {FACTS_FILE}; probe again")
-        sets[fact_id].append(SetAnswer(*values))
+        sets[fact_id].append(SetAnswer(**dict(zip(names, values, strict=True))))
     rows = (dict(zip(facts, row, strict=True)) for row in zip(*facts.values(), strict=True))
     return KnowledgeMap(
         facts=tuple(
@@ -314,21 +356,28 @@ def _read_map_file(folder: Path) -> dict[str, Json]:
             f"{folder} holds no finished knowledge map ({MAP_FILE} is missing); probe again with this --out"
         )
     info = storage.read_json(folder / MAP_FILE)
-    if info.get("schema") != SCHEMA_VERSION:
-        found = f"expected format {SCHEMA_VERSION}, found {info.get('schema')!r}"
+    if info.get("schema") not in (SCHEMA_VERSION, SCHEMA_WITH_CONFIDENCE):
+        found = f"expected format {SCHEMA_VERSION} or {SCHEMA_WITH_CONFIDENCE}, found {info.get('schema')!r}"
         raise RunDirError(f"{folder / MAP_FILE}: {found}; read it with the version of gradual that wrote it")
     return info
 
 
-def _facts_columns(knowledge: KnowledgeMap) -> dict[str, list[object]]:
+def _schemas(*, has_confidence: bool) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+    """The columns of facts and of answers."""
+    if has_confidence:
+        return _FACTS + _FACTS_CONFIDENCE, _ANSWERS + _ANSWERS_CONFIDENCE
+    return _FACTS, _ANSWERS
+
+
+def _facts_columns(knowledge: KnowledgeMap, schema: Sequence[Column]) -> dict[str, list[object]]:
     columns: dict[str, list[object]] = {
-        column.name: [getattr(fact, column.name) for fact in knowledge.facts] for column in _FACTS
+        column.name: [getattr(fact, column.name) for fact in knowledge.facts] for column in schema
     }
     columns["level"] = [str(fact.level) for fact in knowledge.facts]
     return columns
 
 
-def _answers_columns(knowledge: KnowledgeMap) -> dict[str, list[object]]:
+def _answers_columns(knowledge: KnowledgeMap, schema: Sequence[Column]) -> dict[str, list[object]]:
     rows = [(fact, answer) for fact in knowledge.facts for answer in fact.sets]
     known_refs = {prompt.ref for prompt in knowledge.prompts}
     refs = [
@@ -346,10 +395,14 @@ def _answers_columns(knowledge: KnowledgeMap) -> dict[str, list[object]]:
         "id": [fact.id for fact, _ in rows],
         "prompt_ref": list(refs),
     }
-    for column in _ANSWERS:
+    for column in schema:
         if column.name not in columns:
             columns[column.name] = [getattr(answer, column.name) for _, answer in rows]
     return columns
+
+
+def _middle(lower: float | None, upper: float | None) -> float | None:
+    return None if lower is None or upper is None else (lower + upper) / 2
 
 
 def _prompt_ref(relation: str, exemplar_set: int, for_fact: str) -> str:

@@ -80,9 +80,9 @@ def check_against_sampling(
     """
     progress = progress or Silent()
     chosen = spread(facts, num_facts)
-    exact_settings = settings.model_copy(update={"method": "exact", "levels_only": False})
+    exact_settings = settings.model_copy(update={"method": "exact", "levels_only": False, "confidence": False})
     sampled_settings = settings.model_copy(
-        update={"method": "sampled", "levels_only": False, "num_samples": num_samples}
+        update={"method": "sampled", "levels_only": False, "confidence": False, "num_samples": num_samples}
     )
     with progress.bar("check: exact", len(chosen), "facts") as advance:
         exact = probe_facts(chosen, exemplars, engine, exact_settings, seed=seed, progress=advance)
@@ -100,7 +100,7 @@ def check_against_sampling(
         samples_per_answer=num_samples,
         greedy_agree=sum(a.greedy_correct == b.greedy_correct for a, b in pairs),
         near_ties=sum(a.greedy_correct != b.greedy_correct and a.margin < settings.near_tie_margin for a, b in pairs),
-        inside=sum(_is_inside(b.n_right or 0, num_samples, a.p_lower, a.p_upper) for a, b in pairs),
+        inside=sum(is_inside(b.n_right or 0, num_samples, a.p_lower, a.p_upper) for a, b in pairs),
         expected_inside=CONFIDENCE,
         mean_exact=sum(a.p for a, _ in pairs) / len(pairs),
         mean_sampled=sum(b.p for _, b in pairs) / len(pairs),
@@ -108,7 +108,11 @@ def check_against_sampling(
     )
 
 
-def _is_inside(right: int, samples: int, p_lower: float, p_upper: float) -> bool:
+def is_inside(right: int, samples: int, p_lower: float, p_upper: float) -> bool:
+    """Whether a count of samples lies in the binomial interval around the probability within the bounds nearest to it.
+
+    The two-sided tail probability is at least 1 - CONFIDENCE.
+    """
     from scipy.stats import binomtest
 
     p = min(max(right / samples, p_lower), p_upper)

@@ -12,15 +12,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from gradual.config.run import ProbeConfig
-from gradual.engines.engine import Forest, NextTokens, Node
+from gradual.engines.engine import Forest, Node
 from gradual.engines.vocabulary import Vocabulary, ends_line, finished_text, settled_text, until_line_end
-from gradual.facts.matching import Targets
 from gradual.knowledge.levels import Level, chance_of_right_sample, classify
+from gradual.probing.reads import Choices, NodeReads
+from gradual.probing.same_answer import same_answer
+
+T1_TOLERANCE = 10
+"""Bounds with temperature 1 may be this many times as wide as the tolerance: more answers are likely there, and as
+tight bounds would cost a third more reading (docs/confidence.md)."""
+
+
+class Accepted(Protocol):
+    """Which finished answers a search adds up, and which unfinished ones can still become one (`matching.Targets`)."""
+
+    def accepts(self, answer: str) -> bool:
+        """Whether a finished answer counts."""
+        ...
+
+    def is_alive(self, text: str) -> bool:
+        """Whether some continuation of `text` counts."""
+        ...
 
 
 class _Fate(Enum):
@@ -38,6 +55,8 @@ class _OpenNode:
     parent: int
     token: int
     mass: float
+    mass_t1: float
+    """The same with temperature 1; 0 where that is not asked."""
     answer: bytes
     depth: int
     is_greedy: bool
@@ -50,17 +69,23 @@ class Search:
     row: int
     fact: FactTask
     prompt_end: int
+    wants_confidence: bool = False
+    """Whether it is asked how sure the model is of its greedy answer."""
     p_lower: float = 0.0
+    p_t1_lower: float = 0.0
+    """The same with temperature 1, where confidence is asked."""
     open_nodes: list[_OpenNode] = field(init=False)
     greedy_correct: bool | None = None
     greedy_answer: bytes = b""
     margin: float = float("inf")
     wrong_end: tuple[int, int] | None = None
     """Where greedy decoding went wrong without ending: (node, next token); the answer is written on from there."""
+    same: Search | None = None
+    """Where confidence is asked and the greedy answer is wrong: the search for answers that are the same as it."""
 
     def __post_init__(self) -> None:
         """Opens the empty answer, behind the prompt."""
-        self.open_nodes = [_OpenNode(self.prompt_end, -1, 1.0, b"", 0, is_greedy=True)]
+        self.open_nodes = [_OpenNode(self.prompt_end, -1, 1.0, float(self.wants_confidence), b"", 0, is_greedy=True)]
 
     @property
     def open_mass(self) -> float:
@@ -72,12 +97,32 @@ class Search:
         """The probability is at most this."""
         return min(1.0, self.p_lower + self.open_mass)
 
+    @property
+    def open_mass_t1(self) -> float:
+        """As `open_mass`, with temperature 1."""
+        return sum(node.mass_t1 for node in self.open_nodes)
+
+    @property
+    def p_t1_upper(self) -> float:
+        """As `p_upper`, with temperature 1."""
+        return min(1.0, self.p_t1_lower + self.open_mass_t1)
+
+    @property
+    def confidence(self) -> Search | None:
+        """The search whose bounds are those of the greedy answer's confidence; None where it is not known.
+
+        That of a right answer is the probability of all accepted answers: they name one thing.
+        """
+        if not self.wants_confidence:
+            return None
+        return self if self.greedy_correct else self.same
+
 
 @dataclass(eq=False)
 class FactTask:
     """A fact being probed: its targets, their usual token paths, and its searches, one per exemplar set."""
 
-    targets: Targets
+    targets: Accepted
     paths: dict[bytes, tuple[int, ...]]
     """For each beginning of a target's usual text: the tokens that usually go on to the target's end."""
     searches: list[Search] = field(default_factory=list)
@@ -118,6 +163,7 @@ class ExactProbe:
 
     def __init__(self, forest: Forest, vocabulary: Vocabulary, settings: ProbeConfig) -> None:
         self._forest = forest
+        self._reads = NodeReads(forest, settings)
         self._vocabulary = vocabulary
         self._settings = settings
 
@@ -126,12 +172,15 @@ class ExactProbe:
 
         Tasks may come again with searches under further exemplar sets; what is finished is not done twice.
         """
-        while True:
-            chosen = [pair for task in tasks for pair in self._to_open(task)]
-            if not chosen:
-                break
-            self._open(chosen)
+        self._search(tasks)
         self._write_wrong_answers(tasks)
+        wrong = [search for task in tasks for search in task.searches if _lacks_confidence(search)]
+        self._search([self._same_answer_task(search) for search in wrong])
+
+    def _search(self, tasks: Sequence[FactTask]) -> None:
+        """Opens nodes until none is left to open."""
+        while chosen := [pair for task in tasks for pair in self._to_open(task)]:
+            self._open(chosen)
 
     def _to_open(self, task: FactTask) -> list[tuple[Search, _OpenNode]]:
         """The open nodes to read next: greedy ones, and the likeliest until what is left fits the tolerance."""
@@ -139,11 +188,15 @@ class ExactProbe:
         wants_bounds = self._wants_bounds(task)
         for search in task.searches:
             left = search.open_mass if wants_bounds else 0.0
+            # Of a wrong answer the confidence is another search's; temperature 1 is of no use here any more.
+            left_t1 = search.open_mass_t1 if search.greedy_correct is not False else 0.0
             greedy_wanted = search.greedy_correct is None
-            for node in sorted(search.open_nodes, key=lambda node: -node.mass):
-                if left > self._settings.tolerance or (greedy_wanted and node.is_greedy):
+            for node in sorted(search.open_nodes, key=lambda node: -(node.mass + node.mass_t1)):
+                is_loose = max(left, left_t1 / T1_TOLERANCE) > self._settings.tolerance
+                if is_loose or (greedy_wanted and node.is_greedy):
                     chosen.append((search, node))
                     left -= node.mass
+                    left_t1 -= node.mass_t1
         return chosen
 
     def _wants_bounds(self, task: FactTask) -> bool:
@@ -166,25 +219,18 @@ class ExactProbe:
             chains.append(chain)
             for node in chain:
                 wanted.setdefault((search.row, node), len(wanted))
-        found = self._forest.read(list(wanted))
-        chances = sampling_chances(found, self._settings)
+        found = self._reads.at(list(wanted))
         for (search, opened), chain in zip(chosen, chains, strict=True):
             search.open_nodes.remove(opened)
-            self._settle_chain(search, opened, chain, [wanted[search.row, node] for node in chain], found, chances)
+            self._settle_chain(search, opened, chain, [found[wanted[search.row, node]] for node in chain])
 
     def _settle_chain(
-        self,
-        search: Search,
-        opened: _OpenNode,
-        chain: Sequence[int],
-        places: Sequence[int],
-        found: NextTokens,
-        chances: npt.NDArray[np.float64],
+        self, search: Search, opened: _OpenNode, chain: Sequence[int], choices: Sequence[Choices]
     ) -> None:
         """Goes down a chain of read nodes, from the opened one, settling each."""
         current = opened
-        for index, (node, place) in enumerate(zip(chain, places, strict=True)):
-            children = self._settle(search, current, node, found.tokens[place], found.logits[place], chances[place])
+        for index, node in enumerate(chain):
+            children = self._settle(search, current, node, choices[index])
             next_token = self._forest.trees[search.row].tokens[chain[index + 1]] if index + 1 < len(chain) else None
             following = next((child for child in children if child.token == next_token), None)
             search.open_nodes += [child for child in children if child is not following]
@@ -192,32 +238,27 @@ class ExactProbe:
                 break
             current = following
 
-    def _settle(
-        self,
-        search: Search,
-        opened: _OpenNode,
-        node: int,
-        tokens: npt.NDArray[np.int64],
-        logits: npt.NDArray[np.float32],
-        chances: npt.NDArray[np.float64],
-    ) -> list[_OpenNode]:
+    def _settle(self, search: Search, opened: _OpenNode, node: int, found: Choices) -> list[_OpenNode]:
         """Adds what ends rightly at a node to the lower bound and returns the children that can still become right."""
         children = []
         is_last = opened.depth + 1 >= self._settings.max_new_tokens
-        kept = int((tokens >= 0).sum())
-        for place, (chance, token) in enumerate(zip(chances[:kept].tolist(), tokens[:kept].tolist(), strict=True)):
+        kept = int((found.tokens >= 0).sum())
+        rows = (row[:kept].tolist() for row in (found.tokens, found.chances, found.chances_t1))
+        for place, (token, chance, chance_t1) in enumerate(zip(*rows, strict=True)):
             is_greedy = opened.is_greedy and place == 0
-            if chance == 0.0 and not is_greedy:
+            if chance == 0.0 and chance_t1 == 0.0 and not is_greedy:
                 break  # likeliest first: what top_p cuts off comes last
             fate, answer = search.fact.fate(opened.answer, token, self._vocabulary)
             if fate is _Fate.OPEN and is_last:
                 fate = _Fate.RIGHT if search.fact.targets.accepts(finished_text(answer)) else _Fate.DEAD
             if fate is _Fate.RIGHT:
                 search.p_lower += opened.mass * chance
+                search.p_t1_lower += opened.mass_t1 * chance_t1
             elif fate is _Fate.OPEN:
-                children.append(_OpenNode(node, token, opened.mass * chance, answer, opened.depth + 1, is_greedy))
+                masses = opened.mass * chance, opened.mass_t1 * chance_t1
+                children.append(_OpenNode(node, token, *masses, answer, opened.depth + 1, is_greedy))
             if is_greedy:
-                self._follow_greedy(search, node, token, fate, answer, is_last=is_last, logits=logits)
+                self._follow_greedy(search, node, token, fate, answer, is_last=is_last, logits=found.logits)
         return children
 
     def _follow_greedy(
@@ -229,7 +270,7 @@ class ExactProbe:
         answer: bytes,
         *,
         is_last: bool,
-        logits: npt.NDArray[np.float32],
+        logits: np.ndarray,
     ) -> None:
         """Notes what the likeliest token at a node means for the greedy verdict."""
         if len(logits) > 1 and np.isfinite(logits[1]):
@@ -244,7 +285,7 @@ class ExactProbe:
 
     def _write_wrong_answers(self, tasks: Sequence[FactTask]) -> None:
         """Decodes wrong greedy answers to their end, token by token, for people to read."""
-        written_sets = {"none": 0, "first": 1, "all": self._settings.num_exemplar_sets}[self._settings.greedy_answers]
+        written_sets = num_written_sets(self._settings)
         writing = [
             search
             for task in tasks
@@ -259,7 +300,7 @@ class ExactProbe:
                 parent, token = search.wrong_end
                 ends.append((search.row, self._forest.trees[search.row].add(parent, [token])[0]))
             unique = list(dict.fromkeys(ends))
-            likeliest = dict(zip(unique, self._forest.read(unique).tokens[:, 0].tolist(), strict=True))
+            likeliest = {end: int(found.tokens[0]) for end, found in zip(unique, self._reads.at(unique), strict=True)}
             going_on = []
             for search, end in zip(writing, ends, strict=True):
                 token = likeliest[end]
@@ -274,20 +315,37 @@ class ExactProbe:
                     going_on.append(search)
             writing = going_on
 
+    def _same_answer_task(self, search: Search) -> FactTask:
+        """Asks how likely a wrong greedy answer is, in the tree that holds it already."""
+        path = self._greedy_path(search)
+        task = FactTask(same_answer(finished_text(search.greedy_answer)), usual_paths([path], self._vocabulary))
+        search.same = Search(search.row, task, search.prompt_end, wants_confidence=True)
+        task.searches.append(search.same)
+        return task
 
-def sampling_chances(found: NextTokens, settings: ProbeConfig) -> npt.NDArray[np.float64]:
-    """(N, K) probabilities with which a sampler draws each token: temperature, then top-k, then top-p, renormalised.
+    def _greedy_path(self, search: Search) -> list[int]:
+        """The tokens of a greedy answer that has been written out, without what ends it."""
+        path: list[int] = []
+        node, tree = search.prompt_end, self._forest.trees[search.row]
+        while True:
+            [found] = self._reads.at([(search.row, node)])
+            token = int(found.tokens[0])
+            has_ended = token in self._vocabulary.stops or ends_line(self._vocabulary.piece(token))
+            if has_ended or len(path) + 1 >= self._settings.max_new_tokens:
+                return path
+            path.append(token)
+            node = tree.add(node, [token])[0]
 
-    The order and the ties (all logits >= the k-th are kept) are those of the `transformers` sampler.
-    """
-    scaled = found.logits.astype(np.float64) / settings.temperature
-    weights = np.exp(scaled - scaled[:, :1])
-    chances: npt.NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-    if settings.top_p < 1.0:
-        before = np.cumsum(chances, axis=1) - chances
-        chances = np.where(before < settings.top_p, chances, 0.0)
-        chances /= chances.sum(axis=1, keepdims=True)
-    return chances
+
+def _lacks_confidence(search: Search) -> bool:
+    """Whether the confidence of a wrong greedy answer is asked and has not been searched for."""
+    is_written_wrong = search.greedy_correct is False and search.wrong_end is None
+    return search.wants_confidence and is_written_wrong and search.same is None
+
+
+def num_written_sets(settings: ProbeConfig) -> int:
+    """Under how many exemplar sets, from the first, greedy answers are written out; confidence is told of these."""
+    return {"none": 0, "first": 1, "all": settings.num_exemplar_sets}[settings.greedy_answers]
 
 
 def settled_level(task: FactTask, settings: ProbeConfig) -> Level | None:

@@ -60,7 +60,7 @@ class ProbeRequest:
         """All that decides the map besides the model, by field."""
         exemplars = [fact for relation in sorted(self.exemplars) for fact in self.exemplars[relation]]
         return {
-            **self.settings.model_dump(mode="json"),
+            **self.settings.record(),
             "seed": self.seed,
             "facts_digest": _digest(self.facts),
             "exemplars_digest": _digest(exemplars),

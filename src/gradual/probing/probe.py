@@ -22,7 +22,7 @@ from gradual.facts.matching import Targets
 from gradual.facts.problems import shown
 from gradual.knowledge.levels import Level, chance_of_right_sample, classify, level_probability
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
-from gradual.probing.exact import ExactProbe, FactTask, Search, settled_level, usual_paths
+from gradual.probing.exact import ExactProbe, FactTask, Search, num_written_sets, settled_level, usual_paths
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts, usual_completion_ids
 from gradual.probing.sampled import SampledProbe, SampledTask
 
@@ -103,7 +103,7 @@ def probe_facts(
         forward_passes=after.forward_passes - before.forward_passes,
         host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
     )
-    about = settings.model_dump(mode="json") | {"seed": seed}
+    about = settings.record() | {"seed": seed}
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
     info = MapInfo(probe=about, model=dict(engine.fingerprint), cost=cost)
@@ -192,10 +192,14 @@ def _probe_exactly(
         paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
         tasks[fact] = FactTask(Targets(fact.answers), paths)
     probe = ExactProbe(forest, engine.vocabulary, settings)
+    num_confident = num_written_sets(settings) if settings.confidence else 0
     for sets in _waves(settings):
         undecided = [[fact for fact in block if settled_level(tasks[fact], settings) is None] for block in blocks]
         for fact, places in _plant(undecided, forest, sets, asking, engine, settings.num_exemplar_sets):
-            tasks[fact].searches += [Search(row, tasks[fact], node) for row, node in places]
+            tasks[fact].searches += [
+                Search(row, tasks[fact], node, wants_confidence=number < num_confident)
+                for number, (row, node) in zip(sets, places, strict=True)
+            ]
         probe.run([tasks[fact] for block in undecided for fact in block])
     return [_exact_knowledge(fact, task, settings) for fact, task in tasks.items()]
 
@@ -209,6 +213,7 @@ def _waves(settings: ProbeConfig) -> list[range]:
 def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactKnowledge:
     answers = []
     for number, search in enumerate(task.searches):
+        sure = search.confidence
         is_written = search.greedy_correct is True or (search.greedy_correct is False and search.wrong_end is None)
         answers.append(
             SetAnswer(
@@ -218,6 +223,10 @@ def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactK
                 p_lower=search.p_lower,
                 p_upper=search.p_upper,
                 margin=search.margin,
+                confidence_lower=min(1.0, sure.p_lower) if sure else None,
+                confidence_upper=sure.p_upper if sure else None,
+                confidence_t1_lower=min(1.0, sure.p_t1_lower) if sure else None,
+                confidence_t1_upper=sure.p_t1_upper if sure else None,
             )
         )
     p_any = chance_of_right_sample([answer.p for answer in answers], settings.num_samples)
@@ -261,7 +270,15 @@ def _knowledge(fact: Fact, answers: Sequence[SetAnswer], p_any: float, settings:
         min_margin=min_margin,
         greedy_answer=answers[0].greedy_answer,
         sets=tuple(answers),
+        confidence=_mean([answer.confidence for answer in answers]),
+        confidence_t1=_mean([answer.confidence_t1 for answer in answers]),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Mean of the values that there are; None where there is none."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _to_bytes(known: Sequence[FactKnowledge]) -> bytes:

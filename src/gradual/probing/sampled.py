@@ -18,7 +18,7 @@ from gradual.engines.engine import Forest, Node
 from gradual.engines.vocabulary import Vocabulary, ends_line, finished_text, settled_text, until_line_end
 from gradual.facts.matching import Targets
 from gradual.knowledge.map import SetAnswer
-from gradual.probing.exact import sampling_chances
+from gradual.probing.reads import sampling_chances
 
 
 @dataclass(eq=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gradual.config.base import flat_settings
-from gradual.config.run import RunConfig, evaluation_settings
+from gradual.config.run import UNSAID_WHERE_OFF, RunConfig, evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
@@ -94,6 +94,7 @@ def fit_loaded(
 def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> dict[str, str]:
     """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions."""
     settings = flat_settings(config, leave_out=("report_to", "compare"))
+    settings = {name: value for name, value in settings.items() if value or name not in UNSAID_WHERE_OFF}
     model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": prepared.digest()}
@@ -229,7 +230,7 @@ class _Fit:
     def _accuracy(self, facts: Sequence[Fact], engine: TransformersEngine) -> Score:
         """Greedy accuracy on some facts, under the fixed exemplar set."""
         # Greedy verdicts only: bounds may stay as wide as they come, and wrong answers are read by nobody.
-        changes = {"tolerance": ANY_TOLERANCE, "greedy_answers": "none"}
+        changes = {"tolerance": ANY_TOLERANCE, "greedy_answers": "none", "confidence": False}
         settings = evaluation_settings(self.config).model_copy(update=changes)
         known = probe_facts(facts, self.prepared.exemplars, engine, settings, seed=self.config.evaluation.exemplar_seed)
         right = {fact.id: fact.sets[0].greedy_correct for fact in known}

@@ -34,6 +34,14 @@ class ShownSet:
     p_upper: float
     p: float
     """Probability in [0, 1] that a sampled answer is right: the middle of its bounds."""
+    confidence_lower: float | None
+    confidence_upper: float | None
+    confidence: float | None
+    """Probability in [0, 1] that a sampled answer is the same as the greedy one; nothing where it was not asked."""
+    confidence_t1_lower: float | None
+    confidence_t1_upper: float | None
+    confidence_t1: float | None
+    """The same with temperature 1."""
     margin: float | None
     """Gap of the two largest logits at the closest decision; nothing where there was no decision."""
     near_tie: bool
@@ -77,6 +85,9 @@ class ShownFact:
     p_any_sample: float
     level_probability: float
     near_tie: bool
+    confidence: float | None
+    """Mean over the exemplar sets that have it; nothing where it was not asked."""
+    confidence_t1: float | None
     sets: tuple[ShownSet, ...]
     probes: tuple[ShownProbe, ...] = ()
     trained: tuple[ShownTraining, ...] = ()
@@ -191,6 +202,8 @@ def _shown_fact(known: KnowledgeMap, fact_id: str, *, source: str) -> ShownFact:
         p_any_sample=fact.p_any_sample,
         level_probability=fact.level_probability,
         near_tie=fact.near_tie,
+        confidence=fact.confidence,
+        confidence_t1=fact.confidence_t1,
         sets=tuple(_shown_sets(known, fact)),
     )
 
@@ -210,6 +223,12 @@ def _shown_sets(known: KnowledgeMap, fact: FactKnowledge) -> list[ShownSet]:
             p_lower=answer.p_lower,
             p_upper=answer.p_upper,
             p=answer.p,
+            confidence_lower=answer.confidence_lower,
+            confidence_upper=answer.confidence_upper,
+            confidence=answer.confidence,
+            confidence_t1_lower=answer.confidence_t1_lower,
+            confidence_t1_upper=answer.confidence_t1_upper,
+            confidence_t1=answer.confidence_t1,
             margin=answer.margin if math.isfinite(answer.margin) else None,
             near_tie=answer.margin < near,
             exemplar_ids=prompt.exemplar_ids,
@@ -262,6 +281,8 @@ def _set_lines(each: ShownSet) -> list[str]:
     verdict = "right" if each.greedy_correct else "wrong"
     answer = "not written out" if each.greedy_answer is None else f"“{visible(each.greedy_answer)}”"
     bounds = f"p {each.p:.4f}" + ("" if each.p_lower == each.p_upper else f" [{each.p_lower:.4f}, {each.p_upper:.4f}]")
+    if each.confidence is not None:
+        bounds += f"; confidence {each.confidence:.4f}, at temperature 1 {each.confidence_t1:.4f}"
     margin = "no close decision" if each.margin is None else f"margin {each.margin:.3f}"
     tie = ", near tie" if each.near_tie else ""
     shots = ", ".join(visible(shot) for shot in each.exemplar_ids) or "none"

@@ -6,7 +6,7 @@ both into the form that is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Statistic = Callable[[Array], Array]
+    """From how often each of N facts counts in each of B resamples, (B, N), to a number for each: (B,), NaN if none."""
 
 NUM_RESAMPLES = 10_000
 RESAMPLING_SEED = 0
@@ -70,8 +72,7 @@ def resampled_mean(
     tops, bottoms = _resampled_totals(sums, num_resamples)
     means = tops[bottoms > 0] / bottoms[bottoms > 0]  # a draw may miss the facts that only other seeds have
     low, high = _percentiles(means, confidence)
-    one_side = min(int((means <= 0).sum()), int((means >= 0).sum()))
-    p_value = min(1.0, 2 * (one_side + 1) / (len(means) + 1))
+    p_value = _two_sided(means)
     top, bottom = (float(part.sum()) for part in sums)
     return Resampled(top / bottom, low, high, p_value, count, len(values))
 
@@ -104,19 +105,50 @@ def resampled_change(
     return Resampled(top / bottom - 1, low, high, None, count, len(tops))
 
 
+def resampled_statistic(
+    by_seed: Sequence[Statistic],
+    facts: Sequence[str],
+    groups: Mapping[str, str],
+    *,
+    num_resamples: int = NUM_RESAMPLES,
+    confidence: float = 0.95,
+) -> Resampled:
+    """Mean over seeds of a number that is no mean over facts, resampled as in `resampled_mean`.
+
+    Args:
+        by_seed: the statistic with each seed; a difference of two where two measurements are compared.
+        facts: the fact that each column of the statistics' argument stands for.
+        groups: the group (relation) of each fact.
+        num_resamples: bootstrap replicates; those without a number are left out.
+        confidence: coverage of the interval, in (0, 1).
+
+    Raises:
+        ValueError: there is no fact, or a fact without a group.
+    """
+    import numpy as np
+
+    clusters = _clusters(facts, groups)
+    place = {cluster: number for number, cluster in enumerate(sorted(set(clusters.values())))}
+    places_N = [place[clusters[fact]] for fact in facts]
+    found = []
+    for times_BG, times_BS in _draws(len(place), len(by_seed), num_resamples):
+        values_BS = np.stack([statistic(times_BG[:, places_N]) for statistic in by_seed], axis=1)
+        found.append((values_BS * times_BS).sum(axis=1) / times_BS.sum(axis=1))
+    means = np.concatenate(found)
+    means = means[~np.isnan(means)]
+    value = float(np.mean([statistic(np.ones((1, len(facts))))[0] for statistic in by_seed]))
+    if np.isnan(value) or not len(means):
+        return Resampled(None, None, None, None, len(place), len(by_seed))
+    low, high = _percentiles(means, confidence)
+    return Resampled(value, low, high, _two_sided(means), len(place), len(by_seed))
+
+
 def _sums_by_seed_and_group(parts: Sequence[BySeed], groups: Mapping[str, str]) -> tuple[Array, int]:
     """Sums by part, seed and group (or fact, where there is one group), and the number of groups."""
     import numpy as np
 
     facts = sorted({fact for of_seed in parts[0] for fact in of_seed})
-    if not facts:
-        raise ValueError("expected at least one value, found none")
-    missing = [fact for fact in facts if fact not in groups]
-    if missing:
-        raise ValueError(f"expected a group for each fact, found none for {missing[0]!r}")
-    clusters = {fact: groups[fact] for fact in facts}
-    if len(set(clusters.values())) == 1:
-        clusters = {fact: fact for fact in facts}
+    clusters = _clusters(facts, groups)
     place = {cluster: number for number, cluster in enumerate(sorted(set(clusters.values())))}
     sums_PSG = np.zeros((len(parts), len(parts[0]), len(place)))
     for part, by_seed in enumerate(parts):
@@ -124,6 +156,23 @@ def _sums_by_seed_and_group(parts: Sequence[BySeed], groups: Mapping[str, str]) 
             for fact in sorted(of_seed):
                 sums_PSG[part, seed, place[clusters[fact]]] += of_seed[fact]
     return sums_PSG, len(place)
+
+
+def _clusters(facts: Sequence[str], groups: Mapping[str, str]) -> dict[str, str]:
+    """What each fact is drawn with: its group, or itself where all are of one group."""
+    if not facts:
+        raise ValueError("expected at least one value, found none")
+    missing = [fact for fact in facts if fact not in groups]
+    if missing:
+        raise ValueError(f"expected a group for each fact, found none for {missing[0]!r}")
+    clusters = {fact: groups[fact] for fact in facts}
+    return clusters if len(set(clusters.values())) > 1 else {fact: fact for fact in facts}
+
+
+def _two_sided(means: Array) -> float:
+    """Two-sided p-value in (0, 1] that the truth is 0, of resampled means."""
+    one_side = min(int((means <= 0).sum()), int((means >= 0).sum()))
+    return min(1.0, 2 * (one_side + 1) / (len(means) + 1))
 
 
 def _resampled_totals(sums_PSG: Array, num_resamples: int) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gradual.config.run import FactsConfig, ModelConfig, RunConfig, SplitsConfig
+from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig, SplitsConfig, evaluation_settings
 from gradual.config.stage import ReplayConfig, StageConfig
 from gradual.selection.strategies import Replay
 
@@ -80,6 +80,12 @@ def test_stage_overrides_its_strategy_in_parts() -> None:
             {"stages": [{"strategy": "S5", "replay": {"choose": "largest_drop"}}], "probe": {"levels_only": True}},
             r"stages\[0\].replay.choose: expected probabilities .* found probe.levels_only",
         ),
+        (
+            {"probe": {"confidence": True, "method": "sampled"}},
+            "confidence: true needs .* found method: sampled",
+        ),
+        ({"probe": {"confidence": True, "levels_only": True}}, "confidence: true needs .* found .*levels_only: true"),
+        ({"probe": {"confidence": True, "greedy_answers": "none"}}, "confidence: true needs .* greedy_answers: none"),
         ({"facts": {"path": "f", "splits": {"validation": 0.6, "test": 0.4}}}, "leave nothing to train on"),
         ({"model": {"name_or_path": ""}}, "at least 1 character"),
         ({"seed": "42"}, "valid integer"),
@@ -104,6 +110,17 @@ def test_margins_are_measured_where_only_levels_are_asked_for() -> None:
 def test_unknown_facts_may_be_limited_where_others_are_replayed() -> None:
     settings = {"strategy": "unknown", "max_unknown_share": 0.5, "replay": {"ratio": 0.5}}
     assert StageConfig.model_validate(settings).max_unknown_share == 0.5
+
+
+def test_test_facts_are_asked_for_confidence_and_training_facts_are_not_unless_told_otherwise() -> None:
+    plain, turned = run_config(), run_config(probe={"confidence": True}, evaluation={"confidence": False})
+    assert (plain.probe.confidence, evaluation_settings(plain).confidence) == (False, True)
+    assert (turned.probe.confidence, evaluation_settings(turned).confidence) == (True, False)
+
+
+def test_what_is_kept_of_a_probe_names_confidence_only_where_it_is_asked() -> None:
+    assert "confidence" not in ProbeConfig().record()
+    assert ProbeConfig(confidence=True).record() == ProbeConfig().record() | {"confidence": True}
 
 
 def test_whole_numbers_are_numbers() -> None:

@@ -81,6 +81,8 @@ OTHER_VALUES: dict[str, object] = {
     "stages[1].weighting": "p(1-p)",
     "evaluation.exemplar_seed": 7,
     "evaluation.zero_shot": True,
+    "evaluation.confidence": False,
+    "probe.confidence": True,
     "evaluation.protocol": "paper",
     "compare.arms": ["base", "S4"],
     "compare.own_arms": [{"name": "mine", "stages": [{"strategy": "S3"}]}],
@@ -242,7 +244,7 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         ({"prob": {}}, "prob: unknown setting; did you mean 'probe'?"),
         (
             {"evaluation": {"zzz": 1}},
-            "evaluation.zzz: unknown setting; expected one of exemplar_seed, protocol, zero_shot",
+            "evaluation.zzz: unknown setting; expected one of confidence, exemplar_seed, protocol, zero_shot",
         ),
     ],
 )

@@ -141,6 +141,39 @@ def test_map_json_tells_the_counts(tmp_path: Path) -> None:
     assert cost == {"seconds": 1.5, "tokens_read": 10, "forward_passes": 2, "host_share": 0.25}
 
 
+SURE = dataclasses.replace(
+    EXACT, confidence_lower=0.25, confidence_upper=0.75, confidence_t1_lower=0.125, confidence_t1_upper=0.375
+)
+
+
+def with_confidence() -> KnowledgeMap:
+    known = dataclasses.replace(fact("a", Level.UNKNOWN, (SURE, SAMPLED)), confidence=0.5, confidence_t1=0.25)
+    return KnowledgeMap((known, fact("b", Level.UNKNOWN, (SAMPLED,))), (PROMPT,), INFO)
+
+
+def test_confidence_is_the_middle_of_its_bounds_and_nothing_where_it_was_not_asked() -> None:
+    assert (SURE.confidence, SURE.confidence_t1) == (0.5, 0.25)
+    assert (SAMPLED.confidence, SAMPLED.confidence_t1) == (None, None)
+
+
+def test_a_map_with_confidence_comes_back_as_it_was(tmp_path: Path) -> None:
+    write_map(with_confidence(), tmp_path)
+    assert read_map(tmp_path) == with_confidence()
+    short = read_map(tmp_path, with_answers=False)
+    assert (short["a"].confidence, short["a"].confidence_t1, short["b"].confidence) == (0.5, 0.25, None)
+    assert json.loads((tmp_path / "map.json").read_text())["schema"] == 2
+
+
+def test_a_map_without_confidence_has_the_columns_and_the_version_that_it_always_had(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    write_map(example(), tmp_path)
+    assert json.loads((tmp_path / "map.json").read_text())["schema"] == 1
+    for name in ("facts.parquet", "answers.parquet"):
+        assert not [column for column in pq.read_table(tmp_path / name).column_names if "confidence" in column]
+    assert not read_map(tmp_path).has_confidence
+
+
 def test_answers_point_to_prompts_that_exist(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -182,7 +215,7 @@ def test_changed_table_is_named(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("schema", 2, "expected format 1, found 2"),
+        ("schema", 3, "expected format 1 or 2, found 3"),
         ("files", None, "field 'files'"),
         ("model", 3, "field 'model'"),
         ("probe", {"a": []}, "field 'probe.a'"),

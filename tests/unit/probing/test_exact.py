@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
+from tests.support.tiny_vocabulary import every_answer, greedy_text, small_engine
 
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import NextTokens
@@ -14,64 +15,11 @@ from gradual.facts.fact import Fact
 from gradual.facts.matching import Targets
 from gradual.knowledge.levels import Level
 from gradual.probing import probe as probing
-from gradual.probing.exact import sampling_chances
 from gradual.probing.probe import probe_facts
+from gradual.probing.reads import sampling_chances
 from gradual.testing import FakeEngine, toy_facts
 
-WORDS = (" Par", "is", " par", " Paris", " the", " a", "the", ".", "\n", ".\n", "!", " Rom", "e", "x")
 LENGTH = 4
-
-
-def enumerated(engine: FakeEngine, prompt: list[int], targets: Targets, settings: ProbeConfig) -> tuple[float, bool]:
-    """p by writing out every answer that the sampler could give, and whether the greedy answer is right."""
-    pieces = engine.vocabulary.pieces
-
-    def next_chances(path: list[int]) -> list[tuple[int, float]]:
-        logits = engine.logits(path).astype(np.float64)
-        kept = np.flatnonzero(logits >= np.sort(logits)[-settings.top_k])
-        weights = np.exp(logits[kept] / settings.temperature)
-        chances = weights / weights.sum()
-        if settings.top_p < 1.0:
-            order = np.argsort(-chances)
-            before = np.cumsum(chances[order]) - chances[order]
-            chances[order[before >= settings.top_p]] = 0.0
-            chances /= chances.sum()
-        return list(zip(kept.tolist(), chances.tolist(), strict=True))
-
-    def walk(path: list[int], text: bytes, left: int) -> float:
-        total = 0.0
-        for token, chance in next_chances(path):
-            piece = pieces[token]
-            ended = token == 0 or b"\n" in piece or left == 1
-            written = text + piece.split(b"\n")[0]
-            if ended:
-                total += chance * targets.accepts(written.decode(errors="replace"))
-            else:
-                total += chance * walk([*path, token], written, left - 1)
-        return total
-
-    path, text = list(prompt), b""
-    for _ in range(settings.max_new_tokens):
-        token = int(np.argmax(engine.logits(path)))
-        text += pieces[token].split(b"\n")[0]
-        path.append(token)
-        if token == 0 or b"\n" in pieces[token]:
-            break
-    return walk(prompt, b"", settings.max_new_tokens), targets.accepts(text.decode(errors="replace"))
-
-
-def small_engine(seed: int) -> FakeEngine:
-    """An engine that mostly writes the words above: bytes are made unlikely."""
-    engine = FakeEngine(WORDS, seed=seed, spread=2.0)
-    plain = engine.logits
-
-    def logits(path: list[int]) -> np.ndarray:
-        values = plain(path)
-        values[len(WORDS) + 1 :] -= 30.0
-        return values
-
-    engine.logits = logits  # type: ignore[method-assign]
-    return engine
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -90,7 +38,9 @@ def test_p_equals_full_enumeration(seed: int, top_p: float) -> None:
     for fact, found in itertools.product(facts, range(2)):
         answer = known[fact.id].sets[found]
         prompt = engine.encode([known.prompt_text(fact.id, found)], add_special_tokens=True)[0]
-        p, is_right = enumerated(engine, prompt, Targets(fact.answers), settings)
+        targets = Targets(fact.answers)
+        p = sum(chance for text, chance in every_answer(engine, prompt, settings).items() if targets.accepts(text))
+        is_right = targets.accepts(greedy_text(engine, prompt, LENGTH))
         assert answer.p_lower - 1e-9 <= p <= answer.p_upper + 1e-9
         assert answer.p == pytest.approx(p, abs=1e-6)
         assert answer.greedy_correct is is_right
@@ -139,20 +89,7 @@ def test_wrong_greedy_answers_are_written_out_for_the_first_set_or_for_all() -> 
     assert all(answer.greedy_answer is not None for fact in every for answer in fact.sets)
     for fact in first:
         prompt = small_engine(1).encode([first.prompt_text(fact.id, 0)], add_special_tokens=True)[0]
-        assert fact.greedy_answer == greedy_text(small_engine(1), prompt, 4)
-
-
-def greedy_text(engine: FakeEngine, path: list[int], length: int) -> str:
-    """The greedy answer, one token at a time."""
-    text = b""
-    for _ in range(length):
-        token = int(np.argmax(engine.logits(path)))
-        piece = engine.vocabulary.pieces[token]
-        text += piece.split(b"\n")[0]
-        path = [*path, token]
-        if token == 0 or b"\n" in piece:
-            break
-    return text.decode(errors="replace").strip()
+        assert fact.greedy_answer == greedy_text(small_engine(1), prompt, 4).strip()
 
 
 def test_sampled_frequencies_lie_around_the_exact_probability() -> None:

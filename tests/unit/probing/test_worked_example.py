@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+from tests.support.tiny_vocabulary import TableEngine
 
 from gradual.config.run import ProbeConfig
 from gradual.facts.fact import Fact
 from gradual.probing.probe import probe_facts
-from gradual.testing import FakeEngine
 
 CHANCES = {
     "": {" Paris": 0.6, " Rome": 0.3, " the": 0.1},
@@ -19,24 +18,12 @@ CHANCES = {
 }
 
 
-class TableEngine(FakeEngine):
-    """Next tokens from the table; nothing else is possible."""
-
-    def logits(self, path: list[int]) -> np.ndarray:
-        super().logits(path)
-        text = b"".join(self.vocabulary.pieces[token] for token in path).decode()
-        logits = np.full(len(self.vocabulary.pieces), -1e9, dtype=np.float32)
-        for word, chance in CHANCES.get(text.rsplit("A:", 1)[1], {}).items():
-            logits[self.encode([word], add_special_tokens=False)[0][0]] = np.log(chance)
-        return logits
-
-
 @pytest.mark.parametrize(
     ("tolerance", "p_lower", "p_upper"),
     [(0.3, 0.42, 0.64), (0.12, 0.432, 0.532), (0.05, 0.432, 0.452), (0.001, 0.442, 0.442)],
 )
 def test_the_bounds_are_those_of_the_docs(tolerance: float, p_lower: float, p_upper: float) -> None:
-    engine = TableEngine(sorted({word for row in CHANCES.values() for word in row}))
+    engine = TableEngine(CHANCES)
     settings = ProbeConfig(num_exemplar_sets=1, num_shots=0, temperature=1.0, tolerance=tolerance)
     fact = Fact("f", "r", "What is the capital of France?", ("Paris",))
     answer = probe_facts([fact], {}, engine, settings, seed=0)["f"].sets[0]

@@ -80,6 +80,12 @@ def test_json_has_the_evidence_and_no_infinite_number(folder: Path) -> None:
         "p_lower": 0.25,
         "p_upper": 0.75,
         "p": 0.5,
+        "confidence_lower": None,
+        "confidence_upper": None,
+        "confidence": None,
+        "confidence_t1_lower": None,
+        "confidence_t1_upper": None,
+        "confidence_t1": None,
         "margin": None,
         "near_tie": False,
         "exemplar_ids": ["x"],
@@ -134,6 +140,34 @@ def test_run_says_what_it_cannot_show(tmp_path: Path, fact_id: str, probe: int |
     write_run(tmp_path)
     with pytest.raises(DataError, match=error):
         show_fact(tmp_path, fact_id, probe=probe)
+
+
+def test_confidence_is_shown_where_it_was_asked(tmp_path: Path) -> None:
+    sure = SetAnswer(
+        0,
+        False,
+        "Rome",
+        0.0,
+        0.0,
+        1.0,
+        confidence_lower=0.5,
+        confidence_upper=0.75,
+        confidence_t1_lower=0.25,
+        confidence_t1_upper=0.5,
+    )
+    fact = dataclasses.replace(known_fact("a", Level.UNKNOWN), sets=(sure,), confidence=0.625, confidence_t1=0.375)
+    write_map(dataclasses.replace(make_map({}), facts=(fact,)), tmp_path)
+    shown = show_fact(tmp_path, "a")
+    [told] = json.loads(json.dumps(shown.as_dict()))["sets"]
+    assert (told["confidence"], told["confidence_lower"], told["confidence_upper"]) == (0.625, 0.5, 0.75)
+    assert (told["confidence_t1"], shown.confidence, shown.confidence_t1) == (0.375, 0.625, 0.375)
+    assert "confidence 0.6250, at temperature 1 0.3750" in str(shown)
+
+
+def test_nothing_is_said_of_confidence_where_it_was_not_asked(folder: Path) -> None:
+    shown = show_fact(folder, "a")
+    assert (shown.confidence, shown.sets[0].confidence) == (None, None)
+    assert "confidence" not in str(shown)
 
 
 def test_probe_number_needs_a_run(folder: Path) -> None:
