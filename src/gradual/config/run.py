@@ -38,21 +38,47 @@ class ModelConfig(Settings):
     """Run Python code that comes with the model. Only the command line may switch it on."""
 
 
-class ColumnsConfig(Settings):
-    """Names of the columns in the file of facts; what is not given is detected."""
+Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]
+"""A column by name or path (`answer.aliases`, `answers.en[].text`), or by number in a table without a header."""
 
-    id: str | None = None
+NO_COLUMN = "none"
+"""In place of a column: there is none, and none is to be detected."""
+
+
+class ColumnsConfig(Settings):
+    """Which column holds what: a name, a path into it (`answers.en[].text`), or a number where there is no header.
+
+    What is not given is detected; `none` says that there is no such column.
+    """
+
+    id: Column | None = None
     """Column of the fact's id; without one, ids are made from relation and question."""
-    question: str | None = None
-    """Column of the question."""
-    answers: str | None = None
-    """Column of the accepted answers: one text or a list, the first being the one to train on."""
-    relation: str | None = None
+    question: Column | dict[str, str] | None = None
+    """Column of the question, or a template ("What is the {relation} of {subject}?"), or one for each relation."""
+    answers: Column | Annotated[list[Column], Field(min_length=1)] | None = None
+    """Column (or columns) of the accepted answers: one text or a list, the first being the one to train on."""
+    relation: Column | None = None
     """Column of the relation, whose facts share exemplars; without one, questions are grouped by their wording."""
-    subject: str | None = None
+    subject: Column | None = None
     """Column of the entity asked about, which keeps facts about it from being in both train and test."""
-    split: str | None = None
+    split: Column | None = None
     """Column that says train, validation, test or exemplars; without one, splits are made."""
+    choices: Column | None = None
+    """Column of the choices of a multiple-choice question, which are then asked below it, lettered."""
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether columns are given by number, as in a table without a header."""
+        answers = self.answers if isinstance(self.answers, list) else [self.answers]
+        return any(isinstance(each, int) for each in (self.id, self.question, *answers, self.relation, self.subject))
+
+    @model_validator(mode="after")
+    def _names_or_numbers(self) -> Self:
+        answers = self.answers if isinstance(self.answers, list) else [self.answers]
+        given = [each for each in (self.question, *answers, self.relation, self.subject, self.id) if each is not None]
+        if self.are_numbers and any(isinstance(each, str) and each != NO_COLUMN and "{" not in each for each in given):
+            raise ConfigError("columns: expected names, or numbers alone for a table without a header, found both")
+        return self
 
 
 class SplitsConfig(Settings):
@@ -84,9 +110,10 @@ class SplitsConfig(Settings):
 class FactsConfig(Settings):
     """Which facts, and how they are divided."""
 
-    path: Name
-    """File (.jsonl, .json, .csv, .parquet) or folder (EntityQuestions, a saved data set), from the current directory;
-    `hf:owner/name`; or `atlas`, which is embedded."""
+    path: Name | Annotated[list[Name], Field(min_length=1)]
+    """File (.jsonl, .json, .csv, .tsv, .parquet, also packed), several or a pattern, or folder (a saved data set ...);
+
+    `hf:owner/name`; or `atlas`, which is embedded. From the current directory."""
     exemplars: str | None = None
     """Another file of facts to draw the shots from."""
     relations: list[str] | None = None
@@ -95,6 +122,17 @@ class FactsConfig(Settings):
     """Relations that are never trained on and only scored, beside the test facts."""
     columns: ColumnsConfig = ColumnsConfig()
     """Names of the columns, where they are not detected."""
+    encoding: str | None = None
+    """Encoding of text files that are not UTF-8 (cp1252, gb18030 ...); UTF-16 is told by its mark."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """What separates the fields of a table in text; null: found."""
+    answer_separator: Annotated[str, Field(min_length=1)] | None = None
+    """What stands between several answers in one text (";"); `none`: nothing does. null: a bar in CSV and TSV, and
+    texts that look joined by a semicolon or slash are refused."""
+    missing_words: list[str] = ["#N/A", "#NA", "N/A", "n/a", "<NA>", "NaN", "nan", "None", "NULL", "null"]
+    """Texts that stand for a question or answer that is missing: such a row is a bad one."""
+    on_bad_row: Literal["stop", "skip"] = "stop"
+    """skip: rows that can't be facts are left out, counted, and kept in `facts_left_out.jsonl`."""
     splits: SplitsConfig = SplitsConfig()
     """How one file is divided."""
 
@@ -128,6 +166,15 @@ class ProbeConfig(Settings):
     """Greedy verdicts decided by a smaller difference of logits are flagged."""
     greedy_answers: Literal["none", "first", "all"] = "first"
     """Exact mode writes out wrong greedy answers for no exemplar set, for the first, or for all (slower)."""
+    matching: Literal["squad", "unicode"] = "squad"
+    """What makes an answer right. squad: SQuAD's rule (lower case, no ASCII punctuation, no English articles).
+
+    unicode: spellings of one answer in any script are the same; articles inside names and signs that change an answer
+    (Vitamin A, 1.5, -40, C++) are kept."""
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
+    """With matching unicode: the answers' language (en, de, tr ...), whose articles, case and decimal comma count."""
+    diacritics: Literal["keep", "fold"] = "keep"
+    """With matching unicode: whether accents count (keep), or São Paulo is Sao Paulo (fold)."""
     levels_only: bool = False
     """Ask only until the level is settled: under fewer exemplar sets where these disagree, with loose bounds."""
 

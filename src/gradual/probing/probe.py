@@ -18,7 +18,7 @@ from gradual.engines.engine import Engine, Forest, Node
 from gradual.engines.vocabulary import finished_text
 from gradual.errors import OutOfMemoryError, ProbeError
 from gradual.facts.fact import Fact, by_relation
-from gradual.facts.matching import Targets
+from gradual.facts.matching import Targets, matching_of
 from gradual.facts.problems import shown
 from gradual.knowledge.levels import Level, chance_of_right_sample, classify, level_probability
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
@@ -190,7 +190,7 @@ def _probe_exactly(
     tasks: dict[Fact, FactTask] = {}
     for fact in (fact for block in blocks for fact in block):
         paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
-        tasks[fact] = FactTask(Targets(fact.answers), paths)
+        tasks[fact] = FactTask(Targets(fact.answers, matching_of(settings)), paths)
     probe = ExactProbe(forest, engine.vocabulary, settings)
     for sets in _waves(settings):
         undecided = [[fact for fact in block if settled_level(tasks[fact], settings) is None] for block in blocks]
@@ -235,7 +235,7 @@ def _probe_sampled(
 ) -> list[FactKnowledge]:
     num_sets = settings.num_exemplar_sets
     planted = list(_plant(blocks, forest, range(num_sets), asking, engine, num_sets))
-    tasks = [SampledTask(fact.id, Targets(fact.answers), nodes) for fact, nodes in planted]
+    tasks = [SampledTask(fact.id, Targets(fact.answers, matching_of(settings)), nodes) for fact, nodes in planted]
     answers = SampledProbe(forest, engine.vocabulary, settings, seed=seed).run(tasks)
     return [
         _knowledge(fact, found, float(any(answer.n_right for answer in found)), settings)
