@@ -73,6 +73,8 @@ def compare(request: Request, out: Path, *, progress: Progress | None = None) ->
     """
     progress = progress or Silent()
     config, folder = request.config, ComparisonFolder(out)
+    for remark in request.prepared.remarks:
+        progress.say(remark)
     for warning in (*request.prepared.warnings, *check_comparison(request.arms, config.compare)):
         progress.say(f"warning: {warning}")
     if config.evaluation.protocol == "paper":

@@ -137,6 +137,15 @@ class FactsConfig(Settings):
     """How one file is divided."""
 
 
+class PromptConfig(Settings):
+    """What stands before a question and before its answer in plain prompts."""
+
+    question: Name = "Q:"
+    """A space follows, unless the mark ends with a full-width character, as the colon of Chinese texts."""
+    answer: Name = "A:"
+    """As for the question."""
+
+
 class ProbeConfig(Settings):
     """How knowledge is measured; the defaults are SliCK's protocol."""
 
@@ -146,6 +155,12 @@ class ProbeConfig(Settings):
     """plain: `Q: ...` / `A: ...` lines; chat: the tokenizer's chat template, shots as turns.
 
     A template that writes today's date is always given 26 July 2024, so that a prompt is tomorrow what it is today."""
+    prompt: PromptConfig = PromptConfig()
+    """Marks of plain prompts, in the language of the facts."""
+    system_prompt: Annotated[str, Field(min_length=1)] | None = None
+    """Turn of the system before chat prompts."""
+    chat_template_kwargs: dict[str, bool | int | float | str] = {}
+    """What else a chat template is told, such as `enable_thinking: false`."""
     num_exemplar_sets: Annotated[int, Field(ge=1)] = 10
     """Exemplar sets per relation, shared by all its facts."""
     num_shots: Annotated[int, Field(ge=0)] = 4

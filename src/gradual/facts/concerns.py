@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from gradual.facts.fact import Fact, by_relation
-from gradual.facts.matching import Matching, normalise
+from gradual.facts.matching import Matching, Targets, normalise
 from gradual.facts.problems import shown
 from gradual.facts.unicode_matching import UnicodeRule
 
 _NUM_SHOWN = 3
+_UNICODE = Matching(rule="unicode")
 
 
 def first_facts(facts: Sequence[Fact]) -> str:
@@ -52,3 +53,24 @@ def confused_answers(facts: Iterable[Fact], matching: Matching) -> list[str]:
                 f"{len(confused)}, such as {pair}; probe.matching: unicode tells them apart"
             )
     return told
+
+
+def missed_spellings(answered: Iterable[tuple[Sequence[str], Iterable[str]]], matching: Matching) -> str:
+    """How many wrong answers would be right under the rule `unicode`, with the first of them; empty if none would.
+
+    Args:
+        answered: for each fact its accepted answers and the answers that a model gave, right ones among them.
+        matching: the rule that they were judged by.
+    """
+    if matching.rule != "squad":
+        return ""
+    found: list[tuple[str, str]] = []
+    for accepted, given in answered:
+        by_squad, by_unicode = Targets(tuple(accepted)), Targets(tuple(accepted), _UNICODE)
+        missed = [each for each in given if by_unicode.accepts(each) and not by_squad.accepts(each)]
+        found += [(missed[0], accepted[0])] if missed else []
+    if not found:
+        return ""
+    answer, target = found[0]
+    count = f"facts with a wrong answer that probe.matching: unicode takes for right: {len(found)}"
+    return f"{count}, such as {shown(answer)} for {shown(target)}"

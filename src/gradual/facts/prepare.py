@@ -19,8 +19,9 @@ from gradual.facts.concerns import confused_answers
 from gradual.facts.exemplars import check_exemplars, load_exemplars
 from gradual.facts.fact import Fact, by_relation, spread
 from gradual.facts.loading import OTHER, SourceFacts, load_facts, read_source
-from gradual.facts.matching import matching_of
+from gradual.facts.matching import SQUAD, Matching, matching_of
 from gradual.facts.problems import LeftOut, Remark, shown, shown_names
+from gradual.facts.prompts import check_prompt_settings
 from gradual.facts.sources.opening import shown_source
 from gradual.facts.splits import set_aside, split_facts
 from gradual.text import did_you_mean, visible
@@ -85,8 +86,10 @@ def prepare(config: RunConfig) -> Prepared:
     """The checked facts of a run, divided.
 
     Raises:
+        ConfigError: settings of chats are given for plain prompts.
         DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty.
     """
+    check_prompt_settings(config.probe)
     needed = max(config.probe.num_shots, *_shots_of_stages(config))
     others = set(config.facts.out_of_distribution or ())
     with warnings.catch_warnings(record=True) as caught:
@@ -202,6 +205,7 @@ def prepare_probe(
     *,
     num_shots: int,
     limit: int | None = None,
+    matching: Matching = SQUAD,
 ) -> tuple[list[Fact], Mapping[str, tuple[Fact, ...]]]:
     """The facts to probe and the exemplars to ask them with, by relation.
 
@@ -222,6 +226,8 @@ def prepare_probe(
     shots = _grouped(_given_exemplars(exemplars, asked) or marked or asked)
     checked = check_exemplars(_grouped(asked), shots, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
+    for text in confused_answers(kept, matching):
+        warnings.warn(text, stacklevel=2)
     return (kept if limit is None else spread(kept, limit)), checked.exemplars
 
 

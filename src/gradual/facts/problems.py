@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from gradual.errors import DataError
 
+LEFT_OUT_FILE = "facts_left_out.jsonl"
+"""Where a run keeps the rows that `facts.on_bad_row: skip` has left out."""
 MAX_SHOWN_PROBLEMS = 20
 """Further lines are only counted."""
 _MOST_ALIKE = 3
@@ -30,6 +32,11 @@ class LeftOut:
     where: str
     reason: str
     row: Mapping[str, object]
+
+    def as_json(self) -> dict[str, str]:
+        """As a line of `facts_left_out.jsonl`; the row as JSON text, what JSON cannot hold as Python prints it."""
+        row = json.dumps(self.row, ensure_ascii=False, default=str)
+        return {"where": self.where, "reason": self.reason, "row": printable(row)}
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from gradual.config.base import flat_settings
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine, Forest, Node
 from gradual.engines.vocabulary import finished_text
@@ -78,7 +79,7 @@ def probe_facts(
     asking = draw_asking(
         facts,
         exemplars,
-        engine.prompt_style(settings.prompt_style),
+        engine.prompt_style(settings),
         num_sets=settings.num_exemplar_sets,
         num_shots=settings.num_shots,
         seed=seed,
@@ -103,7 +104,7 @@ def probe_facts(
         forward_passes=after.forward_passes - before.forward_passes,
         host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
     )
-    about = settings.model_dump(mode="json") | {"seed": seed}
+    about = flat_settings(settings) | {"seed": seed}
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
     info = MapInfo(probe=about, model=dict(engine.fingerprint), cost=cost)

@@ -19,11 +19,13 @@ from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
 from gradual.facts.fact import Fact
 from gradual.facts.prepare import Prepared
+from gradual.facts.problems import LEFT_OUT_FILE
 from gradual.files import storage
 from gradual.files.parquet import Column, write_table
 from gradual.knowledge.map import COST_FILE, write_map
 from gradual.models.adapters import with_adapter
 from gradual.models.load import LoadedModel, load_model
+from gradual.probing.folder import say_missed_spellings
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.run.folder import RunDir, RunStatus, open_run
@@ -65,6 +67,8 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
+    for remark in prepared.remarks:
+        progress.say(remark)
     for warning in prepared.warnings:
         progress.say(f"warning: {warning}")
     if config.evaluation.protocol == "paper":
@@ -138,7 +142,12 @@ class _Fit:
         if self.run.is_done("facts"):
             return
         write_facts(self.prepared.all_facts(), self.run.facts)
-        self.run.mark_done("facts", [self.run.facts])
+        written = [self.run.facts]
+        if self.prepared.left_out:
+            written.append(self.run.path / LEFT_OUT_FILE)
+            lines = (storage.canonical_json(each.as_json()) for each in self.prepared.left_out)
+            storage.write_text(written[-1], "".join(f"{line}\n" for line in lines))
+        self.run.mark_done("facts", written)
 
     def _measure(self, index: int) -> None:
         """Probes the training facts after stage `index` and evaluates the test facts."""
@@ -178,6 +187,8 @@ class _Fit:
                 facts, self.prepared.exemplars, engine, settings, seed=seed, units=units, progress=advance
             )
         write_map(known, folder)
+        if folder == self.run.probe(0):
+            say_missed_spellings(known, settings, self.progress)
         self.run.mark_done(step, sorted(path for path in folder.iterdir() if path.name != COST_FILE))
         units.clear()
 

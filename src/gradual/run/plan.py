@@ -75,6 +75,8 @@ class Plan:
     """All probes and evaluations of the run."""
     training_seconds: float
     disk_bytes: int
+    remarks: tuple[str, ...] = ()
+    """How the facts were read, the first three among it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -88,6 +90,7 @@ class Plan:
             f"model      {self.model}",
             f"facts      {counts}; {self.dropped_for_overlap} dropped because they link training with held-out facts",
             f"levels     {levels} (of {self.levels_of})",
+            *(f"read       {remark}" for remark in self.remarks),
             *(f"warning    {warning}" for warning in self.warnings),
             "",
             "A prompt of the probe, byte for byte:",
@@ -148,6 +151,7 @@ def make_plan(
         num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
         dropped_for_overlap=prepared.dropped_for_overlap,
         warnings=(*prepared.warnings, *reading_warnings(loaded)),
+        remarks=prepared.remarks,
         levels={str(level): count for level, count in known.levels().items()},
         levels_of="all training facts" if known is not sample else f"a sample of {len(sample)} training facts",
         probe_prompt=asking.prompt(fact, 0),
