@@ -77,10 +77,10 @@ def probe(
 
     progress, settings = progress or Silent(), settings or ProbeConfig()
     model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
+    require_packages(PROBE_PACKAGES)
     check_model(model)
     with _warnings_said(progress):
-        asked, shots = _facts_and_exemplars(facts, exemplars, num_shots=settings.num_shots, limit=limit)
-    require_packages(PROBE_PACKAGES)
+        asked, shots = _facts_and_exemplars(facts, exemplars, settings, limit=limit)
     request = ProbeRequest(model, tuple(asked), shots, settings, seed, num_checked)
 
     def open_engine(settings: ModelConfig) -> Engine:
@@ -296,9 +296,9 @@ def _prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
     settings = _as_config(config)
     if settings.model.adapter:
         raise ConfigError("model.adapter: a run trains adapters of its own - merge this one into the model first")
+    require_packages(TRAIN_PACKAGES)
     check_model(settings.model)
     prepared = prepare(settings)
-    require_packages(TRAIN_PACKAGES)
     return settings, prepared
 
 
@@ -314,17 +314,20 @@ def _prepare_comparison(config: RunConfig | str | Path, arms: Sequence[str] | No
 def _facts_and_exemplars(
     facts: str | Path | FactsConfig | Sequence[Fact],
     exemplars: str | Path | None,
+    settings: ProbeConfig,
     *,
-    num_shots: int,
     limit: int | None,
 ) -> tuple[Sequence[Fact], Mapping[str, Sequence[Fact]]]:
     """The facts to ask and the exemplars of their relations."""
     from gradual.config.run import FactsConfig
+    from gradual.facts.matching import matching_of
     from gradual.facts.prepare import prepare_probe
+    from gradual.facts.prompts import check_prompt_settings
 
+    check_prompt_settings(settings)
     source = FactsConfig(path=str(facts)) if isinstance(facts, str | Path) else facts
     shots = FactsConfig(path=str(exemplars)) if exemplars is not None else None
-    return prepare_probe(source, shots, num_shots=num_shots, limit=limit)
+    return prepare_probe(source, shots, num_shots=settings.num_shots, limit=limit, matching=matching_of(settings))
 
 
 def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
@@ -340,8 +343,10 @@ def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
 @contextmanager
 def _warnings_said(progress: Progress) -> Iterator[None]:
     """Says what is warned of in the body, in place of Python's own way."""
+    from gradual.facts.problems import Remark
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for warning in (each for each in caught if issubclass(each.category, UserWarning)):
-        progress.say(f"warning: {warning.message}")
+        progress.say(str(warning.message) if issubclass(warning.category, Remark) else f"warning: {warning.message}")

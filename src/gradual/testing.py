@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import NextTokens, Node, ReadCost
 from gradual.engines.token_tree import TokenTree
 from gradual.engines.vocabulary import Vocabulary
@@ -60,9 +61,9 @@ class FakeEngine:
         """See `Engine`; there are no special tokens to add."""
         return [self._encode_one(text.encode()) for text in texts]
 
-    def prompt_style(self, name: str) -> PromptStyle:
+    def prompt_style(self, settings: ProbeConfig) -> PromptStyle:
         """See `Engine`; always plain."""
-        return PlainPrompts()
+        return PlainPrompts(settings.prompt.question, settings.prompt.answer)
 
     def new_forest(self, num_rows: int, *, top_k: int) -> FakeForest:
         """See `Engine`."""

@@ -64,7 +64,7 @@ def test_facts_packed_behind_one_exemplar_set_train_as_single_facts_do(smollm2: 
     rows = TrainingRows(
         facts=spread(facts, 8),
         exemplars=exemplars,
-        style=engine.prompt_style("plain"),
+        style=engine.prompt_style(ProbeConfig()),
         encode=lambda texts, add: engine.encode(texts, add_special_tokens=add),
         num_shots=4,
         pack_size=8,

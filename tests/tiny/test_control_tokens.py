@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from gradual.config.run import ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.errors import DataError, ModelError
 from gradual.probing.prompts import draw_asking
@@ -19,7 +20,7 @@ TEXTS = ["<eos>", "What does <eos> mean?", "a<eos>b", "<pad><eos>", "Q: x\nA: <e
 def test_control_tokens_in_plain_prompts_are_text(
     tiny_engine: TransformersEngine, text: str, add_special_tokens: bool
 ) -> None:
-    tiny_engine.prompt_style("plain")
+    tiny_engine.prompt_style(ProbeConfig())
     (ids,) = tiny_engine.encode([text], add_special_tokens=add_special_tokens)
     assert not set(ids) & set(tiny_engine.loaded.tokenizer.all_special_ids)
     assert b"".join(tiny_engine.vocabulary.piece(each) for each in ids).decode() == text
@@ -28,14 +29,14 @@ def test_control_tokens_in_plain_prompts_are_text(
 def test_texts_without_control_tokens_are_encoded_as_the_tokenizer_does(tiny_engine: TransformersEngine) -> None:
     texts = ["Q: What is red?\nA: red", " blue", "Émile 東京"]
     for style in ("plain", "chat"):
-        tiny_engine.prompt_style(style)
+        tiny_engine.prompt_style(ProbeConfig(prompt_style=style))
         for add in (True, False):
             plain = tiny_engine.loaded.tokenizer(texts, add_special_tokens=add)["input_ids"]
             assert tiny_engine.encode(texts, add_special_tokens=add) == plain
 
 
 def test_control_tokens_that_a_chat_template_writes_stay_control_tokens(tiny_engine: TransformersEngine) -> None:
-    tokenizer, style = tiny_engine.loaded.tokenizer, tiny_engine.prompt_style("chat")
+    tokenizer, style = tiny_engine.loaded.tokenizer, tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))
     facts = toy_facts(1, 3)
     text = style.render_prompt(facts[1:], facts[0].question)
     (ids,) = tiny_engine.encode([text], add_special_tokens=False)
@@ -66,14 +67,14 @@ def test_control_tokens_in_chat_prompts_are_refused_before_anything_is_read(
     }[place]
     bad = replace(facts[0], **changes)  # type: ignore[arg-type]
     asked, shots = ([facts[1]], [bad, *facts[2:]]) if place == "exemplar" else ([bad], facts[1:])
-    style = tiny_engine.prompt_style("chat")
+    style = tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))
     with pytest.raises(DataError) as caught:
         draw_asking(asked, {"toy-0": shots}, style, num_sets=1, num_shots=2, seed=1)
     assert str(caught.value).startswith(
         'fact "toy-0-0": expected a text without control tokens of the model, found "<eos>" in "'
     )
     assert str(caught.value).endswith('" - delete it there, or use prompt_style "plain"')
-    draw_asking(asked, {"toy-0": shots}, tiny_engine.prompt_style("plain"), num_sets=1, num_shots=2, seed=1)
+    draw_asking(asked, {"toy-0": shots}, tiny_engine.prompt_style(ProbeConfig()), num_sets=1, num_shots=2, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_template_that_repeats_or_drops_the_question_is_refused(
 ) -> None:
     tiny_engine.loaded.tokenizer.chat_template = template
     facts = toy_facts(1, 6)
-    style = tiny_engine.prompt_style("chat")
+    style = tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))
     asking = draw_asking(facts, {"toy-0": facts}, style, num_sets=1, num_shots=2, seed=1)
     with pytest.raises(ModelError, match=said):
         asking.prompt(facts[0], 0)
@@ -99,4 +100,4 @@ def test_template_without_end_is_refused_when_the_style_is_chosen(tiny_engine: T
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     )
     with pytest.raises(ModelError, match="no end in 2 seconds"):
-        tiny_engine.prompt_style("chat")
+        tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))

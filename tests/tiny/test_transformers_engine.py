@@ -137,7 +137,7 @@ def test_probe_that_meets_nan_names_the_facts_and_keeps_nothing_of_them(tiny_eng
 def test_chat_without_a_template_is_refused(tiny_engine: TransformersEngine) -> None:
     tiny_engine.loaded.tokenizer.chat_template = None
     with pytest.raises(ModelError, match="chat template"):
-        tiny_engine.prompt_style("chat")
+        tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def plan_parts(plan: RunPlan) -> Iterator[Table | str]:
     yield f"model: {plan.model}"
     yield f"facts: {counts}; {count(plan.dropped_for_overlap)} dropped because they link training with held-out facts"
     yield f"levels: {levels} (of {plan.levels_of})"
+    yield from (f"read: {remark}" for remark in plan.remarks)
     yield from (f"warning: {text}" for text in plan.warnings)
     yield "\nA prompt of the probe, byte for byte:"
     yield from (f"  | {line}" for line in plan.probe_prompt.split("\n"))

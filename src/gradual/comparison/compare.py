@@ -74,6 +74,8 @@ def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None 
     """
     progress = progress or Silent()
     config, folder = request.config, ComparisonFolder(out)
+    for remark in request.prepared.remarks:
+        progress.say(remark)
     for warning in (*request.prepared.warnings, *check_comparison(request.arms, config.compare)):
         progress.say(f"warning: {warning}")
     if config.evaluation.protocol == "paper":

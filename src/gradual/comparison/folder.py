@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gradual.comparison.arms import Arm
-from gradual.config.base import flat_settings
+from gradual.config.base import settings_that_matter
 from gradual.config.run import RunConfig
 from gradual.errors import RunDirError
 from gradual.facts.prepare import Prepared
@@ -201,7 +201,7 @@ def refuse_changed_arms(folder: Path, arms: Sequence[Arm]) -> None:
 
 def _changed_settings(folder: Path, arm: Arm) -> list[str]:
     """What the first run of the arm that was made otherwise did otherwise; empty where all are as the arm is now."""
-    now = [{name: json.dumps(value) for name, value in flat_settings(stage).items()} for stage in arm.stages]
+    now = [{name: json.dumps(value) for name, value in settings_that_matter(stage).items()} for stage in arm.stages]
     # How many steps are missing is found out, and so is how many rounds there are.
     left_out = {"max_steps"} if arm.same_steps_as is not None else set()
     for path in run_folders_of_arm(folder, arm.name):

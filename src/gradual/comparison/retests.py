@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradual.config.base import settings_that_matter
 from gradual.config.run import RunConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact, spread
@@ -90,7 +91,7 @@ class Retesting:
         if kind == "numerics":
             dtype = "bfloat16" if loaded.fingerprint["dtype"] == "float32" else "float32"
             loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
-        about = {name: str(value) for name, value in config.probe.record().items()}
+        about = {name: str(value) for name, value in settings_that_matter(config.probe).items()}
         about |= {"seed": str(seed), "sampling_seed": str(sampling_seed), "facts": self.prepared.digest()}
         store = UnitStore(units, loaded.fingerprint | about | {"count": str(len(facts))})
         with progress.bar(f"retest {kind}", len(facts), "facts") as advance:

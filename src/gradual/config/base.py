@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+    EARLIER: ClassVar[Mapping[str, object]] = {}
+    """Of settings that are younger than some folders: the value that leaves results as they were before."""
 
 
 def flat_settings(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
@@ -35,3 +37,27 @@ def flat_settings(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[
 
     walk(settings.model_dump(mode="json", exclude=set(leave_out)), "")
     return flat
+
+
+def settings_that_matter(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """As `flat_settings`, but without younger settings that change nothing: what a folder's results were made with.
+
+    So a folder from before there was a setting is gone on with, unless the setting is used.
+    """
+    unused = tuple(_unused_paths(settings))
+    return {
+        path: value
+        for path, value in flat_settings(settings, leave_out=leave_out).items()
+        if not any(path == each or path.startswith(f"{each}.") for each in unused)
+    }
+
+
+def _unused_paths(settings: Settings, path: str = "") -> Iterator[str]:
+    for name, value in settings:
+        if name in settings.EARLIER and value == settings.EARLIER[name]:
+            yield f"{path}{name}"
+        for index, part in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(part, Settings):
+                yield from _unused_paths(
+                    part, f"{path}{name}.{index}." if isinstance(value, list) else f"{path}{name}."
+                )

@@ -7,7 +7,7 @@ second copy. Types are strict: a text is never taken for a number, nor a number 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,8 +17,6 @@ from gradual.errors import ConfigError
 
 CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "random_instead_of_promoted")
 """The arms without which nothing can be concluded."""
-UNSAID_WHERE_OFF = frozenset({"probe.confidence", "evaluation.confidence"})
-"""Settings that are younger than some folders: fingerprints leave them out where they are off, as those folders do."""
 
 
 class ModelConfig(Settings):
@@ -40,21 +38,49 @@ class ModelConfig(Settings):
     """Run Python code that comes with the model. Only the command line may switch it on."""
 
 
-class ColumnsConfig(Settings):
-    """Names of the columns in the file of facts; what is not given is detected."""
+Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]
+"""A column by name or path (`answer.aliases`, `answers.en[].text`), or by number in a table without a header."""
 
-    id: str | None = None
+NO_COLUMN = "none"
+"""In place of a column: there is none, and none is to be detected."""
+
+
+class ColumnsConfig(Settings):
+    """Which column holds what: a name, a path into it (`answers.en[].text`), or a number where there is no header.
+
+    What is not given is detected; `none` says that there is no such column.
+    """
+
+    EARLIER: ClassVar = {"choices": None}
+
+    id: Column | None = None
     """Column of the fact's id; without one, ids are made from relation and question."""
-    question: str | None = None
-    """Column of the question."""
-    answers: str | None = None
-    """Column of the accepted answers: one text or a list, the first being the one to train on."""
-    relation: str | None = None
+    question: Column | dict[str, str] | None = None
+    """Column of the question, or a template ("What is the {relation} of {subject}?"), or one for each relation."""
+    answers: Column | Annotated[list[Column], Field(min_length=1)] | None = None
+    """Column (or columns) of the accepted answers: one text or a list, the first being the one to train on."""
+    relation: Column | None = None
     """Column of the relation, whose facts share exemplars; without one, questions are grouped by their wording."""
-    subject: str | None = None
+    subject: Column | None = None
     """Column of the entity asked about, which keeps facts about it from being in both train and test."""
-    split: str | None = None
+    split: Column | None = None
     """Column that says train, validation, test or exemplars; without one, splits are made."""
+    choices: Column | None = None
+    """Column of the choices of a multiple-choice question, which are then asked below it, lettered."""
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether columns are given by number, as in a table without a header."""
+        answers = self.answers if isinstance(self.answers, list) else [self.answers]
+        return any(isinstance(each, int) for each in (self.id, self.question, *answers, self.relation, self.subject))
+
+    @model_validator(mode="after")
+    def _names_or_numbers(self) -> Self:
+        answers = self.answers if isinstance(self.answers, list) else [self.answers]
+        given = [each for each in (self.question, *answers, self.relation, self.subject, self.id) if each is not None]
+        if self.are_numbers and any(isinstance(each, str) and each != NO_COLUMN and "{" not in each for each in given):
+            raise ConfigError("columns: expected names, or numbers alone for a table without a header, found both")
+        return self
 
 
 class SplitsConfig(Settings):
@@ -83,12 +109,24 @@ class SplitsConfig(Settings):
         return self
 
 
+MISSING_WORDS = ["#N/A", "#NA", "N/A", "n/a", "<NA>", "NaN", "nan", "None", "NULL", "null"]
+
+
 class FactsConfig(Settings):
     """Which facts, and how they are divided."""
 
-    path: NonEmptyText
-    """File (.jsonl, .json, .csv, .parquet) or folder (EntityQuestions, a saved data set), from the current directory;
-    `hf:owner/name`; or `atlas`, which is embedded."""
+    EARLIER: ClassVar = {
+        "encoding": None,
+        "delimiter": None,
+        "answer_separator": None,
+        "missing_words": MISSING_WORDS,
+        "on_bad_row": "stop",
+    }
+
+    path: NonEmptyText | Annotated[list[NonEmptyText], Field(min_length=1)]
+    """File (.jsonl, .json, .csv, .tsv, .parquet, also packed), several or a pattern, or folder (a saved data set ...);
+
+    `hf:owner/name`; or `atlas`, which is embedded. From the current directory."""
     exemplars: str | None = None
     """Another file of facts to draw the shots from."""
     relations: list[str] | None = None
@@ -97,12 +135,42 @@ class FactsConfig(Settings):
     """Relations that are never trained on and only scored, beside the test facts."""
     columns: ColumnsConfig = ColumnsConfig()
     """Names of the columns, where they are not detected."""
+    encoding: str | None = None
+    """Encoding of text files that are not UTF-8 (cp1252, gb18030 ...); UTF-16 is told by its mark."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """What separates the fields of a table in text; null: found."""
+    answer_separator: Annotated[str, Field(min_length=1)] | None = None
+    """What stands between several answers in one text (";"); `none`: nothing does. null: a bar in CSV and TSV, and
+    texts that look joined by a semicolon or slash are refused."""
+    missing_words: list[str] = MISSING_WORDS
+    """Texts that stand for a question or answer that is missing: such a row is a bad one."""
+    on_bad_row: Literal["stop", "skip"] = "stop"
+    """skip: rows that can't be facts are left out, counted, and kept in `facts_left_out.jsonl`."""
     splits: SplitsConfig = SplitsConfig()
     """How one file is divided."""
 
 
+class PromptConfig(Settings):
+    """What stands before a question and before its answer in plain prompts."""
+
+    question: NonEmptyText = "Q:"
+    """A space follows, unless the mark ends with a full-width character, as the colon of Chinese texts."""
+    answer: NonEmptyText = "A:"
+    """As for the question."""
+
+
 class ProbeConfig(Settings):
     """How knowledge is measured; the defaults are SliCK's protocol."""
+
+    EARLIER: ClassVar = {
+        "confidence": False,
+        "prompt": PromptConfig(),
+        "system_prompt": None,
+        "chat_template_kwargs": {},
+        "matching": "squad",
+        "language": "en",
+        "diacritics": "keep",
+    }
 
     method: Literal["exact", "sampled"] = "exact"
     """exact: probabilities computed with bounds; sampled: the paper's protocol, drawn at random."""
@@ -110,6 +178,12 @@ class ProbeConfig(Settings):
     """plain: `Q: ...` / `A: ...` lines; chat: the tokenizer's chat template, shots as turns.
 
     A template that writes today's date is always given 26 July 2024, so that a prompt is tomorrow what it is today."""
+    prompt: PromptConfig = PromptConfig()
+    """Marks of plain prompts, in the language of the facts."""
+    system_prompt: Annotated[str, Field(min_length=1)] | None = None
+    """Turn of the system before chat prompts."""
+    chat_template_kwargs: dict[str, bool | int | float | str] = {}
+    """What else a chat template is told, such as `enable_thinking: false`."""
     num_exemplar_sets: Annotated[int, Field(ge=1)] = 10
     """Exemplar sets per relation, shared by all its facts."""
     num_shots: Annotated[int, Field(ge=0)] = 4
@@ -130,6 +204,15 @@ class ProbeConfig(Settings):
     """Greedy verdicts decided by a smaller difference of logits are flagged."""
     greedy_answers: Literal["none", "first", "all"] = "first"
     """Exact mode writes out wrong greedy answers for no exemplar set, for the first, or for all (slower)."""
+    matching: Literal["squad", "unicode"] = "squad"
+    """What makes an answer right. squad: SQuAD's rule (lower case, no ASCII punctuation, no English articles).
+
+    unicode: spellings of one answer in any script are the same; articles inside names and signs that change an answer
+    (Vitamin A, 1.5, -40, C++) are kept."""
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
+    """With matching unicode: the answers' language (en, de, tr ...), whose articles, case and decimal comma count."""
+    diacritics: Literal["keep", "fold"] = "keep"
+    """With matching unicode: whether accents count (keep), or São Paulo is Sao Paulo (fold)."""
     levels_only: bool = False
     """Ask only until the level is settled: under fewer exemplar sets where these disagree, with loose bounds."""
     confidence: bool = False
@@ -146,13 +229,6 @@ class ProbeConfig(Settings):
                 f"{self.greedy_answers}; change these, or set confidence to false"
             )
         return self
-
-    def record(self) -> dict[str, Any]:
-        """All settings as JSON values, for what is kept with a map.
-
-        Without `confidence` where that is off: so a map without it is the same as before there was this setting.
-        """
-        return self.model_dump(mode="json", exclude=None if self.confidence else {"confidence"})
 
 
 class LoraSettings(Settings):
@@ -171,6 +247,8 @@ class LoraSettings(Settings):
 class EvaluationConfig(Settings):
     """How accuracy is scored."""
 
+    EARLIER: ClassVar = {"confidence": False}
+
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
     zero_shot: bool = False
@@ -185,7 +263,7 @@ class ArmConfig(Settings):
     """One way to train that is compared with others."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-    """Name of the arm, and of its folder."""
+    """NonEmptyText of the arm, and of its folder."""
     doc: str = ""
     """One line for people."""
     stages: list[StageConfig] = []
@@ -193,7 +271,7 @@ class ArmConfig(Settings):
 
     A stage that names another strategy or `select` takes over nothing of the config's own choice of facts."""
     same_steps_as: str | None = None
-    """Name of another arm: the last stage takes as many optimiser steps as bring the total to that arm's."""
+    """NonEmptyText of another arm: the last stage takes as many optimiser steps as bring the total to that arm's."""
     max_stages: Annotated[int, Field(ge=1)] | None = None
     """Repeat the last stage until nothing is gained any more, up to so many stages in all."""
 

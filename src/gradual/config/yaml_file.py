@@ -212,7 +212,7 @@ def _quote_override(override: str) -> str:
 
 def _expand_shorthand(settings: dict[str, Any]) -> None:
     for section, name in SHORTHAND.items():
-        if isinstance(settings.get(section), str):
+        if isinstance(settings.get(section), str | list):
             settings[section] = {name: settings[section]}
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from gradual.config.run import ProbeConfig
 from gradual.engines.token_tree import TokenTree
 from gradual.engines.vocabulary import Vocabulary
 from gradual.facts.prompts import PromptStyle
@@ -71,8 +72,8 @@ class Engine(Protocol):
         """Token ids of each text."""
         ...
 
-    def prompt_style(self, name: str) -> PromptStyle:
-        """The prompt style `plain` or `chat` for this model."""
+    def prompt_style(self, settings: ProbeConfig) -> PromptStyle:
+        """How this model is asked: plain or in chats, as the settings of a probe say."""
         ...
 
     def new_forest(self, num_rows: int, *, top_k: int) -> Forest:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Forest, ReadCost
 from gradual.engines.next_tokens import top_tokens
 from gradual.engines.path_forest import PathForest
@@ -80,15 +81,15 @@ class TransformersEngine:
         )["input_ids"]
         return ids
 
-    def prompt_style(self, name: str) -> PromptStyle:
+    def prompt_style(self, settings: ProbeConfig) -> PromptStyle:
         """See `Engine`.
 
         Raises:
-            ModelError: `chat` with a tokenizer that has no chat template.
+            ModelError: `chat` with a tokenizer that has no chat template, or where nothing would end an answer.
         """
-        self._has_control_tokens = name != "plain"
-        if name == "plain":
-            return PlainPrompts()
+        self._has_control_tokens = settings.prompt_style == "chat"
+        if settings.prompt_style == "plain":
+            return PlainPrompts(settings.prompt.question, settings.prompt.answer)
         tokenizer, source = self.loaded.tokenizer, self.loaded.source
         if not tokenizer.chat_template:
             raise ModelError(
@@ -96,8 +97,15 @@ class TransformersEngine:
                 f'"{source}" has none - use prompt_style "plain"'
             )
         text = tokenizer.get_chat_template()
-        template = open_template(text, json.dumps(tokenizer.special_tokens_map, default=str), source)
-        return ChatPrompts(template, end_of_turn(template) or tokenizer.eos_token, control_tokens(tokenizer, text))
+        known = settings.chat_template_kwargs | dict(tokenizer.special_tokens_map)
+        template = open_template(text, json.dumps(known, default=str), source)
+        end = end_of_turn(template) or tokenizer.eos_token
+        if not end:
+            raise ModelError(
+                f'chat template of "{source}": expected an end of the assistant\'s turn, found none, and no '
+                'eos_token of the tokenizer either - use prompt_style "plain", or a template that ends turns'
+            )
+        return ChatPrompts(template, end, control_tokens(tokenizer, text), settings.system_prompt or "")
 
     @property
     def reads_trees(self) -> bool:

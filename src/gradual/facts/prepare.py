@@ -15,11 +15,19 @@ from dataclasses import dataclass, replace
 
 from gradual.config.run import FactsConfig, RunConfig
 from gradual.errors import DataError
+from gradual.facts.concerns import confused_answers
+from gradual.facts.exemplars import check_exemplars, load_exemplars
 from gradual.facts.fact import Fact, by_relation, spread
-from gradual.facts.loading import check_exemplars, load_exemplars, load_facts
+from gradual.facts.loading import OTHER, SourceFacts, load_facts, read_source
+from gradual.facts.matching import SQUAD, Matching, matching_of
+from gradual.facts.problems import LeftOut, Remark, shown, shown_names
+from gradual.facts.prompts import check_prompt_settings
+from gradual.facts.sources.opening import shown_source
 from gradual.facts.splits import set_aside, split_facts
 from gradual.text import did_you_mean, visible
 
+_FEW_SUBJECTS = 0.3
+"""Subjects for each fact at most, where subjects are likely something else: a topic, a document."""
 _FEWEST_TO_WARN_OF = 10
 """Test facts of a relation below which one frequent answer may be chance."""
 
@@ -36,16 +44,15 @@ class Prepared:
     warnings: tuple[str, ...]
     out_of_distribution: tuple[Fact, ...] = ()
     """Facts of relations that are never trained on; they may be about entities that training facts are about."""
+    remarks: tuple[str, ...] = ()
+    """How the source was understood, a line each: layouts, splits told from names, the first facts as read."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Rows that `facts.on_bad_row: skip` has left out."""
 
     def all_facts(self) -> list[Fact]:
         """Every fact once, exemplars included; `split` says what each is for."""
-        return [
-            *self.train,
-            *self.validation,
-            *self.test,
-            *self.out_of_distribution,
-            *(fact for group in self.exemplars.values() for fact in group),
-        ]
+        exemplars = {fact.id: fact for group in self.exemplars.values() for fact in group}
+        return [*self.train, *self.validation, *self.test, *self.out_of_distribution, *exemplars.values()]
 
     def limited(self, num_train: int) -> Prepared:
         """At most so many training facts, and the same share of all that are scored, spread over the relations."""
@@ -66,28 +73,33 @@ class Prepared:
         """Hash of everything about the facts that can change a result; their order in the file is none of it.
 
         The subject is in it though the split that it decides is as well: it is written into the run's facts, and what
-        two facts share is told from it. So is the number of facts left out, which the summary tells.
+        two facts share is told from it. So is the number of facts left out, which the summary tells, and that of rows.
         """
         rows = sorted(
             json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split]) for f in self.all_facts()
         )
-        return hashlib.sha256("\n".join([*rows, str(self.dropped_for_overlap)]).encode()).hexdigest()[:16]
+        skipped = [f"left out {len(self.left_out)}"] if self.left_out else []
+        return hashlib.sha256("\n".join([*rows, str(self.dropped_for_overlap), *skipped]).encode()).hexdigest()[:16]
 
 
 def prepare(config: RunConfig) -> Prepared:
     """The checked facts of a run, divided.
 
     Raises:
+        ConfigError: settings of chats are given for plain prompts.
         DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty.
     """
+    check_prompt_settings(config.probe)
     needed = max(config.probe.num_shots, *_shots_of_stages(config))
+    others = set(config.facts.out_of_distribution or ())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        others = set(config.facts.out_of_distribution or ())
-        loaded = load_facts(_with_relations(config.facts), num_shots=needed)
-        _refuse_unknown(others, loaded, config.facts.path)
+        source = read_source(_with_relations(config.facts), num_shots=needed)
+        loaded = source.facts
+        _refuse_unknown(others, loaded, shown_source(config.facts.path))
         facts = [fact for fact in loaded if fact.relation not in others]
         given = _given_exemplars(_exemplar_source(config.facts), loaded)
+        facts = _pooled(facts, given, needed, config)
         splits = split_facts(
             [*facts, *(fact for fact in given if fact.relation not in others)], config.facts.splits, seed=config.seed
         )
@@ -98,27 +110,76 @@ def prepare(config: RunConfig) -> Prepared:
         shots = [*splits.exemplars, *scored.exemplars]
         checked = check_exemplars(_grouped(used), _grouped(shots), num_shots=needed)
     kept = {fact.id: fact for group in checked.facts.values() for fact in group}
+
+    def still(part: Sequence[Fact]) -> tuple[Fact, ...]:
+        return tuple(kept[fact.id] for fact in part if fact.id in kept)
+
     prepared = Prepared(
-        train=tuple(kept[fact.id] for fact in splits.train),
-        validation=tuple(kept[fact.id] for fact in splits.validation),
-        test=tuple(kept[fact.id] for fact in splits.test),
+        train=still(splits.train),
+        validation=still(splits.validation),
+        test=still(splits.test),
         exemplars=checked.exemplars,
         dropped_for_overlap=splits.dropped_for_overlap,
         warnings=(
-            *(str(each.message) for each in caught if issubclass(each.category, UserWarning)),
+            *_told(caught, remarks=False),
             *splits.warnings,
             *scored.warnings,
             *_one_sided(splits.test, splits.train),
+            *confused_answers(used, matching_of(config.probe)),
         ),
-        out_of_distribution=tuple(kept[fact.id] for fact in scored.test),
+        out_of_distribution=still(scored.test),
+        remarks=_told(caught, remarks=True),
+        left_out=source.left_out,
     )
-    for name in ("train", "validation", "test"):
-        if not getattr(prepared, name):
-            raise DataError(
-                f"{config.facts.path}: expected facts for {name}, found none after dividing {len(facts)} facts - "
-                "use more facts, or give them a split column"
-            )
+    _refuse_empty_parts(prepared, source, len(facts), config)
     return prepared
+
+
+def _pooled(facts: list[Fact], given: Sequence[Fact], needed: int, config: RunConfig) -> list[Fact]:
+    """The facts, those of relations too small for enough exemplars put together in the relation "other".
+
+    One such relation alone stays: it is asked with borrowed shots or left out (`check_exemplars`).
+    """
+    counts = Counter(fact.relation for fact in facts if fact.split in ("", "train"))
+    has_own = {fact.relation for fact in [*facts, *given] if fact.split == "exemplars"}
+    enough = min(needed, config.facts.splits.exemplars_per_relation)
+    short = sorted(name for name, count in counts.items() if count // 2 < enough and name not in has_own)
+    if len(short) < 2:
+        return facts
+    number = sum(fact.relation in short for fact in facts)
+    text = f"facts put together in the relation {OTHER!r}, as their relations have too few for {needed} exemplars"
+    warnings.warn(f"{text}: {number} ({shown_names(short)})", stacklevel=3)
+    return [replace(fact, relation=OTHER) if fact.relation in short else fact for fact in facts]
+
+
+def _told(caught: Sequence[warnings.WarningMessage], *, remarks: bool) -> tuple[str, ...]:
+    """What was warned of, or what was only remarked on."""
+    about = [each for each in caught if issubclass(each.category, UserWarning)]
+    return tuple(str(each.message) for each in about if issubclass(each.category, Remark) is remarks)
+
+
+def _refuse_empty_parts(prepared: Prepared, source: SourceFacts, num_facts: int, config: RunConfig) -> None:
+    """Finds out whether there is something to train on and to score.
+
+    Raises:
+        DataError: a part is empty; where most facts have one subject, that is named as the cause.
+    """
+    for name in ("train", "validation", "test"):
+        if getattr(prepared, name):
+            continue
+        remedy = "use more facts, or give them a split column"
+        subjects = Counter(fact.subject for fact in source.facts)
+        subject, number = subjects.most_common(1)[0]
+        if subject and len(subjects) <= _FEW_SUBJECTS * len(source.facts):
+            column = f"column {shown(source.subject_column)}" if source.subject_column else "told from the wording"
+            remedy = (
+                f"there are {len(subjects)} subjects for all facts, {shown(subject)} for {number} of them ({column}); "
+                "if that is not what each question asks about, set facts.columns.subject to another column, or to none"
+            )
+        source_name = shown_source(config.facts.path)
+        raise DataError(
+            f"{source_name}: expected facts for {name}, found none after dividing {num_facts} facts - {remedy}"
+        )
 
 
 def _one_sided(test: Sequence[Fact], train: Sequence[Fact]) -> Iterator[str]:
@@ -144,6 +205,7 @@ def prepare_probe(
     *,
     num_shots: int,
     limit: int | None = None,
+    matching: Matching = SQUAD,
 ) -> tuple[list[Fact], Mapping[str, tuple[Fact, ...]]]:
     """The facts to probe and the exemplars to ask them with, by relation.
 
@@ -164,6 +226,8 @@ def prepare_probe(
     shots = _grouped(_given_exemplars(exemplars, asked) or marked or asked)
     checked = check_exemplars(_grouped(asked), shots, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
+    for text in confused_answers(kept, matching):
+        warnings.warn(text, stacklevel=2)
     return (kept if limit is None else spread(kept, limit)), checked.exemplars
 
 
@@ -191,8 +255,12 @@ def _with_relations(settings: FactsConfig) -> FactsConfig:
 
 
 def _exemplar_source(settings: FactsConfig) -> FactsConfig | None:
-    """The file that `settings` names for exemplars, if any; its columns are named as those of the facts."""
-    return FactsConfig(path=settings.exemplars, columns=settings.columns) if settings.exemplars else None
+    """The file that `settings` names for exemplars, if any; it is read as the facts are."""
+    if not settings.exemplars:
+        return None
+    return settings.model_copy(
+        update={"path": settings.exemplars, "exemplars": None, "relations": None, "out_of_distribution": None}
+    )
 
 
 def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> list[Fact]:

@@ -7,11 +7,13 @@ be rebuilt from a run folder, byte for byte.
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gradual.errors import DataError
+from gradual.config.run import ProbeConfig
+from gradual.errors import ConfigError, DataError
 from gradual.facts.fact import Fact
 from gradual.facts.problems import shown
 
@@ -61,6 +63,17 @@ def draw_exemplar_sets(
     return tuple(sets)
 
 
+def check_prompt_settings(settings: ProbeConfig) -> None:
+    """Refuses settings of chats where plain prompts would not show them.
+
+    Raises:
+        ConfigError: `prompt_style` is plain, and `system_prompt` or `chat_template_kwargs` is set.
+    """
+    unused = [name for name in ("system_prompt", "chat_template_kwargs") if getattr(settings, name)]
+    if unused and settings.prompt_style == "plain":
+        raise ConfigError(f"probe.{unused[0]} is for chats; set probe.prompt_style to chat, or leave it out")
+
+
 class PromptStyle(Protocol):
     """Turns shots and a question into the text a model reads, and a target into the text it should write."""
 
@@ -94,16 +107,22 @@ class PromptStyle(Protocol):
 class PlainPrompts:
     """`Q: ...` / `A: ...` lines; an answer ends with the line (SliCK, arXiv 2405.05904, appendix)."""
 
+    question_mark: str = "Q:"
+    answer_mark: str = "A:"
+    """Marks as in `config.run.PromptConfig`."""
     adds_special_tokens: bool = True
 
     def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
         """See `PromptStyle`."""
-        solved = "".join(f"Q: {shot.question}\nA: {shot.answers[0]}\n" for shot in shots)
-        return f"{solved}Q: {question}\nA:"
+        asked = f"{self.question_mark}{_space_after(self.question_mark)}"
+        solved = "".join(
+            f"{asked}{shot.question}\n{self.answer_mark}{self.render_completion(shot.answers[0])}" for shot in shots
+        )
+        return f"{solved}{asked}{question}\n{self.answer_mark}"
 
     def render_answer(self, target: str) -> str:
         """See `PromptStyle`."""
-        return f" {target}"
+        return f"{_space_after(self.answer_mark)}{target}"
 
     def render_completion(self, target: str) -> str:
         """See `PromptStyle`; the newline is the stop token."""
@@ -111,6 +130,10 @@ class PlainPrompts:
 
     def check(self, fact: Fact) -> None:
         """See `PromptStyle`; any text will do, as nothing in a plain prompt is read as a control token."""
+
+
+def _space_after(mark: str) -> str:
+    return "" if unicodedata.east_asian_width(mark[-1]) in "WF" else " "
 
 
 @dataclass(frozen=True)
@@ -121,11 +144,13 @@ class ChatPrompts:
     end_of_turn: str
     control_tokens: tuple[str, ...] = ()
     """Texts that the tokenizer reads as one token with a meaning of its own, such as the end of a turn."""
+    system: str = ""
+    """Turn before all others; empty for none."""
     adds_special_tokens: bool = False
 
     def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
         """See `PromptStyle`."""
-        messages: list[dict[str, str]] = []
+        messages = [{"role": "system", "content": self.system}] if self.system else []
         for shot in shots:
             messages.append({"role": "user", "content": shot.question})
             messages.append({"role": "assistant", "content": shot.answers[0]})

@@ -33,7 +33,7 @@ _LONGEST_LINK = 3
 _QUOTED = re.compile(r"\"[^\"]+\"|“[^”]+”|«[^»]+»|(?<!\w)'[^']+'(?!\w)")
 _QUOTATION_MARKS = '"“”«»'
 _WORD = re.compile(r"\S+")
-_ENDING = re.compile(r"(?:['’]s|(?<=s)['’])?[,;:]*\Z")  # noqa: RUF001
+_ENDING = re.compile(r"(?:['’]s|(?<=s)['’])?[,;:]*\Z")
 
 
 class Wording(NamedTuple):

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradual.config.base import settings_that_matter
 from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.errors import RunDirError
+from gradual.facts.concerns import missed_spellings
 from gradual.facts.fact import Fact
+from gradual.facts.matching import matching_of
 from gradual.files import storage
 from gradual.files.lock import single_writer
 from gradual.files.units import UnitStore
@@ -60,7 +63,7 @@ class ProbeRequest:
         """All that decides the map besides the model, by field."""
         exemplars = [fact for relation in sorted(self.exemplars) for fact in self.exemplars[relation]]
         return {
-            **self.settings.record(),
+            **settings_that_matter(self.settings),
             "seed": self.seed,
             "facts_digest": _digest(self.facts),
             "exemplars_digest": _digest(exemplars),
@@ -80,6 +83,7 @@ def make_map(request: ProbeRequest, out: Path | None, *, open_engine: OpenEngine
     if out is None:
         engine = open_engine(request.model)
         known = _probe(request, engine, None, progress)
+        say_missed_spellings(known, request.settings, progress)
         _check(request, engine, None, progress)
         return known
     _refuse_foreign_folder(out)
@@ -93,8 +97,17 @@ def make_map(request: ProbeRequest, out: Path | None, *, open_engine: OpenEngine
             progress.say(f"{out} holds this map already, finished; nothing is computed again")
             storage.remove(out / _UNITS)  # left where a kill came between the map and this
         known = found or _probe_into(request, engine, out, progress)
+        say_missed_spellings(known, request.settings, progress)
         _check(request, engine, out, progress)
     return known
+
+
+def say_missed_spellings(known: KnowledgeMap, settings: ProbeConfig, progress: Progress) -> None:
+    """Warns once, with their number, of answers that only the rule of matching makes wrong."""
+    answered = ((fact.answers, [each.greedy_answer for each in fact.sets if each.greedy_answer]) for fact in known)
+    told = missed_spellings(answered, matching_of(settings))
+    if told:
+        progress.say(f"warning: {told}")
 
 
 def _probe_into(request: ProbeRequest, engine: Engine, out: Path, progress: Progress) -> KnowledgeMap:

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from gradual.config.base import settings_that_matter
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine, Forest, Node
 from gradual.engines.vocabulary import finished_text
 from gradual.errors import OutOfMemoryError, ProbeError
 from gradual.facts.fact import Fact, by_relation
-from gradual.facts.matching import Targets
+from gradual.facts.matching import Targets, matching_of
 from gradual.facts.problems import shown
 from gradual.knowledge.levels import Level, chance_of_right_sample, classify, level_probability
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
@@ -78,7 +79,7 @@ def probe_facts(
     asking = draw_asking(
         facts,
         exemplars,
-        engine.prompt_style(settings.prompt_style),
+        engine.prompt_style(settings),
         num_sets=settings.num_exemplar_sets,
         num_shots=settings.num_shots,
         seed=seed,
@@ -103,7 +104,7 @@ def probe_facts(
         forward_passes=after.forward_passes - before.forward_passes,
         host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
     )
-    about = settings.record() | {"seed": seed}
+    about = settings_that_matter(settings) | {"seed": seed}
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
     info = MapInfo(probe=about, model=dict(engine.fingerprint), cost=cost)
@@ -190,7 +191,7 @@ def _probe_exactly(
     tasks: dict[Fact, FactTask] = {}
     for fact in (fact for block in blocks for fact in block):
         paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
-        tasks[fact] = FactTask(Targets(fact.answers), paths)
+        tasks[fact] = FactTask(Targets(fact.answers, matching_of(settings)), paths)
     probe = ExactProbe(forest, engine.vocabulary, settings)
     num_confident = num_written_sets(settings) if settings.confidence else 0
     for sets in _waves(settings):
@@ -244,7 +245,7 @@ def _probe_sampled(
 ) -> list[FactKnowledge]:
     num_sets = settings.num_exemplar_sets
     planted = list(_plant(blocks, forest, range(num_sets), asking, engine, num_sets))
-    tasks = [SampledTask(fact.id, Targets(fact.answers), nodes) for fact, nodes in planted]
+    tasks = [SampledTask(fact.id, Targets(fact.answers, matching_of(settings)), nodes) for fact, nodes in planted]
     answers = SampledProbe(forest, engine.vocabulary, settings, seed=seed).run(tasks)
     return [
         _knowledge(fact, found, float(any(answer.n_right for answer in found)), settings)

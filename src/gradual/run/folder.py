@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from gradual.errors import RunDirError
+from gradual.facts.problems import LEFT_OUT_FILE
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.files.lock import identify_process, single_writer
@@ -46,6 +47,7 @@ class RunDir:
         self.config = path / "config.yaml"
         self.info = path / "run.json"
         self.facts = path / "facts.parquet"
+        self.left_out = path / LEFT_OUT_FILE
         self.summary = path / "summary.json"
         self.cost = path / "cost.json"
         self.report = path / "report.html"

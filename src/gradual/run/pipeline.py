@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gradual.config.base import flat_settings
-from gradual.config.run import UNSAID_WHERE_OFF, RunConfig, evaluation_settings
+from gradual.config.base import settings_that_matter
+from gradual.config.run import RunConfig, evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
@@ -23,6 +23,7 @@ from gradual.files import storage
 from gradual.knowledge.map import write_map
 from gradual.models.adapters import with_adapter
 from gradual.models.load import LoadedModel, load_model
+from gradual.probing.folder import say_missed_spellings
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.run.cost import count_cost
@@ -39,7 +40,7 @@ from gradual.run.stages import (
 )
 from gradual.run.steps import ANY_TOLERANCE, Questions, Step, planned_steps
 from gradual.run.summary import summarise
-from gradual.run.tables import write_facts, write_selection
+from gradual.run.tables import write_facts, write_left_out, write_selection
 from gradual.selection.strategies import Selection
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.train import StageResult, check_training, train_stage
@@ -61,6 +62,8 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
+    for remark in prepared.remarks:
+        progress.say(remark)
     for warning in prepared.warnings:
         progress.say(f"warning: {warning}")
     if config.evaluation.protocol == "paper":
@@ -93,8 +96,7 @@ def fit_loaded(
 
 def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> dict[str, str]:
     """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions."""
-    settings = flat_settings(config, leave_out=("report_to", "compare"))
-    settings = {name: value for name, value in settings.items() if value or name not in UNSAID_WHERE_OFF}
+    settings = settings_that_matter(config, leave_out=("report_to", "compare"))
     model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": prepared.digest()}
@@ -135,6 +137,8 @@ class _Fit:
             self._make_map(step, step.questions)
         elif not self.run.is_done(step.name):
             write_facts(self.prepared.all_facts(), self.run.facts)
+            if self.prepared.left_out:
+                write_left_out(self.prepared.left_out, self.run.left_out)
             self.run.mark_done(step.name, step.results(self.run))
         return True
 
@@ -156,6 +160,8 @@ class _Fit:
                 progress=advance,
             )
         write_map(known, step.folder(self.run))
+        if step.kind == "probe" and not step.stage:
+            say_missed_spellings(known, questions.settings, self.progress)
         self.run.mark_done(step.name, step.results(self.run))
         units.clear()
 

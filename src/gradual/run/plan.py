@@ -76,6 +76,8 @@ class RunPlan:
     """All probes and evaluations of the run."""
     training_seconds: float
     disk_bytes: int
+    remarks: tuple[str, ...] = ()
+    """How the facts were read, the first three among it."""
 
     def as_dict(self) -> dict[str, Json]:
         """Everything as plain data."""
@@ -113,6 +115,7 @@ def make_plan(
         num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
         dropped_for_overlap=prepared.dropped_for_overlap,
         warnings=(*prepared.warnings, *reading_warnings(loaded)),
+        remarks=prepared.remarks,
         levels={str(level): count for level, count in known.levels().items()},
         levels_of="all training facts" if known is not sample else f"a sample of {len(sample)} training facts",
         probe_prompt=asking.prompt(fact, 0),

@@ -39,7 +39,7 @@ def training_rows(
     return TrainingRows(
         facts=facts,
         exemplars=exemplars,
-        style=engine.prompt_style(config.probe.prompt_style),
+        style=engine.prompt_style(config.probe),
         encode=lambda texts, add_special_tokens: engine.encode(texts, add_special_tokens=add_special_tokens),
         num_shots=stage.num_shots,
         pack_size=stage.pack_size if engine.reads_trees else 1,

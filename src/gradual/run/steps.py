@@ -89,7 +89,7 @@ class Step:
     def results(self, run: RunDir) -> list[Path]:
         """The files that the finished step has made and that never change again."""
         if self.kind == "facts":
-            return [run.facts]
+            return [run.facts, *([run.left_out] if run.left_out.is_file() else [])]
         if self.kind == "stage":
             adapter = sorted(path for path in run.adapter(self.stage).rglob("*") if path.is_file())
             return [run.selection(self.stage), run.epochs(self.stage), run.stage_summary(self.stage), *adapter]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gradual.errors import RunDirError
 from gradual.facts.fact import Fact
+from gradual.facts.problems import LeftOut
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
 from gradual.knowledge.levels import Level
@@ -39,6 +40,15 @@ def read_facts(path: Path) -> list[Fact]:
     columns["answers"] = [tuple(answers) for answers in columns["answers"]]
     rows = zip(*columns.values(), strict=True)
     return [Fact(**dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def write_left_out(rows: Iterable[LeftOut], path: Path) -> None:
+    """Keeps the rows that are no facts, and why, a JSON line for each.
+
+    Raises:
+        RunDirError: the disk refused.
+    """
+    storage.write_text(path, "".join(f"{storage.canonical_json(row.as_json())}\n" for row in rows))
 
 
 def write_selection(selection: Selection, path: Path) -> None:

@@ -134,7 +134,7 @@ def asking_of(
     return draw_asking(
         facts,
         prepared.exemplars,
-        engine.prompt_style(settings.prompt_style),
+        engine.prompt_style(settings),
         num_sets=settings.num_exemplar_sets,
         num_shots=settings.num_shots,
         seed=seed,

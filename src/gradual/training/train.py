@@ -27,7 +27,7 @@ from trl import SFTConfig, SFTTrainer
 from gradual.config.run import LoraSettings
 from gradual.config.stage import StageConfig
 from gradual.engines.tree_attention import MaskKinds
-from gradual.errors import ConfigError, GradualError, TrainingError
+from gradual.errors import ConfigError, GradualError, ModelError, TrainingError
 from gradual.files import storage
 from gradual.models.adapters import add_adapter, in_model_precision, save_adapter, unload_adapter
 from gradual.models.load import LoadedModel
@@ -102,7 +102,13 @@ def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[
 
     Raises:
         ConfigError: `lora.target_modules` names no layer of the model, or a tracker is unknown.
+        ModelError: the tokenizer has no token to fill up rows with.
     """
+    if loaded.tokenizer.pad_token_id is None:
+        raise ModelError(
+            f'model "{loaded.source}": expected a tokenizer with a padding or end-of-sequence token, found neither - '
+            "name one in its tokenizer_config.json (eos_token)"
+        )
     try:
         unload_adapter(add_adapter(loaded, lora, None))
     except ValueError as error:

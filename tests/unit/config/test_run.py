@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from gradual.config.base import settings_that_matter
 from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig, SplitsConfig, evaluation_settings
 from gradual.config.stage import ReplayConfig, StageConfig
 from gradual.selection.strategies import Replay
@@ -37,7 +38,7 @@ def test_every_field_says_what_it_does(section: str, name: str) -> None:
 
 
 def test_every_section_is_found() -> None:
-    assert len(BY_NAME) == 13
+    assert len(BY_NAME) == 15
     assert all(section.__doc__ for section in BY_NAME.values())
 
 
@@ -119,8 +120,10 @@ def test_test_facts_are_asked_for_confidence_and_training_facts_are_not_unless_t
 
 
 def test_what_is_kept_of_a_probe_names_confidence_only_where_it_is_asked() -> None:
-    assert "confidence" not in ProbeConfig().record()
-    assert ProbeConfig(confidence=True).record() == ProbeConfig().record() | {"confidence": True}
+    assert "confidence" not in settings_that_matter(ProbeConfig())
+    assert settings_that_matter(ProbeConfig(confidence=True)) == settings_that_matter(ProbeConfig()) | {
+        "confidence": True
+    }
 
 
 def test_whole_numbers_are_numbers() -> None:

@@ -17,6 +17,7 @@ from gradual.files.strict_yaml import read_yaml
 
 MINIMAL = {"model": "some/id", "facts": "facts.jsonl"}
 
+COLUMNS = ("id", "question", "answers", "relation", "subject", "split", "choices")
 OTHER_VALUES: dict[str, object] = {
     "model.name_or_path": "other/id",
     "model.revision": "1e5",
@@ -29,13 +30,25 @@ OTHER_VALUES: dict[str, object] = {
     "facts.exemplars": "shots.jsonl",
     "facts.relations": ["P17", "no", "010"],
     "facts.out_of_distribution": ["P20"],
-    **{f"facts.columns.{name}": "a column" for name in ("id", "question", "answers", "relation", "subject", "split")},
+    **{f"facts.columns.{name}": "a column" for name in COLUMNS},
+    "facts.encoding": "cp1252",
+    "facts.delimiter": ";",
+    "facts.answer_separator": "/",
+    "facts.missing_words": ["nil"],
+    "facts.on_bad_row": "skip",
     "facts.splits.validation": 0.25,
     "facts.splits.test": 0.125,
     "facts.splits.exemplars_per_relation": 7,
     "facts.splits.max_train_per_relation": 5,
     "facts.splits.max_validation_per_relation": 6,
     "facts.splits.max_test_per_relation": 7,
+    "probe.prompt.question": "Frage:",
+    "probe.prompt.answer": "Antwort:",
+    "probe.system_prompt": "Answer briefly.",
+    "probe.chat_template_kwargs": {"enable_thinking": False},
+    "probe.matching": "unicode",
+    "probe.language": "de",
+    "probe.diacritics": "fold",
     "probe.method": "sampled",
     "probe.prompt_style": "chat",
     "probe.num_exemplar_sets": 3,

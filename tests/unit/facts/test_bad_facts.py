@@ -16,7 +16,7 @@ from gradual.config.run import ColumnsConfig, FactsConfig
 from gradual.errors import DataError
 from gradual.facts.fact import Fact
 from gradual.facts.loading import load_facts
-from gradual.facts.sources import TEXT_SUFFIXES
+from gradual.facts.sources.opening import TEXT_SUFFIXES
 
 # What is wrong
 
@@ -77,7 +77,8 @@ def test_named_column_that_is_not_there_is_refused(write: Write) -> None:
 def test_repeated_id_names_both_lines(write: Write) -> None:
     rows = lines(*({"id": 7, "question": q, "answers": "x", "relation": "r"} for q in ("A?", "B?")))
     assert error_of(write("f.jsonl", rows)) == (
-        'f.jsonl:2: expected an id of its own, found "7", which stands at f.jsonl:1 already - give each fact its own id'
+        'f.jsonl:2: expected an id of its own, found "7", which stands at f.jsonl:1 already - '
+        "give each fact its own id, or say that the column holds none (facts.columns.id: none)"
     )
 
 
@@ -115,14 +116,22 @@ def test_all_problems_are_told_at_once(write: Write) -> None:
     assert [line.split(": ")[0] for line in told] == ["f.jsonl:3:2", "f.jsonl:2", "f.jsonl:4", "3 problems in f.jsonl"]
 
 
-def test_only_the_first_twenty_problems_are_shown(write: Write) -> None:
-    told = error_of(write("f.jsonl", '{"question": "", "answers": "x"}\n' * 23)).splitlines()
+def test_many_problems_of_one_kind_are_one_line_with_their_number(write: Write) -> None:
+    assert error_of(write("f.jsonl", '{"question": "", "answers": "x"}\n' * 23)) == (
+        f'f.jsonl:1: expected a non-empty question in "question", found "" - {QUESTION} '
+        "(23 like it: also f.jsonl:2, f.jsonl:3 ...)"
+    )
+
+
+def test_only_the_first_twenty_lines_are_shown(write: Write) -> None:
+    rows = ({"question": f"Q{n}?", "answers": f"x{answer}", "relation": "r"} for n in range(23) for answer in range(2))
+    told = error_of(write("f.jsonl", lines(*rows))).splitlines()
     assert len(told) == 21
-    assert told[-1] == "23 problems in f.jsonl; the first 20 are shown"
+    assert told[-1] == "23 problems in f.jsonl; the first 20 lines are shown"
 
 
 def test_long_text_is_cut_in_the_message(write: Write) -> None:
-    row = {"question": "a\n" + "b" * 5000, "answers": "x", "relation": "r"}
+    row = {"question": "Q?", "answers": "a\n" + "b" * 5000, "relation": "r"}
     assert len(error_of(write("f.jsonl", lines(row)))) < 250
 
 

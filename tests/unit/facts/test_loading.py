@@ -12,8 +12,9 @@ from tests.support.fact_files import GOOD, PARIS, ROME, TABLE, Write, lines
 
 from gradual.config.run import ColumnsConfig, FactsConfig
 from gradual.errors import DataError
+from gradual.facts.exemplars import check_exemplars, load_exemplars
 from gradual.facts.fact import Fact, by_relation
-from gradual.facts.loading import OTHER, check_exemplars, load_exemplars, load_facts, pool_small_groups
+from gradual.facts.loading import OTHER, load_facts, pool_small_groups
 
 
 def capitals(count: int, *, start: int = 0) -> list[dict[str, object]]:
