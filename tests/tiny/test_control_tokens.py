@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gradual.config.run import ProbeConfig
+from gradual.config.run import LoraSettings, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.errors import DataError, ModelError
 from gradual.probing.prompts import draw_asking
 from gradual.testing import toy_facts
+from gradual.training.train import check_training
 
 TEXTS = ["<eos>", "What does <eos> mean?", "a<eos>b", "<pad><eos>", "Q: x\nA: <eos>\nQ: <pad>", "<e<eos>os>"]
 
@@ -101,3 +102,33 @@ def test_template_without_end_is_refused_when_the_style_is_chosen(tiny_engine: T
     )
     with pytest.raises(ModelError, match="no end in 2 seconds"):
         tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))
+
+
+def test_template_without_an_end_of_turn_is_refused_where_the_tokenizer_has_none_either(
+    tiny_engine: TransformersEngine,
+) -> None:
+    tokenizer = tiny_engine.loaded.tokenizer
+    tokenizer.chat_template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    chat = ProbeConfig(prompt_style="chat")
+    assert tiny_engine.prompt_style(chat).render_completion("red") == f"red{tokenizer.eos_token}"
+    tokenizer.eos_token = None
+    with pytest.raises(ModelError, match="expected an end of the assistant's turn, found none, and no eos_token"):
+        tiny_engine.prompt_style(chat)
+
+
+def test_tokenizer_without_a_token_to_fill_up_with_is_refused_before_training(tiny_engine: TransformersEngine) -> None:
+    tiny_engine.loaded.tokenizer.pad_token = None
+    with pytest.raises(ModelError, match="expected a tokenizer with a padding or end-of-sequence token, found neither"):
+        check_training(tiny_engine.loaded, LoraSettings(), [])
+
+
+def test_template_is_told_what_is_set_for_it(tiny_engine: TransformersEngine) -> None:
+    tiny_engine.loaded.tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}"
+        "{% if not enable_thinking %}<no thoughts>{% endif %}"
+    )
+    chat = {"prompt_style": "chat", "system_prompt": "Be brief."}
+    bare = tiny_engine.prompt_style(ProbeConfig(**chat, chat_template_kwargs={"enable_thinking": False}))
+    assert bare.render_prompt([], "Who?") == "<system>Be brief.<end><user>Who?<end><no thoughts>"
+    thinking = tiny_engine.prompt_style(ProbeConfig(**chat, chat_template_kwargs={"enable_thinking": True}))
+    assert thinking.render_prompt([], "Who?") == "<system>Be brief.<end><user>Who?<end>"

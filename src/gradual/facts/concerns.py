@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from gradual.facts.fact import Fact, by_relation
+from gradual.facts.languages.unicode_rule import UnicodeRule
 from gradual.facts.matching import Matching, Targets, normalise
 from gradual.facts.problems import shown
-from gradual.facts.unicode_matching import UnicodeRule
 
 _NUM_SHOWN = 3
 _UNICODE = Matching(rule="unicode")

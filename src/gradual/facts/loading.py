@@ -24,7 +24,7 @@ from gradual.facts.problems import LeftOut, Problems, Remark, data_error, shown,
 from gradual.facts.reading.columns import USUAL_NAMES, find_roles
 from gradual.facts.reading.rows import StatedFact, read_facts
 from gradual.facts.sources.opening import Source, open_source, shown_source
-from gradual.facts.wording import Wording, wordings
+from gradual.facts.wording import BLANK, Wording, wordings
 
 OTHER = "other"
 """The relation of facts whose wording too few others share."""
@@ -197,6 +197,7 @@ def _without_repeats(stated: list[StatedFact], source: Source, problems: Problem
     first: dict[tuple[str, str], StatedFact] = {}
     identical = 0
     ambiguous: set[tuple[str, str]] = set()
+    contradicted: set[tuple[str, str]] = set()
     for each in stated:
         key = (each.fact.relation, " ".join(each.fact.question.split()))
         earlier = first.setdefault(key, each)
@@ -212,10 +213,13 @@ def _without_repeats(stated: list[StatedFact], source: Source, problems: Problem
             ambiguous.add(key)
         else:
             _note_contradiction(earlier, each, problems, same_answers=same_answers)
-            if problems.left_out:
-                ambiguous.add(key)
+            contradicted.add(key)
     _tell_repeats(source.name, identical, len(ambiguous), first.values())
-    return [each for key, each in first.items() if key not in ambiguous]
+    if problems.skips_rows:  # of a contradiction neither row is kept
+        for key in sorted(contradicted):
+            reason = "another row answers the question otherwise, or stands in another split"
+            problems.left_out.append(LeftOut(first[key].where, reason, dataclasses.asdict(first[key].fact)))
+    return [each for key, each in first.items() if key not in ambiguous | contradicted]
 
 
 def _merged(one: Fact, other: Fact) -> Fact:
@@ -272,6 +276,14 @@ def with_wordings(rows: Rows, *, minimum: int, known: Sequence[str]) -> list[Fac
         usual = minimum if not relation else max(2, math.ceil(_FREQUENT_SHARE * len(group)))
         types = wordings([fact.question for fact in group], minimum=usual, known=known if not relation else ())
         found |= {fact.id: each for fact, each in zip(group, types, strict=True)}
+    without = [fact for fact in facts if not fact.relation and found[fact.id] == Wording(BLANK, "")]
+    if without:
+        warnings.warn(
+            f"questions in which no common wording was found, put together in the relation {OTHER!r}: {len(without)}, "
+            f"such as {shown(without[0].question)}; a relation column would say which are of one type",
+            stacklevel=4,
+        )
+        found |= {fact.id: Wording(OTHER, "") for fact in without}
     return [
         replace(fact, relation=fact.relation or found[fact.id].template, subject=fact.subject or found[fact.id].subject)
         for fact in facts

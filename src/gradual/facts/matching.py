@@ -2,7 +2,7 @@
 
 The only place that decides "right". Both decisions rest on the same normalisation, so they agree by construction;
 property tests hold them to it. Knows texts only: no models, no files, no facts. The rule `unicode` is in
-`unicode_matching`.
+`languages.unicode_rule`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import Literal
 
 from gradual.config.run import ProbeConfig
-from gradual.facts.letters import Beginnings, composed, decomposed, is_mark
-from gradual.facts.unicode_matching import UnicodeRule
+from gradual.facts.languages.letters import Beginnings, composed, decomposed, is_mark
+from gradual.facts.languages.unicode_rule import UnicodeRule
 
 ARTICLES = ("a", "an", "the")
 STOP_CHARACTER = "\n"

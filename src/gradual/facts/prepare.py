@@ -125,7 +125,7 @@ def prepare(config: RunConfig) -> Prepared:
             *splits.warnings,
             *scored.warnings,
             *_one_sided(splits.test, splits.train),
-            *confused_answers(used, matching_of(config.probe)),
+            *confused_answers(loaded, matching_of(config.probe)),
         ),
         out_of_distribution=still(scored.test),
         remarks=_told(caught, remarks=True),

@@ -55,7 +55,7 @@ class Problems:
         """Start with none; `source` is the name that the total is given for, `skips_rows` is `on_bad_row: skip`."""
         self._source = source
         self._kinds: dict[tuple[str, str], _Kind] = {}
-        self._skips_rows = skips_rows
+        self.skips_rows = skips_rows
         self.left_out: list[LeftOut] = []
         """Rows that had a problem, with `skips_rows`."""
 
@@ -66,7 +66,7 @@ class Problems:
 
         `row` is what stands there, if the problem is that row's alone.
         """
-        if row is not None and self._skips_rows:
+        if row is not None and self.skips_rows:
             self.left_out.append(LeftOut(where, f"expected {expected}, found {found}", row))
             return
         kind = self._kinds.setdefault((expected, remedy), _Kind([], []))

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from gradual.facts.languages.frames import differ_from_english, frames
+
 BLANK = "_"
 """Stands in a template for what varies from question to question."""
 
@@ -32,6 +34,7 @@ _LINKS = frozenset((
 _LONGEST_LINK = 3
 _QUOTED = re.compile(r"\"[^\"]+\"|“[^”]+”|«[^»]+»|(?<!\w)'[^']+'(?!\w)")
 _QUOTATION_MARKS = '"“”«»'
+_END_MARKS = "?!. ？！。؟।"
 _WORD = re.compile(r"\S+")
 _ENDING = re.compile(r"(?:['’]s|(?<=s)['’])?[,;:]*\Z")
 
@@ -83,17 +86,40 @@ def wordings(questions: Sequence[str], *, minimum: int, known: Collection[str] =
     takes the frequent template whose fixed words stand at its beginning and end, if there is one (of several the one
     with the longest fixed text, then the alphabetically first): "Where is Paco railway station located?" is "where is
     _ located" where that is frequent. `known` templates count as frequent. Independent of the order of the questions.
+
+    In questions that are mostly not English, capitals tell nothing: there the type is what questions have in common in
+    front and at the end (`languages.frames`), and a question that has nothing in common with others is of the type
+    BLANK, without a subject.
     """
+    if len(questions) >= minimum and differ_from_english(questions):
+        return _by_frames(questions, minimum=minimum, known=known)
     own = [wording(question) for question in questions]
     counts = Counter(each.template for each in own)
     frequent = {template for template, count in counts.items() if count >= minimum} | set(known)
-    frames = sorted((each for each in frequent if each.count(BLANK) == 1 and each != BLANK), key=lambda t: (-len(t), t))
+    usual = _longest_first(frequent)
     found: list[Wording] = []
     for question, alone in zip(questions, own, strict=True):
         framed = None
         if alone.template not in frequent:
-            framed = next((each for each in (_framed(question, frame) for frame in frames) if each), None)
+            framed = next((each for each in (_framed(question, frame) for frame in usual) if each), None)
         found.append(framed or alone)
+    return found
+
+
+def _longest_first(templates: Collection[str]) -> list[str]:
+    """Those with one blank and fixed text beside it."""
+    return sorted((each for each in templates if each.count(BLANK) == 1 and each != BLANK), key=lambda t: (-len(t), t))
+
+
+def _by_frames(questions: Sequence[str], *, minimum: int, known: Collection[str]) -> list[Wording]:
+    texts = [_plain(question).lower() for question in questions]
+    own = [f"{frame.before}{BLANK}{frame.after}" if frame else "" for frame in frames(texts, minimum=minimum)]
+    usual = _longest_first({*own, *known})
+    found: list[Wording] = []
+    for question, template in zip(questions, own, strict=True):
+        framed = _framed(question, template) if template.count(BLANK) == 1 else None
+        others = (each for frame in usual if (each := _framed(question, frame)))
+        found.append(framed or next(others, Wording(BLANK, "")))
     return found
 
 
@@ -132,7 +158,7 @@ def telling_words(question: str) -> tuple[str, ...]:
 
 
 def _plain(question: str) -> str:
-    return " ".join(question.split()).rstrip("?!. ")
+    return " ".join(question.split()).rstrip(_END_MARKS)
 
 
 def _framed(question: str, frame: str) -> Wording | None:

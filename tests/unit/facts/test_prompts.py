@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from gradual.errors import DataError
+from gradual.config.run import ProbeConfig
+from gradual.errors import ConfigError, DataError
 from gradual.facts.fact import Fact
-from gradual.facts.prompts import ChatPrompts, PlainPrompts, draw_exemplar_sets
+from gradual.facts.prompts import ChatPrompts, PlainPrompts, check_prompt_settings, draw_exemplar_sets
 
 FACTS = [Fact(f"f{n}", "r", f"Q{n}?", (f"A{n}", f"B{n}")) for n in range(8)]
 
@@ -54,3 +57,32 @@ def test_chat_prompts_put_shots_in_turns() -> None:
     prompts = ChatPrompts(template, "<end>")
     assert prompts.render_prompt(FACTS[:1], "Who?") == "<user>Q0?<assistant>A0<user>Who?<assistant>"
     assert prompts.render_completion("Me") == "Me<end>"
+
+
+def test_marks_of_plain_prompts_are_in_the_language_of_the_facts() -> None:
+    chinese = PlainPrompts("问：", "答：")
+    assert chinese.render_prompt(FACTS[:1], "谁？") == "问：Q0?\n答：A0\n问：谁？\n答："
+    assert chinese.render_completion("我") == "我\n"
+    german = PlainPrompts("Frage:", "Antwort:")
+    assert german.render_prompt(FACTS[:1], "Wer?") == "Frage: Q0?\nAntwort: A0\nFrage: Wer?\nAntwort:"
+
+
+def test_question_of_several_lines_stands_in_a_plain_prompt_as_it_is() -> None:
+    assert PlainPrompts().render_prompt([], "Which?\nA. tin") == "Q: Which?\nA. tin\nA:"
+
+
+def test_turn_of_the_system_stands_before_all_others() -> None:
+    def template(messages: list[dict[str, str]], opens_answer: bool) -> str:
+        return "".join(f"<{m['role']}>{m['content']}" for m in messages) + "<assistant>" * opens_answer
+
+    prompts = ChatPrompts(template, "<end>", system="Be brief.")
+    assert prompts.render_prompt([], "Who?") == "<system>Be brief.<user>Who?<assistant>"
+
+
+@pytest.mark.parametrize(
+    "setting", [{"system_prompt": "Be brief."}, {"chat_template_kwargs": {"enable_thinking": False}}]
+)
+def test_settings_of_chats_are_refused_in_plain_prompts(setting: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"probe.{next(iter(setting))} is for chats; set probe.prompt_style to chat"):
+        check_prompt_settings(ProbeConfig(**setting))
+    check_prompt_settings(ProbeConfig(prompt_style="chat", **setting))

@@ -12,7 +12,7 @@ import unicodedata
 from ast import literal_eval
 from decimal import Decimal
 
-from gradual.facts.letters import composed
+from gradual.facts.languages.letters import composed
 
 EMPTY = "nothing"
 """The flaw of an empty text."""

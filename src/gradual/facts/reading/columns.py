@@ -110,7 +110,7 @@ def _detected(part: Part, layout: Layout | None) -> dict[str, tuple[Selector, ..
     for role in ("relation", "subject", "id"):
         path: str | None = getattr(layout, role)
         if path is not None:
-            found[role] = (selector_of(path) if path else Selector(),)
+            found[role] = (selector_of(path) if first_column(path, part.columns) else Selector(),)
     return found
 
 

@@ -21,6 +21,10 @@ MAX_DIGITS = 1000
 MOST_CHARACTERS_HELD = 1 << 26
 """Rows of a file with more characters are read again when they are asked for, not held."""
 
+_AROUND_ROWS = frozenset(
+    ("data", "entries", "examples", "facts", "instances", "items", "questions", "records", "results", "rows")
+)
+"""Keys under which a list of facts stands in an object, whatever their case."""
 _SQUAD_REMEDY = "write the file as SQuAD does, or as a list of facts"
 
 
@@ -303,14 +307,18 @@ def _parts_of_object(name: str, where: str, value: dict[str, object], problems: 
 
 
 def _rows_inside(value: dict[str, object]) -> list[object] | None:
-    """The one list of objects in an object ({"data": [...]}, {"version": 1, "Questions": [...]}); None if not one."""
-    if isinstance(value.get("data"), list):
-        return value["data"] if isinstance(value["data"], list) else None
-    lists = [each for each in value.values() if isinstance(each, list) and each and isinstance(each[0], dict)]
-    is_split = any(key.strip().lower() in SPLIT_NAMES for key in value)
-    is_fact = any(isinstance(each, str) and "question" in key.lower() for key, each in value.items())
-    is_chat = "messages" in value or "conversations" in value
-    return lists[0] if len(lists) == 1 and not is_split and not is_fact and not is_chat else None
+    """The list of facts in an object around it ({"data": [...]}, {"Version": 1, "Questions": [...]}); None if none."""
+    for key, inside in value.items():
+        is_known = key.strip().lower() in _AROUND_ROWS or (len(value) == 1 and key.lower() not in SPLIT_NAMES)
+        if is_known and isinstance(inside, list) and (not inside or isinstance(inside[0], dict)):
+            return None if _is_turn(inside[:1]) else inside
+    return None
+
+
+def _is_turn(value: object) -> bool:
+    """Whether a list begins with a turn of a conversation, which is one record and not many."""
+    first = value[0] if isinstance(value, list) and value else None
+    return isinstance(first, dict) and ({"role", "content"} <= set(first) or {"from", "value"} <= set(first))
 
 
 def _columns_inside(value: dict[str, object]) -> list[dict[str, object]] | None:

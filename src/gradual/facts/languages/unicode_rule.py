@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradual.facts.letters import Beginnings, composed, decomposed, is_mark
+from gradual.facts.languages.letters import Beginnings, composed, decomposed, is_mark
 
 # fmt: off
 LEADING_ARTICLES = {

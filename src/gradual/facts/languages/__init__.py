@@ -1,0 +1,1 @@
+"""What differs between languages: marks on letters, spellings of one answer, and how questions are built."""
