@@ -14,9 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradual.config.run import FactsConfig, RunConfig
+from gradual.config.stage import StageConfig
 from gradual.errors import DataError
 from gradual.facts.fact import Fact, by_relation, spread
 from gradual.facts.loading import check_exemplars, load_exemplars, load_facts
+from gradual.facts.refusals import check_refusals
 from gradual.facts.splits import set_aside, split_facts
 from gradual.text import did_you_mean, visible
 
@@ -79,6 +81,7 @@ def prepare(config: RunConfig) -> Prepared:
 
     Raises:
         DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty.
+        ConfigError: what a stage teaches the model to say in place of an answer is one.
     """
     needed = max(config.probe.num_shots, *_shots_of_stages(config))
     with warnings.catch_warnings(record=True) as caught:
@@ -118,7 +121,17 @@ def prepare(config: RunConfig) -> Prepared:
                 f"{config.facts.path}: expected facts for {name}, found none after dividing {len(facts)} facts - "
                 "use more facts, or give them a split column"
             )
+    check_refusals(_named_stages(config), prepared.all_facts())
     return prepared
+
+
+def _named_stages(config: RunConfig) -> dict[str, StageConfig]:
+    """The config's own stages and those of its arms, by the path of their settings."""
+    stages = {f"stages[{index}]": stage for index, stage in enumerate(config.stages)}
+    for number, arm in enumerate(config.compare.own_arms):
+        path = f"compare.own_arms[{number}].stages"
+        stages |= {f"{path}[{index}]": stage for index, stage in enumerate(arm.stages)}
+    return stages
 
 
 def _one_sided(test: Sequence[Fact], train: Sequence[Fact]) -> Iterator[str]:

@@ -18,13 +18,13 @@ from gradual.findings.linkage import Linkage, LinkedAccuracy, LinkedFacts, linka
 from gradual.findings.record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.knowledge.map import MAP_FILE, read_map
 from gradual.run.folder import RunDir
+from gradual.run.stages import taught_ids
 from gradual.statistics.intervals import Accuracy
 from gradual.statistics.measures import Measure, Share, averaged, share, spread
 from gradual.statistics.odds_ratios import OddsRatio
 
 _FACTS = (*(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),)
 _ANSWERS = Column("answers", "texts")
-_SELECTED = (Column("id", "text"),)
 
 _ODDS: dict[str, Callable[[Linkage], OddsRatio]] = {
     "all facts together": lambda found: found.unstratified,
@@ -89,7 +89,7 @@ def _facts(run: RunDir) -> list[Fact]:
 
 
 def _trained(run: RunDir) -> set[str]:
-    return set(read_table(run.selection(1), _SELECTED)["id"])
+    return taught_ids(run, 1)
 
 
 def _linkage(seed: int, run: RunDir, training: EntityGraph) -> Linkage:

@@ -21,6 +21,7 @@ from gradual.knowledge.levels import Level
 from gradual.knowledge.map import COST_FILE, MAP_FILE, read_cost, read_map
 from gradual.run.folder import RunDir, SeedStatus
 from gradual.run.stage_files import EpochLine, StageFile, read_epochs, read_stage, verdicts_by_epoch
+from gradual.run.stages import taught_ids
 
 _FACTS = (Column("id", "text"), Column("relation", "text"), Column("split", "text"))
 _SELECTED = (Column("id", "text"), Column("now", "text"))
@@ -217,9 +218,9 @@ def _other(run: RunDir, kind: Literal["ood", "zero-shot"], number: int) -> Path:
 
 
 def _read_stage(run: RunDir, number: int) -> StageEvidence:
-    rows = read_table(run.selection(number), _SELECTED)
+    rows, taught = read_table(run.selection(number), _SELECTED), taught_ids(run, number)
     try:
-        trained = {fact: Level(now) for fact, now in zip(rows["id"], rows["now"], strict=True)}
+        trained = {fact: Level(now) for fact, now in zip(rows["id"], rows["now"], strict=True) if fact in taught}
     except ValueError as error:
         raise RunDirError(f"{run.selection(number)}: column 'now': {error}; make the run again") from None
     return StageEvidence(about=read_stage(run, number), epochs=read_epochs(run, number), trained=trained)

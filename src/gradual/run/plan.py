@@ -20,6 +20,7 @@ from gradual.facts.prepare import Prepared
 from gradual.knowledge.map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
+from gradual.run.anchors import anchor_options, stage_facts
 from gradual.run.folder import RunDir
 from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
 from gradual.run.timing import TIMING, Reading, asking_of, minutes, probe_sample, selected, timed_rows
@@ -171,7 +172,6 @@ def _stages(
     step_tokens: int,
 ) -> tuple[StagePlan, ...]:
     plans = []
-    by_id = {fact.id: fact for fact in prepared.train}
     count = round(len(selected(known, config.stages[0])) * len(prepared.train) / len(known))
     for index, stage in enumerate(config.stages, start=1):
         strategy = stage.resolve()
@@ -181,7 +181,10 @@ def _stages(
         if run is not None and is_known:
             states = fact_states(run, index)
             selection = select_for_stage(states, stage, seed=config.seed_of_training, index=index)
-            facts, at_end = [by_id[row.id] for row in selection.rows], known_ids(selection)
+            facts, at_end = (
+                stage_facts(selection, prepared.train, stage, engine.prompt_style(config.probe.prompt_style)),
+                known_ids(selection),
+            )
             options = _options(stage, selection, stage_weights(states, selection, stage))
         else:
             num_replay = replay.wanted(count) if index > 1 and replay is not None else 0
@@ -227,6 +230,7 @@ def _options(stage: StageConfig, selection: Selection | None, weights: Mapping[s
         options.append(
             f"loss weighted by {stage.weighting}" + (f"; {num_without} have weight 0" if num_without else "")
         )
+    options += anchor_options(stage, selection)
     if stage.max_unknown_share is not None:
         count = "" if selection is None else f": {selection.num_left_out} left out"
         options.append(f"at most {stage.max_unknown_share:g} of a relation's facts Unknown{count}")

@@ -19,6 +19,7 @@ from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import read_map
+from gradual.run.anchors import TAUGHT, with_anchors_and_refusals
 from gradual.run.folder import RunDir
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection, select_facts
@@ -27,7 +28,8 @@ from gradual.selection.weights import fact_weights
 from gradual.text import plural
 from gradual.training.rows import TrainingRows
 
-_SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
+_ROLES = (Column("id", "text"), Column("role", "text"))
+_SELECTION = (*_ROLES, *(Column(name, "text") for name in ("first", "before", "now", "reason")))
 
 
 def training_rows(
@@ -74,23 +76,24 @@ def warm_up_warning(stage: StageConfig, steps: int) -> str:
 
 
 def select_for_stage(states: Sequence[FactState], stage: StageConfig, *, seed: int, index: int) -> Selection:
-    """What a stage trains on: what its strategy selects, less the surplus of Unknown facts.
+    """What a stage trains on: what its strategy selects, less surplus Unknown facts; refusals and anchors besides.
 
     Raises:
         TrainingError: `max_unknown_share` leaves no new fact.
     """
     rng_seed = f"{seed}/stage-{index}"  # not a sum: stage 2 of one seed would draw as stage 1 of the next
     selection = select_facts(states, stage.resolve(), rng_seed=rng_seed)
-    return limit_unknown(selection, states, stage.max_unknown_share, rng_seed=rng_seed)
+    selection = limit_unknown(selection, states, stage.max_unknown_share, rng_seed=rng_seed)
+    return with_anchors_and_refusals(selection, states, stage, rng_seed=rng_seed)
 
 
 def stage_weights(states: Sequence[FactState], selection: Selection, stage: StageConfig) -> dict[str, float]:
-    """Weight of the loss of each fact that a stage trains on; none where all count the same.
+    """Weight of the loss of each fact that a stage trains on with its target; none where all count the same.
 
     Raises:
         TrainingError: all weights are 0.
     """
-    chosen = {row.id for row in selection.rows}
+    chosen = {row.id for row in selection.rows if row.role in TAUGHT}
     return fact_weights({s.id: s.p for s in states if s.id in chosen and s.p is not None}, stage.weighting)
 
 
@@ -99,12 +102,22 @@ def known_ids(selection: Selection) -> frozenset[str]:
     return frozenset(row.id for row in selection.rows if row.role == "replay" or row.now is Level.HIGHLY_KNOWN)
 
 
+def taught_ids(run: RunDir, index: int) -> set[str]:
+    """Ids of the facts that stage `index` trained on with their own targets.
+
+    Raises:
+        RunDirError: the selection is missing or damaged.
+    """
+    rows = read_table(run.selection(index), _ROLES)
+    return {row_id for row_id, role in zip(rows["id"], rows["role"], strict=True) if role in TAUGHT}
+
+
 def fact_states(run: RunDir, index: int) -> list[FactState]:
     """The training facts as stage `index` sees them: their levels so far, and whether one before trained on them."""
     probes = sorted({0, max(0, index - 2), index - 1})
     maps = [read_map(run.probe(each), with_answers=False) for each in probes]
     first, before, now = maps[0], maps[-2] if len(maps) > 1 else maps[0], maps[-1]
-    trained = {row_id for each in range(1, index) for row_id in read_table(run.selection(each), _SELECTION)["id"]}
+    trained = {row_id for each in range(1, index) for row_id in taught_ids(run, each)}
     return [
         FactState(
             id=fact.id,

@@ -17,13 +17,13 @@ from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_cost, read_map
 from gradual.knowledge.transitions import highly_known_gain, transition_counts
 from gradual.run.folder import RunDir
+from gradual.run.stages import taught_ids
 from gradual.statistics.intervals import accuracy, mcnemar, paired_counts
 
 EXAMPLES_OF_EACH = 8
 """Facts shown as examples of promoted, lost and stuck ones."""
 
 _FACTS = (Column("id", "text"), Column("split", "text"))
-_SELECTED = (Column("id", "text"),)
 
 
 def summarise(run: RunDir, settings: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _highly_known(run: RunDir, maps: Sequence[KnowledgeMap]) -> dict[str, Any]:
     """HighlyKnown training facts per probe, both readings of the gain, split by which stage trained them first."""
     counts = [known.levels()[Level.HIGHLY_KNOWN] for known in maps]
     gain = highly_known_gain(counts) if len(counts) > 2 else None
-    trained = [set(read_table(run.selection(index), _SELECTED)["id"]) for index in range(1, len(maps))]
+    trained = [taught_ids(run, index) for index in range(1, len(maps))]
     groups: dict[str, set[str]] = {}
     seen: set[str] = set()
     for index, ids in enumerate(trained, start=1):
