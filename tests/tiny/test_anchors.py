@@ -138,9 +138,16 @@ def test_own_answers_have_on_average_the_gradient_of_kl(tiny: LoadedModel, tiny_
     entropy = -sum(answer.weight * float(torch.tensor(answer.weight).log()) for answer in answers if answer.weight)
     loss = packed_loss(model, pack_tensors([Pack(tuple(answers))], 1), masks)
     assert loss.item() == pytest.approx(kl.item() + entropy, rel=1e-4)
+    # With soft targets the second token adds nothing: whatever is drawn there, the loss is the same.
+    firsts = [TrainingExample(str(v), prompt, [v, 0] if goes_on[v] else [v], 0.0) for v in range(size)]
+    batch = pack_tensors([Pack(tuple(firsts))], 1, {str(v): float(p1[v].exp()) for v in range(size)})
+    soft = HeldChances(Base())(model, batch, masks)
+    assert soft.item() == pytest.approx(kl.item(), rel=1e-4)
     weights = adapter_weights(model)
-    for one, other in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(kl, weights), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    expected = torch.autograd.grad(kl, weights)
+    for found in (loss, soft):
+        for one, other in zip(torch.autograd.grad(found, weights), expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 class Killed(BaseException):

@@ -66,9 +66,9 @@ _SELDOM_SET = ("anchor", "abstain")
 AnchorKind = Literal["own_answers", "kl", "kl_first_epoch", "l2"]
 _SAYS_NOTHING: dict[AnchorKind, tuple[str, ...]] = {
     "own_answers": (),
-    "kl": ("temperature", "per_epoch"),
-    "kl_first_epoch": ("temperature", "per_epoch"),
-    "l2": ("select", "share", "temperature", "per_epoch"),
+    "kl": ("temperature", "per_epoch", "soft_targets"),
+    "kl_first_epoch": ("temperature", "per_epoch", "soft_targets"),
+    "l2": ("select", "share", "temperature", "per_epoch", "soft_targets"),
 }
 """Settings of an anchor that its kind has no use for."""
 
@@ -93,6 +93,10 @@ class AnchorConfig(Settings):
     """Temperature at which own answers are drawn; 1 is the model's own probability."""
     per_epoch: Annotated[int, Field(ge=1)] = 1
     """Own answers for a fact in an epoch, whose losses are averaged: more lower the noise, not the weight."""
+    soft_targets: bool = False
+    """At each token of an own answer all that the base model might have said counts, not only the token that it drew.
+
+    On average the same gradient with less noise, for another pass of the base model over these facts."""
 
     @field_validator("select")
     @classmethod

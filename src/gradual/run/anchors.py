@@ -122,8 +122,9 @@ def anchored(
     if stage.anchor is None or not ids:
         return rows
     weight = dict.fromkeys(sorted(ids), stage.anchor.weight)
+    without = {**rows.weights, **dict.fromkeys(weight, 0.0)}
     if stage.anchor.kind != "own_answers":
-        return replace(rows, kl=weight, weights={**rows.weights, **dict.fromkeys(weight, 0.0)})
+        return replace(rows, kl=weight, weights=without)
     drawn = draw(rows, ids)
     answers: dict[str, list[list[DrawnTokens]]] = {fact_id: [] for fact_id in weight}
     for place in sorted(drawn):
@@ -131,6 +132,9 @@ def anchored(
         if place.number == 0:
             epochs.append([])
         epochs[-1].append(drawn[place].tokens)
+    if stage.anchor.soft_targets:
+        shared = dict.fromkeys(weight, stage.anchor.weight / stage.anchor.per_epoch)
+        return replace(rows, own_answers=answers, kl=shared, weights=without)
     return replace(rows, own_answers=answers, weights={**rows.weights, **weight})
 
 

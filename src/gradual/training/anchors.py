@@ -1,6 +1,7 @@
 """What is added to the loss of a stage to hold it to what the model was: the kinds of `AnchorConfig`.
 
-Own answers need nothing here: they are ordinary rows. Knows tensors; which facts anchor a stage, `rows` says.
+Own answers without soft targets need nothing here: they are ordinary rows. Knows tensors; which facts anchor a stage,
+`rows` says.
 Shapes: N supervised places of a batch, K of them held to the reference, V vocabulary.
 """
 
@@ -69,7 +70,8 @@ class HeldChances:
     """Cross entropy + sum over K places of weight x KL(reference || model) of the next token there.
 
     KL = sum_v p(v) (log p(v) - log q(v)) over the whole vocabulary, p being the reference's chances, read in the same
-    packed rows but without gradients or dropout, and only in rows that have such places.
+    packed rows but without gradients or dropout, and only in rows that have such places. At the tokens of an answer
+    drawn from p it has the expectation of the divergence of whole answers, by the chain rule.
     """
 
     def __init__(self, reference: Reference) -> None:

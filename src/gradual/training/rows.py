@@ -86,7 +86,7 @@ class TrainingRows:
     own_answers: Mapping[str, Sequence[Sequence[DrawnTokens]]] = field(default_factory=dict)
     """By fact and epoch, answers in the place of its target; its weight is shared among those of an epoch."""
     kl: Mapping[str, float] = field(default_factory=dict)
-    """By fact, the weight of the distance to a reference model at each token of its target; most have none."""
+    """By fact, the weight of the distance to a reference model at each token that it is trained on; most have none."""
 
     @property
     def facts_per_pack(self) -> int:

@@ -202,9 +202,11 @@ def _make_trainer(
 
 def _reference(anchor: AnchorConfig | None, watcher: Watcher, checkpoints: Path) -> Reference | None:
     """What the stage is held to by its chances of the next token; None where it is not."""
-    if anchor is None or anchor.kind in ("own_answers", "l2"):
+    if anchor is None or anchor.kind == "l2":
         return None
-    return Base() if anchor.kind == "kl" else FirstEpoch(checkpoints, lambda: watcher.epoch)
+    if anchor.kind == "kl_first_epoch":
+        return FirstEpoch(checkpoints, lambda: watcher.epoch)
+    return Base() if anchor.kind == "kl" or anchor.soft_targets else None
 
 
 def _snapshots(reference: Reference | None) -> list[FirstEpoch]:

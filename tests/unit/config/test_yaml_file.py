@@ -86,6 +86,7 @@ OTHER_VALUES: dict[str, object] = {
     "stages[1].anchor.weight": 2.0,
     "stages[1].anchor.temperature": 0.5,
     "stages[1].anchor.per_epoch": 3,
+    "stages[1].anchor.soft_targets": True,
     "stages[1].abstain.select": "now <= WeaklyKnown",
     "stages[1].abstain.answer": "No idea",
     "stages[1].abstain.share": 0.25,

@@ -94,6 +94,14 @@ def test_own_answers_are_trained_on_behind_the_prompts_they_were_drawn_behind(tm
     assert rows.steps_per_epoch == plain.steps_per_epoch
 
 
+def test_soft_targets_share_the_weight_of_a_fact_among_its_answers(tmp_path: Path) -> None:
+    settings = stage(anchor=AnchorConfig(select="now == Unknown", weight=3.0, per_epoch=2, soft_targets=True))
+    selection = select(settings)
+    rows = anchored_rows(tmp_path / "own_answers.parquet", settings, rows_of(selection, settings), selection)
+    assert rows.kl == dict.fromkeys(UNKNOWN, 1.5)
+    assert {e.weight for e in examples(rows, 0) if e.fact_id in UNKNOWN} == {0.0}
+
+
 def test_own_answers_are_drawn_once_and_the_same_again(tmp_path: Path) -> None:
     settings = stage(anchor=AnchorConfig())
     selection = select(settings)
