@@ -243,28 +243,29 @@ def results(run: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory, toys_writer: Callable[[Path, int, int], Path]) -> Path:
-    return toys_writer(tmp_path_factory.mktemp("facts") / "toys.jsonl", 2, 40)
+    return toys_writer(tmp_path_factory.mktemp("facts") / "toys.jsonl", 2, 26)
 
 
 def test_a_run_with_own_answers_killed_anywhere_ends_the_same(tiny_folder: Path, toys: Path, tmp_path: Path) -> None:
-    settings = config(
-        tiny_folder,
-        toys,
-        {"strategy": "all", "num_train_epochs": 1},
-        {"select": "now >= WeaklyKnown", "anchor": {"select": "now == Unknown", "share": 0.5}, "num_train_epochs": 2},
-    )
+    stage = {
+        "strategy": "maybe_known",
+        "abstain": {"select": "now <= HighlyKnown", "share": 0.5},
+        "anchor": {"select": "now <= HighlyKnown"},
+        "num_train_epochs": 2,
+    }
+    settings = config(tiny_folder, toys, stage)
     unbroken = gradual.fit(settings, tmp_path / "unbroken")
-    told = storage.read_json(unbroken.stage_summary(2))
-    assert told["num_new"] > 0
+    told = storage.read_json(unbroken.stage_summary(1))
+    assert told["num_abstain"] > 0
     assert told["num_anchor"] > 0
-    answers = read_own_answers(own_answers_path(unbroken, 2))
-    table = read_table(unbroken.selection(2), [Column(name, "text") for name in ("id", "role")])
+    answers = read_own_answers(own_answers_path(unbroken, 1))
+    table = read_table(unbroken.selection(1), [Column(name, "text") for name in ("id", "role")])
     anchors = {fact for fact, role in zip(table["id"], table["role"], strict=True) if role == "anchor"}
     assert {place.fact_id for place in answers} == anchors
     assert len(anchors) == told["num_anchor"]
     assert len(answers) == 2 * len(anchors)
     assert len({answer.tokens for answer in answers.values()}) > len(anchors)  # others in each epoch
-    for name, units in (("own-answers", 1), ("stage-2", 2), ("stage-2", 5)):
+    for name, units in (("own-answers", 1), ("stage-1", 3)):
         with pytest.raises(KeyboardInterrupt):
             gradual.fit(settings, tmp_path / "killed", progress=_Interrupting(name, units))
     killed = gradual.fit(settings, tmp_path / "killed")
