@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradual.config.run import ArmConfig, CompareConfig, RunConfig, check_probe_suffices
-from gradual.config.stage import ReplayConfig, StageConfig, check_stages
+from gradual.config.stage import AbstainConfig, AnchorConfig, ReplayConfig, StageConfig, check_stages
 from gradual.errors import ConfigError
 from gradual.text import did_you_mean
 
 BASE = "base"
 """The arm that trains nothing."""
 
-_CHOICE_OF_FACTS = ("strategy", "select", "replay", "as_many_as", "stand_ins", "max_unknown_share", "weighting")
+_CHOICE_OF_FACTS = (
+    *("strategy", "select", "replay", "as_many_as", "stand_ins", "max_unknown_share", "weighting"),
+    *("anchor", "abstain"),
+)
 _TWICE = "occurs twice; give each arm a name of its own"
 _GUARD = 0.5
 """Share of Unknown facts that the arm `guarded` allows a relation."""
@@ -33,6 +36,42 @@ _OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("replay_dropped", "replaying what has fallen most", {"replay": ReplayConfig(choose="largest_drop")}),
 )
 """Later methods: the name of an arm, what it is, and what its second stage does otherwise than S5."""
+
+
+_OWN_ANSWERS = AnchorConfig(kind="own_answers")
+_ANCHORED: tuple[tuple[str, str, list[StageConfig]], ...] = (
+    (
+        "own_answers",
+        "One stage, and the base model's own answers for what is WeaklyKnown or Unknown.",
+        [StageConfig(anchor=_OWN_ANSWERS)],
+    ),
+    (
+        "S5_own_answers",
+        "S5, and in both stages the base model's own answers for what is WeaklyKnown or Unknown.",
+        [StageConfig(anchor=_OWN_ANSWERS), StageConfig(strategy="S5", anchor=_OWN_ANSWERS)],
+    ),
+    (
+        "all_own_answers",
+        "One stage on every fact that is not Unknown, and the base model's own answers for the Unknown.",
+        [StageConfig(select="now != Unknown", anchor=AnchorConfig(select="now == Unknown"))],
+    ),
+    (
+        "kl_anchor",
+        "One stage, held to the base model (kl) where facts are WeaklyKnown or Unknown.",
+        [StageConfig(anchor=AnchorConfig(kind="kl"))],
+    ),
+    (
+        "abstain_unknown",
+        "One stage that teaches to say so where facts are Unknown.",
+        [StageConfig(abstain=AbstainConfig())],
+    ),
+    (
+        "S5_then_abstain",
+        "S5, and a third stage like it that teaches to say so where facts are Unknown still.",
+        [StageConfig(), StageConfig(strategy="S5"), StageConfig(strategy="S5", abstain=AbstainConfig())],
+    ),
+)
+"""Arms that hold the model to what it said before, or teach it to say that it does not know: name, what, stages."""
 
 
 def _built_in_arm(
@@ -88,6 +127,7 @@ ARMS: dict[str, ArmConfig] = {
             "maybe_and_weakly_known",
         ),
         _built_in_arm("three_stages", "S5 twice: a third stage after another look.", None, "S5", "S5"),
+        *(ArmConfig(name=name, doc=doc, stages=stages) for name, doc, stages in _ANCHORED),
         _built_in_arm("rounds", "S5 again and again until nothing is gained.", None, "S5", max_stages=5),
     )
 }

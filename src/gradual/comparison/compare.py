@@ -19,6 +19,7 @@ from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import reading_warnings
 from gradual.errors import TrainingError
 from gradual.facts.prepare import Prepared
+from gradual.facts.refusals import check_refusals
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder
 from gradual.files.lock import single_writer
@@ -51,15 +52,17 @@ def plan_comparison(
         limit: keep this many training facts, and the same share of all others.
 
     Raises:
-        ConfigError: an arm does not exist or can choose no facts.
+        ConfigError: an arm does not exist, can choose no facts, or teaches an answer as a refusal.
     """
     count = num_seeds if num_seeds is not None else config.compare.num_seeds
     config = config.model_copy(update={"compare": config.compare.model_copy(update={"num_seeds": count})})
     if limit is not None:
         prepared = prepared.limited(limit)
-    return ComparisonRequest(
-        config, prepared, resolve_arms(config, arms), [config.seed_of_training + number for number in range(count)]
-    )
+    chosen = resolve_arms(config, arms)
+    stages = {f'arm "{a.name}": stages[{index}]': stage for a in chosen for index, stage in enumerate(a.stages)}
+    check_refusals(stages, prepared.all_facts())
+    seeds = [config.seed_of_training + number for number in range(count)]
+    return ComparisonRequest(config, prepared, chosen, seeds)
 
 
 def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gradual.config.base import Settings, ShareBelowOne
 from gradual.errors import ConfigError
@@ -59,8 +59,82 @@ class StandInsConfig(Settings):
         return _check_expression(text)
 
 
+_Part = Annotated[float, Field(gt=0.0, le=1.0)]
+AnchorKind = Literal["own_answers", "kl", "kl_first_epoch", "l2"]
+_SAYS_NOTHING: dict[AnchorKind, tuple[str, ...]] = {
+    "own_answers": (),
+    "kl": ("temperature", "per_epoch", "soft_targets"),
+    "kl_first_epoch": ("temperature", "per_epoch", "soft_targets"),
+    "l2": ("select", "share", "temperature", "per_epoch", "soft_targets"),
+}
+"""Settings of an anchor that its kind has no use for."""
+
+
+class AnchorConfig(Settings):
+    """Holds a stage to what the model said before, where it is not to learn anything new."""
+
+    kind: AnchorKind = "own_answers"
+    """own_answers: facts are trained on with answers that the base model itself draws for them, others each epoch.
+
+    kl: at the tokens of their targets, the distance of the next-token probabilities from the base model's is added to
+    the loss: KL(base || trained). kl_first_epoch: the same from the model as it was after the stage's first epoch.
+    l2: added is the squared distance of the adapter's weights from where the stage began.
+    The base model is the one without the adapter that is trained, in every stage."""
+    select: str = "now <= WeaklyKnown"
+    """Expression that says which facts anchor the stage; those that it trains on anyway are left out."""
+    share: _Part = 1.0
+    """How many of the facts that match anchor the stage, as a share of them; drawn at random."""
+    weight: Annotated[float, Field(gt=0.0)] = 1.0
+    """What the anchor's part of the loss is multiplied by."""
+    temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    """Temperature at which own answers are drawn; 1 is the model's own probability."""
+    per_epoch: Annotated[int, Field(ge=1)] = 1
+    """Own answers for a fact in an epoch, whose losses are averaged: more lower the noise, not the weight."""
+    soft_targets: bool = False
+    """At each token of an own answer all that the base model might have said counts, not only the token that it drew.
+
+    On average the same gradient with less noise, for another pass of the base model over these facts."""
+
+    @field_validator("select")
+    @classmethod
+    def _select_can_match(cls, select: str) -> str:
+        return _check_expression(select)
+
+    @model_validator(mode="after")
+    def _has_only_what_its_kind_uses(self) -> Self:
+        for name in _SAYS_NOTHING[self.kind]:
+            if getattr(self, name) != AnchorConfig.model_fields[name].default:
+                raise ConfigError(f"kind {self.kind} has no use for `{name}`; leave it out, or choose another kind")
+        return self
+
+
+class AbstainConfig(Settings):
+    """Teaches a stage to say that it does not know."""
+
+    select: str = "now == Unknown"
+    """Expression that says for which facts; they need not be among those that the stage selects."""
+    answer: Annotated[str, Field(min_length=1)] = "I don't know"
+    """Text that is trained on in the place of their targets."""
+    share: _Part = 1.0
+    """How many of the facts that match, as a share of them, drawn at random; the others are left as they are."""
+
+    @field_validator("select")
+    @classmethod
+    def _select_can_match(cls, select: str) -> str:
+        return _check_expression(select)
+
+    @field_validator("answer")
+    @classmethod
+    def _answer_is_one_line(cls, answer: str) -> str:
+        if answer.strip() != answer or len(answer.splitlines()) != 1:
+            raise ConfigError(f"expected one line without white space around it, found {answer!r}")
+        return answer
+
+
 class StageConfig(Settings):
     """One stage: what it trains on, and how."""
+
+    EARLIER: ClassVar = {"anchor": None, "abstain": None}
 
     strategy: str | None = None
     """Named strategy (see `gradual plan --strategies`); sets `select` and `replay` unless they are given."""
@@ -112,6 +186,11 @@ class StageConfig(Settings):
 
     The weights of a stage's facts have a mean of 1. A fact of weight 0 is read, but nothing is learnt from it."""
 
+    anchor: AnchorConfig | None = None
+    """Holds the stage to what the model said before; null: nothing does."""
+    abstain: AbstainConfig | None = None
+    """Facts that are trained on with a text that says so in the place of their targets; null: none."""
+
     @field_validator("strategy")
     @classmethod
     def _strategy_exists(cls, name: str | None) -> str | None:
@@ -161,5 +240,18 @@ def check_stages(stages: Sequence[StageConfig]) -> None:
                 f"stages[0]: `{select}` can match no fact in the first stage, where nothing is trained yet and "
                 "`first`, `before` and `now` are the same level"
             )
+        problems += _idle_parts(index, stage)
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _idle_parts(index: int, stage: StageConfig) -> Iterator[str]:
+    """What is wrong with an anchor or a refusal of the first stage that can match no fact there."""
+    anchor = None if stage.anchor is None or stage.anchor.kind == "l2" else stage.anchor.select
+    abstain = None if stage.abstain is None else stage.abstain.select
+    for name, select in (("anchor", anchor), ("abstain", abstain)):
+        if index == 0 and select is not None and not can_match(select, first_stage=True):
+            yield (
+                f"stages[0].{name}.select: `{select}` can match no fact in the first stage, where nothing is "
+                "trained yet"
+            )

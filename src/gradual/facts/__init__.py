@@ -3,4 +3,4 @@
 Knows texts and files of facts; no model, level or run.
 """
 
-__all__ = ["concerns", "entities", "fact", "loading", "matching", "prepare", "problems", "prompts"]
+__all__ = ["concerns", "entities", "fact", "loading", "matching", "prepare", "problems", "prompts", "refusals"]

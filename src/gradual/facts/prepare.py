@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradual.config.run import FactsConfig, RunConfig
+from gradual.config.stage import StageConfig
 from gradual.errors import DataError
 from gradual.facts.concerns import confused_answers
 from gradual.facts.exemplars import check_exemplars, load_exemplars
@@ -22,6 +23,7 @@ from gradual.facts.loading import OTHER, SourceFacts, load_facts, read_source
 from gradual.facts.matching import SQUAD, Matching, matching_of
 from gradual.facts.problems import LeftOut, Remark, shown, shown_names
 from gradual.facts.prompts import check_prompt_settings
+from gradual.facts.refusals import check_refusals
 from gradual.facts.sources.opening import shown_source
 from gradual.facts.splits import set_aside, split_facts
 from gradual.text import did_you_mean, visible
@@ -88,6 +90,7 @@ def prepare(config: RunConfig) -> Prepared:
     Raises:
         ConfigError: settings of chats are given for plain prompts.
         DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty.
+        ConfigError: what a stage teaches the model to say in place of an answer is one.
     """
     check_prompt_settings(config.probe)
     needed = max(config.probe.num_shots, *_shots_of_stages(config))
@@ -132,7 +135,17 @@ def prepare(config: RunConfig) -> Prepared:
         left_out=source.left_out,
     )
     _refuse_empty_parts(prepared, source, len(facts), config)
+    check_refusals(_named_stages(config), prepared.all_facts())
     return prepared
+
+
+def _named_stages(config: RunConfig) -> dict[str, StageConfig]:
+    """The config's own stages and those of its arms, by the path of their settings."""
+    stages = {f"stages[{index}]": stage for index, stage in enumerate(config.stages)}
+    for number, arm in enumerate(config.compare.own_arms):
+        path = f"compare.own_arms[{number}].stages"
+        stages |= {f"{path}[{index}]": stage for index, stage in enumerate(arm.stages)}
+    return stages
 
 
 def _pooled(facts: list[Fact], given: Sequence[Fact], needed: int, config: RunConfig) -> list[Fact]:

@@ -15,7 +15,7 @@ from gradual.findings.linkage import Linkage, LinkedAccuracy, LinkedFacts, Promo
 from gradual.findings.record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.knowledge.map import MAP_FILE, read_map
 from gradual.run.folder import RunDir
-from gradual.run.tables import read_facts, read_selection
+from gradual.run.tables import read_facts, read_taught
 from gradual.statistics.intervals import Accuracy
 from gradual.statistics.measures import Measure, Share, mean_accuracy, mean_over_seeds, share
 from gradual.statistics.odds_ratios import OddsRatio
@@ -73,7 +73,7 @@ def over_seeds(seeds: Sequence[int], found: Sequence[Linkage], asked: Sequence[L
 
 
 def _ids_of_first_stage(run: RunDir) -> set[str]:
-    return {row.id for row in read_selection(run.selection(1))}
+    return {row.id for row in read_taught(run.selection(1))}
 
 
 def _linkage_of_run(seed: int, run: RunDir, training: EntityGraph) -> Linkage:

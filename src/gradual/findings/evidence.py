@@ -20,7 +20,7 @@ from gradual.run.cost import RunCost, read_run_cost
 from gradual.run.folder import RunDir, SeedStatus
 from gradual.run.stage_files import EpochLine, StageFile, read_epoch_times, read_epochs, read_stage, verdicts_by_epoch
 from gradual.run.steps import Purpose, Step, possible_steps
-from gradual.run.tables import read_facts, read_selection
+from gradual.run.tables import read_facts, read_taught
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def _known_after_stages(folder: Callable[[int], Path], numbers: Iterable[int]) -
 
 
 def _read_stage(run: RunDir, number: int) -> StageEvidence:
-    trained = {row.id: row.now for row in read_selection(run.selection(number))}
+    trained = {row.id: row.now for row in read_taught(run.selection(number))}
     return StageEvidence(about=read_stage(run, number), epochs=read_epochs(run, number), trained=trained)
 
 

@@ -93,6 +93,10 @@ class RunDir:
         """What stage `index` trains on, and why."""
         return self.stage(index) / "selection.parquet"
 
+    def own_answers(self, index: int) -> Path:
+        """What stage `index` is trained to say of what it is not to learn; there only where it has such an anchor."""
+        return self.stage(index) / "own_answers.parquet"
+
     def epochs(self, index: int) -> Path:
         """One JSON line for each epoch of stage `index`."""
         return self.stage(index) / "epochs.jsonl"

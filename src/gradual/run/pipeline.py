@@ -24,8 +24,10 @@ from gradual.knowledge.map import write_map
 from gradual.models.adapters import with_adapter
 from gradual.models.load import LoadedModel, load_model
 from gradual.probing.folder import say_missed_spellings
+from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
+from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
 from gradual.run.folder import RunDir, RunStatus, open_run
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_stage
@@ -43,6 +45,7 @@ from gradual.run.summary import summarise
 from gradual.run.tables import write_facts, write_left_out, write_selection
 from gradual.selection.strategies import Selection
 from gradual.training.epochs import EpochRecord, Score
+from gradual.training.rows import TrainingRows
 from gradual.training.train import StageResult, check_training, train_stage
 
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
@@ -176,17 +179,20 @@ class _Fit:
         write_selection(selection, self.run.selection(index))
         if selection.new_shortfall:
             self.progress.say(f"stage {index}: {selection.new_shortfall} facts fewer than the size asked for")
-        if not selection.num_new:
+        for told in anchor_warnings(selection, stage):
+            self.progress.say(f"warning: stage {index}: {told}")
+        if not selection.num_new and not selection.num_abstain:
             self.progress.say(f"stage {index}: no fact matches `{selection.strategy.select}`; the run ends here")
             return False
-        by_id = {fact.id: fact for fact in self.prepared.train}
-        facts = [by_id[row.id] for row in selection.rows]
         engine = TransformersEngine(self.loaded)
+        style = engine.prompt_style(self.config.probe)
+        facts = stage_facts(selection, self.prepared.train, stage, style)
         at_end = known_ids(selection) if stage.placement == "end" else frozenset()
         weights = stage_weights(states, selection, stage)
         self._tell_weights(index, stage, weights)
         rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config, at_end=at_end, weights=weights)
         stage = in_epochs(stage, rows)
+        rows = anchored(rows, selection, stage, lambda rows, ids: self._own_answers(index, stage, rows, ids, engine))
         num_steps = rows.steps_per_epoch * stage.num_train_epochs
         if told := warm_up_warning(stage, num_steps):
             self.progress.say(f"warning: stage {index}: {told}")
@@ -206,6 +212,24 @@ class _Fit:
             )
         self._finish_stage(step, stage, selection, result)
         return True
+
+    def _own_answers(
+        self, index: int, stage: StageConfig, rows: TrainingRows, ids: frozenset[str], engine: TransformersEngine
+    ) -> dict[Place, OwnAnswer]:
+        """What the base model says of some facts, for every epoch of a stage."""
+        per_epoch = stage.anchor.per_epoch if stage.anchor is not None else 1
+        total = len(ids) * stage.num_train_epochs * per_epoch
+        with self.progress.bar(f"own-answers-{index}", total, "answers") as advance:
+            return own_answers(
+                self.run.own_answers(index),
+                rows,
+                ids,
+                stage,
+                engine,
+                max_new_tokens=self.config.probe.max_new_tokens,
+                seed=f"{self.config.seed_of_training}/stage-{index}/own-answers",
+                progress=advance,
+            )
 
     def _tell_weights(self, index: int, stage: StageConfig, weights: Mapping[str, float]) -> None:
         num_without = sum(weight == 0.0 for weight in weights.values())
@@ -253,6 +277,7 @@ class _Fit:
             self.run,
             index,
             selection,
+            stage,
             epochs,
             best_epoch=result.best_epoch,
             stopped_early=result.stopped_early,

@@ -20,6 +20,7 @@ from gradual.files.storage import Json
 from gradual.knowledge.map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
+from gradual.run.anchors import anchor_options, stage_facts
 from gradual.run.folder import RunDir
 from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
 from gradual.run.steps import Step, planned_steps
@@ -139,7 +140,6 @@ def _stage_plans(
     step_tokens: int,
 ) -> tuple[StagePlan, ...]:
     plans = []
-    by_id = {fact.id: fact for fact in prepared.train}
     count = round(len(first_stage_ids(known, config.stages[0])) * len(prepared.train) / len(known))
     for index, stage in enumerate(config.stages, start=1):
         strategy = stage.resolve()
@@ -149,7 +149,8 @@ def _stage_plans(
         if run is not None and is_known:
             states = fact_states(run, index)
             selection = select_for_stage(states, stage, seed=config.seed_of_training, index=index)
-            facts, at_end = [by_id[row.id] for row in selection.rows], known_ids(selection)
+            style = engine.prompt_style(config.probe)
+            facts, at_end = stage_facts(selection, prepared.train, stage, style), known_ids(selection)
             options = _option_lines(stage, selection, stage_weights(states, selection, stage))
         else:
             num_replay = replay.num_facts(count) if index > 1 and replay is not None else 0
@@ -195,6 +196,7 @@ def _option_lines(stage: StageConfig, selection: Selection | None, weights: Mapp
         options.append(
             f"loss weighted by {stage.weighting}" + (f"; {num_without} have weight 0" if num_without else "")
         )
+    options += anchor_options(stage, selection)
     if stage.max_unknown_share is not None:
         count = "" if selection is None else f": {selection.num_left_out} left out"
         options.append(f"at most {stage.max_unknown_share:g} of a relation's facts Unknown{count}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from gradual.config.stage import StageConfig
 from gradual.errors import RunDirError
 from gradual.files import storage
 from gradual.files.typed_json import FilePart, read_typed, read_typed_lines
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 class StageFile(FilePart):
     """`stage.json`: what a stage trained on and how it ended; None where a file of an older version doesn't say."""
 
-    absent_when_none = frozenset({"optimism"})
+    absent_when_none = frozenset({"num_abstain", "num_anchor", "optimism"})
     strategy: str = ""
     select: str = ""
     num_new: int | None = None
     num_replay: int | None = None
     replay_wanted: int | None = None
     replay_shortfall: int = 0
+    num_anchor: int | None = None
+    """Facts that held the stage to a reference; left out where it has no anchor."""
+    num_abstain: int | None = None
+    """Facts that were trained on with a refusal; left out where none are taught."""
     new_shortfall: int = 0
     """New facts that are missing for the size asked for."""
     promoted_trained: int | None = None
@@ -97,6 +102,7 @@ def write_stage(
     run: RunDir,
     number: int,
     selection: Selection,
+    config: StageConfig,
     epochs: Sequence[EpochLine],
     *,
     best_epoch: int,
@@ -117,6 +123,8 @@ def write_stage(
         replay_wanted=selection.replay_wanted,
         replay_shortfall=selection.replay_shortfall,
         new_shortfall=selection.new_shortfall,
+        num_anchor=selection.num_anchor if config.anchor is not None else None,
+        num_abstain=selection.num_abstain if config.abstain is not None else None,
         promoted_trained=selection.num_promoted,
         unknown_left_out=selection.num_left_out,
         best_epoch=best_epoch,

@@ -15,10 +15,11 @@ from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import read_map
+from gradual.run.anchors import with_anchors_and_refusals
 from gradual.run.folder import RunDir
-from gradual.run.tables import read_selection
+from gradual.run.tables import read_taught
 from gradual.selection.expressions import FactState
-from gradual.selection.strategies import Selection, select_facts
+from gradual.selection.strategies import TAUGHT, Selection, select_facts
 from gradual.selection.unknown_limit import limit_unknown
 from gradual.selection.weights import fact_weights
 from gradual.text import plural
@@ -69,23 +70,24 @@ def warm_up_warning(stage: StageConfig, steps: int) -> str:
 
 
 def select_for_stage(states: Sequence[FactState], stage: StageConfig, *, seed: int, index: int) -> Selection:
-    """What a stage trains on: what its strategy selects, less the surplus of Unknown facts.
+    """What a stage trains on: what its strategy selects, less surplus Unknown facts; refusals and anchors besides.
 
     Raises:
         TrainingError: `max_unknown_share` leaves no new fact.
     """
     rng_seed = f"{seed}/stage-{index}"  # not a sum: stage 2 of one seed would draw as stage 1 of the next
     selection = select_facts(states, stage.resolve(), rng_seed=rng_seed)
-    return limit_unknown(selection, states, stage.max_unknown_share, rng_seed=rng_seed)
+    selection = limit_unknown(selection, states, stage.max_unknown_share, rng_seed=rng_seed)
+    return with_anchors_and_refusals(selection, states, stage, rng_seed=rng_seed)
 
 
 def stage_weights(states: Sequence[FactState], selection: Selection, stage: StageConfig) -> dict[str, float]:
-    """Weight of the loss of each fact that a stage trains on; none where all count the same.
+    """Weight of the loss of each fact that a stage trains on with its target; none where all count the same.
 
     Raises:
         TrainingError: all weights are 0.
     """
-    chosen = {row.id for row in selection.rows}
+    chosen = {row.id for row in selection.rows if row.role in TAUGHT}
     return fact_weights({s.id: s.p for s in states if s.id in chosen and s.p is not None}, stage.weighting)
 
 
@@ -99,7 +101,7 @@ def fact_states(run: RunDir, index: int) -> list[FactState]:
     probes = sorted({0, max(0, index - 2), index - 1})
     maps = [read_map(run.probe(each), with_answers=False) for each in probes]
     first, before, now = maps[0], maps[-2] if len(maps) > 1 else maps[0], maps[-1]
-    trained = {row.id for each in range(1, index) for row in read_selection(run.selection(each))}
+    trained = {row.id for each in range(1, index) for row in read_taught(run.selection(each))}
     return [
         FactState(
             id=fact.id,

@@ -92,7 +92,8 @@ class Step:
             return [run.facts, *([run.left_out] if run.left_out.is_file() else [])]
         if self.kind == "stage":
             adapter = sorted(path for path in run.adapter(self.stage).rglob("*") if path.is_file())
-            return [run.selection(self.stage), run.epochs(self.stage), run.stage_summary(self.stage), *adapter]
+            drawn = [path] if (path := run.own_answers(self.stage)).is_file() else []
+            return [run.selection(self.stage), *drawn, run.epochs(self.stage), run.stage_summary(self.stage), *adapter]
         return sorted(path for path in self.folder(run).iterdir() if path.name != COST_FILE)
 
     def times(self, run: RunDir) -> Path | None:

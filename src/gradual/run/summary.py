@@ -29,7 +29,7 @@ from gradual.run.summary_file import (
     StageSummary,
     Summary,
 )
-from gradual.run.tables import read_facts, read_selection
+from gradual.run.tables import read_facts, read_taught
 from gradual.statistics.intervals import accuracy, mcnemar, paired_counts
 
 EXAMPLES_OF_EACH = 8
@@ -135,7 +135,7 @@ def _highly_known_growth(run: RunDir, maps: Sequence[KnowledgeMap]) -> HighlyKno
     """HighlyKnown training facts per probe, both readings of the gain, split by which stage trained them first."""
     counts = [known.levels()[Level.HIGHLY_KNOWN] for known in maps]
     gain = highly_known_gain(counts) if len(counts) > 2 else None
-    trained = [{row.id for row in read_selection(run.selection(index))} for index in range(1, len(maps))]
+    trained = [{row.id for row in read_taught(run.selection(index))} for index in range(1, len(maps))]
     groups: dict[str, set[str]] = {}
     seen: set[str] = set()
     for index, ids in enumerate(trained, start=1):

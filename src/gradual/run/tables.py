@@ -11,7 +11,7 @@ from gradual.facts.problems import LeftOut
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
 from gradual.knowledge.levels import Level
-from gradual.selection.strategies import SelectedFact, Selection
+from gradual.selection.strategies import TAUGHT, SelectedFact, Selection
 
 _FACTS = (
     *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
@@ -60,6 +60,15 @@ def write_selection(selection: Selection, path: Path) -> None:
     storage.make_folder(path.parent)
     rows = selection.rows
     write_table(path, _SELECTION, {c.name: [str(getattr(row, c.name)) for row in rows] for c in _SELECTION})
+
+
+def read_taught(path: Path) -> list[SelectedFact]:
+    """What a stage trained on with its own targets: no refusals, and nothing that only holds it to a reference.
+
+    Raises:
+        RunDirError: as `read_selection`.
+    """
+    return [row for row in read_selection(path) if row.role in TAUGHT]
 
 
 def read_selection(path: Path) -> list[SelectedFact]:

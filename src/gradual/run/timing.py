@@ -18,6 +18,7 @@ from gradual.models.load import LoadedModel
 from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts
 from gradual.progress import Progress
+from gradual.run.anchors import with_anchors_and_refusals
 from gradual.run.stages import training_rows
 from gradual.run.steps import Step
 from gradual.selection.expressions import FactState
@@ -65,7 +66,8 @@ def first_stage_ids(known: KnowledgeMap, stage: StageConfig) -> list[str]:
         FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)
         for f in known
     ]
-    return [row.id for row in select_facts(states, stage.resolve(), rng_seed=0).rows]
+    selection = select_facts(states, stage.resolve(), rng_seed=0)
+    return [row.id for row in with_anchors_and_refusals(selection, states, stage, rng_seed="0").rows]
 
 
 class Reading:

@@ -159,12 +159,19 @@ def resolve_strategy(
     return replace(named, name=f"{name} (modified)", **changes) if changes else named  # type: ignore[arg-type]
 
 
+Role = Literal["new", "replay", "anchor", "abstain"]
+"""Why a stage trains on a fact. new, replay: with its own target; anchor: held to what the model said before;
+abstain: with a text that says that it is not known."""
+TAUGHT: frozenset[Role] = frozenset({"new", "replay"})
+"""Roles of the facts that a stage trains on with their own targets."""
+
+
 @dataclass(frozen=True, slots=True)
 class SelectedFact:
     """One row of what a stage trains on."""
 
     id: str
-    role: Literal["new", "replay"]
+    role: Role
     first: Level
     before: Level
     now: Level
@@ -192,7 +199,17 @@ class Selection:
     @property
     def num_replay(self) -> int:
         """Facts drawn from the replay pool."""
-        return len(self.rows) - self.num_new
+        return sum(row.role == "replay" for row in self.rows)
+
+    @property
+    def num_anchor(self) -> int:
+        """Facts that hold the stage to what the model said before."""
+        return sum(row.role == "anchor" for row in self.rows)
+
+    @property
+    def num_abstain(self) -> int:
+        """Facts that are trained on with a text that says that they are not known."""
+        return sum(row.role == "abstain" for row in self.rows)
 
     @property
     def new_shortfall(self) -> int:
@@ -270,7 +287,7 @@ def _leave_out(states: Sequence[FactState], chosen: Sequence[FactState]) -> list
     return [state for state in states if state.id not in ids]
 
 
-def _selected_fact(state: FactState, role: Literal["new", "replay"], reason: str) -> SelectedFact:
+def _selected_fact(state: FactState, role: Role, reason: str) -> SelectedFact:
     return SelectedFact(state.id, role, state.first, state.before, state.now, reason)
 
 

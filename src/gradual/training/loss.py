@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from gradual.models.adapters import in_model_precision
 from gradual.training.rows import Pack
 
 
-def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tensor]:
+def pack_tensors(
+    packs: Sequence[Pack], pad_token: int, kl: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, torch.Tensor]:
     """The tensors of packs: input_ids, position_ids, is_token (B, T), allowed (B, T, T), rows, columns, labels (N,).
 
-    Beside them weights (N,), where a fact has one that is not 1.
+    Beside them weights (N,), where a fact has one that is not 1, and kl (N,), where one of them is in `kl`.
     """
     trees = [pack.tree() for pack in packs]
     width = max(len(tree) for tree, _ in trees)
@@ -49,15 +52,31 @@ def pack_tensors(packs: Sequence[Pack], pad_token: int) -> dict[str, torch.Tenso
     weights = [weight for pack in packs for weight in pack.weights()]
     if any(weight != 1.0 for weight in weights):
         batch["weights"] = torch.tensor(weights)
+    kl_weights = [weight for pack in packs for weight in pack.kl_weights(kl)]
+    if any(kl_weights):
+        batch["kl"] = torch.tensor(kl_weights)
     return batch | {"num_tokens": torch.tensor(sum(len(tree) for tree, _ in trees))}
 
 
 def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds | None) -> torch.Tensor:
     """Sum of the cross entropy over the supervised tokens of a batch: that of the facts one by one, to rounding.
 
-    Each token's is multiplied by its fact's weight before anything is added up.
+    Each token's is multiplied by its fact's weight before anything is added up. See `packed_logits`.
+    """
+    return summed_cross_entropy(packed_logits(model, batch, masks), batch)
 
-    The batch may lie on another device than the model.
+
+def summed_cross_entropy(logits: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Sum of the weighted cross entropy over the supervised places, from the (N, V) logits there."""
+    labels = batch["labels"].to(logits.device)
+    if "weights" not in batch:
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+    each = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    return (each * batch["weights"].to(logits.device)).sum()
+
+
+def packed_logits(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds | None) -> torch.Tensor:
+    """The (N, V) logits in float32 at the supervised places of a batch, which may lie on another device than the model.
 
     Without `masks` a row is a plain sequence, padded on the right: for packs of one fact, with any architecture.
     """
@@ -73,7 +92,4 @@ def packed_loss(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds 
         logits = logits_at(
             model, (batch["rows"], batch["columns"]), input_ids=batch["input_ids"], use_cache=False, **inputs
         )
-    if "weights" not in batch:
-        return torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="sum")
-    each = torch.nn.functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
-    return (each * batch["weights"]).sum()
+    return logits.float()

@@ -7,7 +7,7 @@ Knows tokens, not tensors: `loss` makes those, `train` trains on them.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,6 +20,10 @@ Encode = Callable[[Sequence[str], bool], list[list[int]]]
 """Token ids of texts; the flag adds the tokenizer's special tokens."""
 
 
+DrawnTokens = tuple[int, ...]
+"""An answer that a model has drawn, as the tokens that it drew."""
+
+
 class TrainingExample(NamedTuple):
     """One fact as it is trained on: only the completion (the answer and its stop token) carries loss."""
 
@@ -28,6 +32,13 @@ class TrainingExample(NamedTuple):
     completion_ids: list[int]
     weight: float = 1.0
     """What the loss of each of its tokens is multiplied by."""
+
+
+class Prompt(NamedTuple):
+    """What a fact's answer stands behind in an epoch."""
+
+    fact_id: str
+    token_ids: list[int]
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,10 @@ class Pack:
     def weights(self) -> list[float]:
         """The weight of each supervised place, in the order of `tree`."""
         return [example.weight for example in self.examples for _ in example.completion_ids]
+
+    def kl_weights(self, kl: Mapping[str, float]) -> list[float]:
+        """The weight of the distance to the reference at each supervised place; see `TrainingRows.kl`."""
+        return [kl.get(example.fact_id, 0.0) for example in self.examples for _ in example.completion_ids]
 
     def tree(self) -> tuple[TokenTree, list[tuple[int, int]]]:
         """The pack as one token tree, and its supervised places: (node that predicts, token to predict)."""
@@ -67,7 +82,11 @@ class TrainingRows:
     """Ids of the facts that come after all others in every epoch (2511.02626: known facts at the end of training). The
     rows of the two parts are drawn apart; where the first part ends within a step, that step holds rows of both."""
     weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each fact's loss by id, of every fact or of none; none: all are 1."""
+    """Weight of each fact's loss by id; those that are not in it have 1."""
+    own_answers: Mapping[str, Sequence[Sequence[DrawnTokens]]] = field(default_factory=dict)
+    """By fact and epoch, answers in the place of its target; its weight is shared among those of an epoch."""
+    kl: Mapping[str, float] = field(default_factory=dict)
+    """By fact, the weight of the distance to a reference model at each token that it is trained on; most have none."""
 
     @property
     def facts_per_pack(self) -> int:
@@ -94,7 +113,17 @@ class TrainingRows:
             TrainingError: a fact would be trained on without a supervised token.
         """
         groups = self._groups(epoch)[step * self.packs_per_step : (step + 1) * self.packs_per_step]
-        return [self._pack(facts, shots) for facts, shots in groups]
+        return [self._pack(facts, shots, epoch) for facts, shots in groups]
+
+    def prompts(self, epoch: int, facts: Collection[str]) -> list[list[Prompt]]:
+        """The prompts of some facts in an epoch, pack by pack, where a pack has any: what `step` puts them behind."""
+        packs = []
+        for members, shots in self._groups(epoch):
+            if wanted := [fact for fact in members if fact.id in facts]:
+                texts = [self.style.render_prompt(shots, fact.question) for fact in wanted]
+                ids = self.encode(texts, self.style.adds_special_tokens)
+                packs.append([Prompt(fact.id, tokens) for fact, tokens in zip(wanted, ids, strict=True)])
+        return packs
 
     def _groups(self, epoch: int) -> list[tuple[list[Fact], list[Fact]]]:
         """All packs of an epoch in their order, as (facts, shots): every fact once, shots drawn anew."""
@@ -122,7 +151,7 @@ class TrainingRows:
         rng.shuffle(groups)
         return groups
 
-    def _pack(self, facts: Sequence[Fact], shots: Sequence[Fact]) -> Pack:
+    def _pack(self, facts: Sequence[Fact], shots: Sequence[Fact], epoch: int) -> Pack:
         prompts = [self.style.render_prompt(shots, fact.question) for fact in facts]
         completions = [self.style.render_completion(fact.answers[0]) for fact in facts]
         add_special_tokens = self.style.adds_special_tokens
@@ -134,8 +163,10 @@ class TrainingRows:
             completion = continuation(prompt, whole, alone)
             if not completion:
                 raise TrainingError(f'fact "{fact.id}": expected an answer with at least one token, found none')
-            weight = self.weights[fact.id] if self.weights else 1.0
-            examples.append(TrainingExample(fact.id, prompt, completion, weight))
+            own = self.own_answers.get(fact.id)
+            written = [completion] if own is None else [list(tokens) for tokens in own[epoch]]
+            weight = self.weights.get(fact.id, 1.0) / len(written)
+            examples += [TrainingExample(fact.id, prompt, tokens, weight) for tokens in written]
         return Pack(tuple(examples))
 
 

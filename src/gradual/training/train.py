@@ -25,13 +25,14 @@ from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTConfig, SFTTrainer
 
 from gradual.config.run import LoraSettings
-from gradual.config.stage import StageConfig
+from gradual.config.stage import AnchorConfig, StageConfig
 from gradual.engines.tree_attention import MaskKinds
 from gradual.errors import ConfigError, GradualError, ModelError, TrainingError
 from gradual.files import storage
 from gradual.models.adapters import add_adapter, in_model_precision, save_adapter, unload_adapter
 from gradual.models.load import LoadedModel
 from gradual.models.memory import free_memory, is_out_of_memory
+from gradual.training.anchors import Base, FirstEpoch, Loss, Reference, loss_of
 from gradual.training.checkpoints import last_checkpoint
 from gradual.training.epochs import EpochRecord, Score, Watcher
 from gradual.training.loss import pack_tensors, packed_loss
@@ -187,6 +188,7 @@ def _make_trainer(
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
     args._n_gpu = min(args.n_gpu, 1)
     watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch)
+    reference = _reference(stage.anchor, watcher, folder / "checkpoints")
     trainer = _StageTrainer(
         model=model,
         args=args,
@@ -194,13 +196,28 @@ def _make_trainer(
         eval_dataset=Dataset.from_dict({"step": [0]}),
         data_collator=_Steps(rows, watcher, loaded.tokenizer.pad_token_id),
         processing_class=loaded.tokenizer,
-        callbacks=[watcher, *_early_stopping(stage)],
+        callbacks=[watcher, *_snapshots(reference), *_early_stopping(stage)],
     )
-    trainer.score = score
-    trainer.watcher = watcher
+    trainer.stage_loss = loss_of(stage.anchor, model, reference)
+    trainer.kl = rows.kl
+    trainer.score, trainer.watcher = score, watcher
     trainer.masks = _masks(loaded, rows)
     trainer.pop_callback(PrinterCallback)
     return trainer
+
+
+def _reference(anchor: AnchorConfig | None, watcher: Watcher, checkpoints: Path) -> Reference | None:
+    """What the stage is held to by its chances of the next token; None where it is not."""
+    if anchor is None or anchor.kind == "l2":
+        return None
+    if anchor.kind == "kl_first_epoch":
+        return FirstEpoch(checkpoints, lambda: watcher.epoch)
+    return Base() if anchor.kind == "kl" or anchor.soft_targets else None
+
+
+def _snapshots(reference: Reference | None) -> list[FirstEpoch]:
+    """What keeps the model as it was after the first epoch, where the stage is held to that."""
+    return [reference] if isinstance(reference, FirstEpoch) else []
 
 
 def _early_stopping(stage: StageConfig) -> list[EarlyStoppingCallback]:
@@ -220,7 +237,7 @@ class _Steps:
 
     def __call__(self, numbers: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         packs = [pack for row in numbers for pack in self._rows.step(self._watcher.epoch, row["step"])]
-        batch = pack_tensors(packs, self._pad_token)
+        batch = pack_tensors(packs, self._pad_token, self._rows.kl)
         self._watcher.tokens += int(batch["num_tokens"])
         return batch | {"packs": packs}
 
@@ -258,11 +275,13 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
     score: Callable[[Any], Score]
     watcher: Watcher
     masks: MaskKinds | None
+    stage_loss: Loss
+    kl: Mapping[str, float]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        summed = packed_loss(self.accelerator.unwrap_model(model), inputs, self.masks)
+        summed = self.stage_loss(self.accelerator.unwrap_model(model), inputs, self.masks)
         loss: torch.Tensor = summed / num_items_in_batch
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -286,7 +305,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
                 else:
                     loss = torch.zeros((), device=self.args.device)
                     for part in split_packs(packs, watcher.most_facts):
-                        batch = pack_tensors(part, self.processing_class.pad_token_id)
+                        batch = pack_tensors(part, self.processing_class.pad_token_id, self.kl)
                         loss += super().training_step(model, batch, count)
                 watcher.losses.append(float(loss))
                 return loss

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from gradual.config.base import flat_settings
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import _NAMES_ELSEWHERE, MAX_BYTES, dump_config, load_config, parse_config
 from gradual.errors import ConfigError
@@ -92,6 +93,16 @@ OTHER_VALUES: dict[str, object] = {
     "stages[1].placement": "end",
     "stages[1].max_unknown_share": 0.25,
     "stages[1].weighting": "p(1-p)",
+    "stages[1].anchor.kind": "kl_first_epoch",
+    "stages[1].anchor.select": "now == Unknown",
+    "stages[1].anchor.share": 0.5,
+    "stages[1].anchor.weight": 2.0,
+    "stages[1].anchor.temperature": 0.5,
+    "stages[1].anchor.per_epoch": 3,
+    "stages[1].anchor.soft_targets": True,
+    "stages[1].abstain.select": "now <= WeaklyKnown",
+    "stages[1].abstain.answer": "No idea",
+    "stages[1].abstain.share": 0.25,
     "evaluation.exemplar_seed": 7,
     "evaluation.zero_shot": True,
     "evaluation.confidence": False,
@@ -165,7 +176,8 @@ def test_setting_is_settable_alone_and_survives_writing(path: str) -> None:
 def test_every_default_is_written_out() -> None:
     written = read_yaml(dump_config(parse_config(MINIMAL)), "x")
     assert isinstance(written, dict)
-    for path in (each for each in paths() if not each.startswith(("stages[1].replay.", "stages[1].stand_ins."))):
+    off = tuple(f"stages[1].{name}." for name in ("replay", "stand_ins", "anchor", "abstain"))
+    for path in (each for each in paths() if not each.startswith(off)):
         value: object = written
         for part in path.replace("[1]", ".1").split("."):
             value = value[int(part)] if isinstance(value, list) else value[part]  # type: ignore[index]
@@ -258,6 +270,38 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         (
             {"evaluation": {"zzz": 1}},
             "evaluation.zzz: unknown setting; expected one of confidence, exemplar_seed, protocol, zero_shot",
+        ),
+        (
+            {"stages": [{"strategy": "all", "anchor": {"kind": "lk"}}]},
+            'stages[0].anchor.kind: expected one of own_answers, kl, kl_first_epoch, l2, found "lk"',
+        ),
+        (
+            {"stages": [{"strategy": "all", "anchor": {"kind": "kl", "temperature": 0.5}}]},
+            "stages[0].anchor: kind kl has no use for `temperature`; leave it out, or choose another kind",
+        ),
+        (
+            {"stages": [{"strategy": "all", "anchor": {"select": ""}}]},
+            "stages[0].anchor.select: empty expression; expected a condition such as `now == MaybeKnown`",
+        ),
+        (
+            {"stages": [{"strategy": "all", "anchor": {"select": None}}]},
+            "stages[0].anchor.select: expected text, found nothing",
+        ),
+        (
+            {"stages": [{"strategy": "all", "anchor": {"select": "promoted"}}]},
+            "stages[0].anchor.select: `promoted` can match no fact in the first stage, where nothing is trained yet",
+        ),
+        (
+            {"stages": [{"strategy": "all", "anchor": {"share": 0}}]},
+            "stages[0].anchor.share: expected a number greater than 0 and of at most 1, found 0",
+        ),
+        (
+            {"stages": [{"strategy": "all", "abstain": {"answer": "I\ndon't"}}]},
+            'stages[0].abstain.answer: expected one line without white space around it, found "I\\ndon\'t"',
+        ),
+        (
+            {"stages": [{"strategy": "all", "abstain": {"select": "now == Unknwon"}}]},
+            "stages[0].abstain.select: `Unknwon` at column 8 is not a level; did you mean 'Unknown'?",
         ),
     ],
 )
@@ -392,3 +436,13 @@ def test_reading_settings_loads_nothing_heavy() -> None:
         "assert not {'torch', 'transformers', 'scipy', 'numpy', 'pyarrow', 'datasets'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_stage_without_anchor_and_refusals_is_written_as_before_there_were_any() -> None:
+    config = parse_config({**MINIMAL, "stages": [{"strategy": "all"}, {"strategy": "S5", "abstain": {}}]})
+    plain, taught = config.model_dump()["stages"]
+    assert {"anchor", "abstain"} & plain.keys() == set()
+    assert taught["abstain"] == {"select": "now == Unknown", "answer": "I don't know", "share": 1.0}
+    assert [name for name in flat_settings(config) if ".abstain." in name] == [
+        f"stages.1.abstain.{name}" for name in ("select", "answer", "share")
+    ]

@@ -1,0 +1,69 @@
+"""What a stage may teach a model to say where it does not know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gradual.comparison.compare import plan_comparison
+from gradual.config.stage import AbstainConfig, StageConfig
+from gradual.config.yaml_file import parse_config
+from gradual.errors import ConfigError
+from gradual.facts.fact import Fact
+from gradual.facts.prepare import Prepared, prepare
+from gradual.facts.refusals import check_refusals
+
+FACTS = (Fact("f1", "r", "Who wrote it?", ("Unknown", "An unknown author")), Fact("f2", "r", "When?", ("1885",)))
+
+
+def stage(answer: str) -> StageConfig:
+    return StageConfig(strategy="all", abstain=AbstainConfig(answer=answer))
+
+
+def test_a_refusal_that_is_no_answer_passes() -> None:
+    check_refusals({"stages[0]": stage("I don't know"), "stages[1]": StageConfig(strategy="all")}, FACTS)
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        ("unknown.", 'found "unknown.", an accepted answer of fact "f1" - use another text'),
+        ("the Unknown author", 'found "the Unknown author", an accepted answer of fact "f1" - use another text'),
+        ("...", 'found "...", of which nothing is left when answers are compared'),
+    ],
+)
+def test_a_refusal_that_counts_as_an_answer_is_one_line(answer: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_refusals({"stages[0]": stage("I don't know"), "stages[1]": stage(answer)}, FACTS)
+    assert str(caught.value) == f"stages[1].abstain.answer: expected a text that is no answer, {line}"
+
+
+def test_refusals_of_the_config_and_of_its_arms_are_checked_with_the_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"question": f"What is the colour of thing {n}?", "answers": ["No idea" if n == 5 else f"shade {n}"]}
+        for n in range(60)
+    ]
+    Path("facts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    refusing = {"strategy": "all", "abstain": {"answer": "no idea!"}}
+    settings = {"model": "m", "facts": "facts.jsonl"}
+    for others, path in (
+        ({"stages": [{"strategy": "all"}, refusing]}, "stages[1]"),
+        ({"compare": {"own_arms": [{"name": "mine", "stages": [refusing]}]}}, "compare.own_arms[0].stages[0]"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            prepare(parse_config(settings | others))
+        assert str(caught.value).startswith(
+            f'{path}.abstain.answer: expected a text that is no answer, found "no idea!"'
+        )
+
+
+def test_refusals_of_built_in_arms_are_checked_before_a_model_is_loaded() -> None:
+    facts = (Fact("f", "r", "Which song?", ("I Don't Know",)),)
+    config = parse_config({"model": "m", "facts": "f", "compare": {"arms": ["one_stage", "abstain_unknown"]}})
+    with pytest.raises(ConfigError, match=r'^arm "abstain_unknown": stages\[0\].abstain.answer: .* of fact "f"'):
+        plan_comparison(config, Prepared(facts, (), (), {}, 0, ()))
