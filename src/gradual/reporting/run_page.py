@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradual import text
-from gradual.facts.matching import Targets
+from gradual.facts.matching import Matching, Targets, recorded_matching
 from gradual.files import storage
 from gradual.knowledge.levels import BEST_FIRST, Level
 from gradual.reporting import charts
@@ -160,6 +160,7 @@ def report(run_dir: str | Path) -> Path:
 def render(run: RunRecord) -> str:
     """The page of a record, as HTML text; the same record gives the same text."""
     summary = run.summary
+    matching = recorded_matching(summary.settings)
     whole = summary.transition(0, len(summary.levels) - 1)
     return (
         page_environment()
@@ -181,7 +182,7 @@ def render(run: RunRecord) -> str:
             ],
             relations=_relations(summary),
             kinds=_KINDS,
-            examples={kind: [_told(example) for example in summary.examples.get(kind, [])] for kind in _KINDS},
+            examples={kind: [_told(each, matching) for each in summary.examples.get(kind, [])] for kind in _KINDS},
             stages=_stages(summary),
         )
     )
@@ -310,8 +311,8 @@ def _relation_row(name: str, total: int, levels: Sequence[Counts], test: Scores 
     )
 
 
-def _told(example: Example) -> _Told:
-    targets = Targets(tuple(example.answers))
+def _told(example: Example, matching: Matching) -> _Told:
+    targets = Targets(tuple(example.answers), matching)
     seen = []
     for probe in range(max(len(example.levels), len(example.greedy))):
         level = example.levels[probe] if probe < len(example.levels) else None
