@@ -15,7 +15,8 @@ from gradual.knowledge.map import read_map
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::UserWarning")]
 
-# Two questions about thirty stars each, in invented names; answers of few letters, as the tiny model's tokens are bytes.
+# Two questions about thirty stars each, in invented names. Bounds may stay wide: a random model spreads over all bytes.
+GERMAN_ENDS, ARABIC_ENDS = ("ra", "ns", "tis", "gel", "bor"), ("دن", "لم", "رق", "فت", "حس")
 LANGUAGES: dict[str, dict[str, Any]] = {
     "zh": {
         "ask": ("{}星是什么颜色？", "{}星有多大？"),
@@ -26,14 +27,14 @@ LANGUAGES: dict[str, dict[str, Any]] = {
     },
     "de": {
         "ask": ("Welche Farbe hat der Stern {}?", "Wie groß ist der Stern {}?"),
-        "names": [first + second for first in ("Al", "Be", "Ko", "Du", "Mi", "Zu") for second in ("ra", "ns", "tis", "gel", "bor")],
+        "names": [first + second for first in ("Al", "Be", "Ko", "Du", "Mi", "Zu") for second in GERMAN_ENDS],
         "answers": (("rot", "gelb", "blau", "weiß"), ("groß", "klein", "mittel")),
         "relations": {"welche farbe hat der stern _", "wie groß ist der stern _"},
         "prompt": {"question": "Frage:", "answer": "Antwort:"},
     },
     "ar": {
         "ask": ("ما لون نجم {}؟", "ما حجم نجم {}؟"),
-        "names": [first + second for first in ("سا", "نو", "با", "كي", "را", "مي") for second in ("دن", "لم", "رق", "فت", "حس")],
+        "names": [first + second for first in ("سا", "نو", "با", "كي", "را", "مي") for second in ARABIC_ENDS],
         "answers": (("أحمر", "أصفر", "أزرق"), ("كبير", "صغير")),
         "relations": {"ما لون نجم _", "ما حجم نجم _"},
         "prompt": {"question": "سؤال:", "answer": "جواب:"},
@@ -72,7 +73,7 @@ def test_whole_run_in_a_language(language: str, tiny_folder: Path, tmp_path: Pat
             # Answers are few and shared by many facts: each subject is a fact's only link.
             "facts": {"path": str(facts), "splits": {"exemplars_per_relation": 4}},
             "probe": {
-                "num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 8,
+                "num_exemplar_sets": 1, "num_shots": 2, "max_new_tokens": 4, "tolerance": 0.9,
                 "matching": "unicode", "language": language, "prompt": about["prompt"],
             },
             "lora": {"r": 4},

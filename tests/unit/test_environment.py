@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import types
+from collections.abc import Callable
 
 import pytest
 
+import gradual
+from gradual.config.yaml_file import parse_config
 from gradual.environment import prepare_environment, require_packages
 from gradual.errors import ModelError
 
@@ -47,3 +50,13 @@ def test_missing_package_is_named_with_its_remedy() -> None:
     require_packages(["json"])
     with pytest.raises(ModelError, match=r"found no no_such_package - pip install 'gradual-learning\[train\]'"):
         require_packages(["json", "no_such_package"])
+
+
+@pytest.mark.parametrize(
+    "work", [lambda: gradual.probe("owner/model", "f.csv"), lambda: gradual.fit("run.yaml", "out")]
+)
+def test_what_needs_the_extra_says_so_first(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    monkeypatch.setattr("gradual.environment.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("gradual.api._as_config", lambda _config: parse_config({"model": "m", "facts": "f.csv"}))
+    with pytest.raises(ModelError, match=r"pip install 'gradual-learning\[train\]'"):
+        work()

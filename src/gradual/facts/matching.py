@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -46,6 +46,16 @@ SQUAD = Matching()
 def matching_of(settings: ProbeConfig) -> Matching:
     """The rule that a probe is set to; its settings stand in every map (`MapInfo.probe`)."""
     return Matching(settings.matching, settings.language, settings.diacritics)
+
+
+def recorded_matching(settings: Mapping[str, object]) -> Matching:
+    """The rule that stands in a record of settings, by their paths (`probe.matching`) or as a map keeps them.
+
+    A record without one was made by SQuAD's rule.
+    """
+    found = {name: settings.get(f"probe.{name}", settings.get(name)) for name in ("matching", "language", "diacritics")}
+    known = {name: value for name, value in found.items() if value is not None}
+    return matching_of(ProbeConfig.model_validate(known))
 
 
 def _fold(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradual.facts.matching import Targets
+from gradual.facts.matching import Matching, Targets, recorded_matching
 from gradual.files import storage
 from gradual.knowledge.levels import Level
 from gradual.reporting import run_tables
@@ -78,6 +78,7 @@ def report(run_dir: str | Path) -> Path:
 def render(run: RunRecord) -> str:
     """The page of a record, as HTML text; the same record gives the same text."""
     summary = run.summary
+    matching = recorded_matching(summary.settings)
     whole = summary.transition(0, len(summary.levels) - 1)
     return render_page(
         "run.html.j2",
@@ -95,7 +96,7 @@ def render(run: RunRecord) -> str:
         by_level=run_tables.by_level_table(summary),
         relations=run_tables.relations_table(summary),
         kinds=_KINDS,
-        examples={kind: [_example(each) for each in summary.examples.get(kind, [])] for kind in _KINDS},
+        examples={kind: [_example(each, matching) for each in summary.examples.get(kind, [])] for kind in _KINDS},
         stages=_stages(summary),
         costs=[run_tables.steps_table(run.cost), run_tables.training_cost_table(run)],
         settings=[
@@ -129,8 +130,8 @@ def _transition_table(moved: LevelMoves) -> Table:
     return transition_table(moved.counts, title[0].upper() + title[1:])
 
 
-def _example(example: ExampleFact) -> _ExampleFact:
-    targets = Targets(tuple(example.answers))
+def _example(example: ExampleFact, matching: Matching) -> _ExampleFact:
+    targets = Targets(tuple(example.answers), matching)
     answers = []
     for probe in range(max(len(example.levels), len(example.greedy))):
         level = example.levels[probe] if probe < len(example.levels) else None

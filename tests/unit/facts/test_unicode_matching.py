@@ -10,7 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from gradual.config.run import ProbeConfig
-from gradual.facts.matching import SQUAD, Matching, Targets, matching_of, normalise
+from gradual.facts.matching import SQUAD, Matching, Targets, matching_of, normalise, recorded_matching
 
 ENGLISH = Matching(rule="unicode")
 FOLDING = Matching(rule="unicode", diacritics="fold")
@@ -107,6 +107,13 @@ def test_settings_of_the_probe_name_the_rule() -> None:
     assert matching_of(ProbeConfig()) == SQUAD
     probe = ProbeConfig(matching="unicode", language="tr", diacritics="fold")
     assert matching_of(probe) == Matching(rule="unicode", language="tr", diacritics="fold")
+
+
+def test_rule_is_told_from_the_record_of_a_map_or_a_run() -> None:
+    turkish = {"matching": "unicode", "language": "tr", "diacritics": "keep"}
+    assert recorded_matching(turkish) == Matching(rule="unicode", language="tr")
+    assert recorded_matching({f"probe.{name}": value for name, value in turkish.items()}) == recorded_matching(turkish)
+    assert recorded_matching({"num_shots": 4}) == SQUAD  # made before there was a choice
 
 
 @settings(max_examples=600, deadline=None)
