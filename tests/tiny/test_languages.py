@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 import gradual
+from gradual.config.run import FactsConfig
 from gradual.config.yaml_file import parse_config
 from gradual.facts.loading import load_facts
+from gradual.files import storage
 from gradual.knowledge.map import read_map
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::UserWarning")]
@@ -56,6 +58,7 @@ def write_facts(path: Path, about: dict[str, Any]) -> Path:
         for place, name in enumerate(about["names"])
     ]
     assert len(rows) == 60
+    rows.append({"question": about["ask"][0].format("X"), "answer": "N/A"})
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
 
@@ -64,14 +67,14 @@ def write_facts(path: Path, about: dict[str, Any]) -> Path:
 def test_whole_run_in_a_language(language: str, tiny_folder: Path, tmp_path: Path) -> None:
     about = LANGUAGES[language]
     facts = write_facts(tmp_path / "facts.jsonl", about)
-    loaded = load_facts(facts, num_shots=2)
+    loaded = load_facts(FactsConfig(path=str(facts), on_bad_row="skip"), num_shots=2)
     assert {fact.relation for fact in loaded} == about["relations"]
     assert {fact.subject for fact in loaded} == set(about["names"])
     config = parse_config(
         {
             "model": {"name_or_path": str(tiny_folder), "dtype": "float32", "device": "cpu"},
             # Answers are few and shared by many facts: each subject is a fact's only link.
-            "facts": {"path": str(facts), "splits": {"exemplars_per_relation": 4}},
+            "facts": {"path": str(facts), "on_bad_row": "skip", "splits": {"exemplars_per_relation": 4}},
             "probe": {
                 "num_exemplar_sets": 1, "num_shots": 2, "max_new_tokens": 4, "tolerance": 0.9,
                 "matching": "unicode", "language": language, "prompt": about["prompt"],
@@ -81,6 +84,8 @@ def test_whole_run_in_a_language(language: str, tiny_folder: Path, tmp_path: Pat
         }
     )  # fmt: skip
     run = gradual.fit(config, tmp_path / "run")
+    (left_out,) = storage.read_json_lines(run.path / "facts_left_out.jsonl")
+    assert left_out["where"] == f"{facts}:61"
     known = read_map(run.probe(1))
     assert known.info.probe["matching"] == "unicode"
     assert known.info.probe["prompt.question"] == about["prompt"]["question"]

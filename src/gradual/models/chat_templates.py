@@ -73,7 +73,7 @@ class SandboxedTemplate:
 
     def _error(self, found: str) -> ModelError:
         return ModelError(
-            f'chat template of "{self._source}": expected a prompt of at most a million characters, found {found} - '
+            f'chat template of "{self._source}": expected the text of a conversation, found {found} - '
             'use prompt_style "plain", or a model with another template'
         )
 

@@ -26,7 +26,7 @@ def refused(template: str) -> str:
     with pytest.raises(ModelError) as caught:
         rendered(template)
     said = str(caught.value)
-    assert said.startswith('chat template of "m": expected a prompt of at most a million characters, found ')
+    assert said.startswith('chat template of "m": expected the text of a conversation, found ')
     assert said.endswith(' - use prompt_style "plain", or a model with another template')
     assert "\n" not in said
     return said
