@@ -28,10 +28,10 @@ from gradual.knowledge.levels import chance_of_right_sample, classify, level_pro
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, Prompt, SetAnswer, write_map
 from gradual.probing.prompts import draw_asking
 from gradual.reporting.run_page import report
-from gradual.run.folder import RunDir, open_run
+from gradual.run.folder import RunDir, open_run, write_facts
+from gradual.run.stage_files import write_selection
 from gradual.run.stages import fact_states
 from gradual.run.summary import summarise
-from gradual.run.tables import write_facts, write_selection
 from gradual.selection.strategies import select_facts
 
 MOST_SECONDS, MOST_MEMORY, MOST_REPORT = 300, 4 << 30, 5 << 20

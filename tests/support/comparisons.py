@@ -14,9 +14,8 @@ from gradual.facts.fact import Fact
 from gradual.files.storage import append_json_line, make_folder, write_json
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, write_map
-from gradual.run.folder import RunDir
-from gradual.run.stage_files import StageFile
-from gradual.run.tables import write_facts, write_selection
+from gradual.run.folder import RunDir, write_facts
+from gradual.run.stage_files import StageFile, write_selection
 from gradual.selection.strategies import SelectedFact, Selection, Strategy
 
 LEVELS = {level.value[0]: level for level in Level}

@@ -10,8 +10,8 @@ from gradual.facts.fact import Fact
 from gradual.files.storage import JsonScalar, write_json
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import FactKnowledge, KnowledgeMap, MapInfo, Prompt, SetAnswer, write_map
-from gradual.run.folder import RunDir
-from gradual.run.tables import write_facts, write_selection
+from gradual.run.folder import RunDir, write_facts
+from gradual.run.stage_files import write_selection
 from gradual.selection.strategies import STRATEGIES, SelectedFact, Selection
 
 PROBE: dict[str, JsonScalar] = {"method": "exact", "num_samples": 16, "near_tie_margin": 0.05, "seed": 42}

@@ -68,7 +68,7 @@ def plan_comparison(
 def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:
     """Makes or continues the runs of a comparison in the folder `out`; finished steps are taken as they are.
 
-    Arms that choose no facts end there and are told; the others go on.
+    An arm that selects no facts ends and is reported; the others go on.
 
     Raises:
         ConfigError, DataError, ModelError: as for `pipeline.fit`.
@@ -243,7 +243,7 @@ def _within_reach(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:
 def _num_steps(run: RunDir) -> int:
     """Optimiser steps that a run took in all its stages."""
     total, index = 0, 1
-    while run.is_done(f"stage-{index}"):
+    while run.is_done(Step("stage", index).name):
         total += round(read_stage(run, index).steps or 0)
         index += 1
     return total

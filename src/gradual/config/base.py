@@ -18,7 +18,7 @@ class Settings(BaseModel):
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
     EARLIER: ClassVar[Mapping[str, object]] = {}
-    """Of settings that are younger than some folders: the value that leaves results as they were before."""
+    """For settings younger than some folders: the value that leaves results as they were before."""
 
 
 def flat_settings(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:

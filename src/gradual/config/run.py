@@ -136,7 +136,7 @@ class FactsConfig(Settings):
     columns: ColumnsConfig = ColumnsConfig()
     """Names of the columns, where they are not detected."""
     encoding: str | None = None
-    """Encoding of text files that are not UTF-8 (cp1252, gb18030 ...); UTF-16 is told by its mark."""
+    """Encoding of text files that are not UTF-8 (cp1252, gb18030 ...); UTF-16 is recognised by its mark."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """What separates the fields of a table in text; null: found."""
     answer_separator: Annotated[str, Field(min_length=1)] | None = None
@@ -183,7 +183,7 @@ class ProbeConfig(Settings):
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     """Turn of the system before chat prompts."""
     chat_template_kwargs: dict[str, bool | int | float | str] = {}
-    """What else a chat template is told, such as `enable_thinking: false`."""
+    """Further arguments of the chat template, such as `enable_thinking: false`."""
     num_exemplar_sets: Annotated[int, Field(ge=1)] = 10
     """Exemplar sets per relation, shared by all its facts."""
     num_shots: Annotated[int, Field(ge=0)] = 4
@@ -218,7 +218,7 @@ class ProbeConfig(Settings):
     confidence: bool = False
     """Exact mode also tells how sure the model is of its greedy answers: the chance that a sampled answer is the same.
 
-    Told of the exemplar sets whose greedy answers are written out (`greedy_answers`)."""
+    Only exemplar sets whose greedy answers are written out (`greedy_answers`) have one."""
 
     @model_validator(mode="after")
     def _confidence_can_be_told(self) -> Self:
@@ -254,7 +254,7 @@ class EvaluationConfig(Settings):
     zero_shot: bool = False
     """Score the test facts without shots as well."""
     confidence: bool = True
-    """Tell of the test facts how sure the model is of its greedy answers (see `probe.confidence`)."""
+    """Compute how sure the model is of its greedy answers to test facts (see `probe.confidence`)."""
     protocol: Literal["validation", "paper"] = "validation"
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 
@@ -263,7 +263,7 @@ class ArmConfig(Settings):
     """One way to train that is compared with others."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-    """NonEmptyText of the arm, and of its folder."""
+    """Name of the arm, and of its folder."""
     doc: str = ""
     """One line for people."""
     stages: list[StageConfig] = []
@@ -271,7 +271,7 @@ class ArmConfig(Settings):
 
     A stage that names another strategy or `select` takes over nothing of the config's own choice of facts."""
     same_steps_as: str | None = None
-    """NonEmptyText of another arm: the last stage takes as many optimiser steps as bring the total to that arm's."""
+    """Name of another arm: the last stage takes as many optimiser steps as bring the total to that arm's."""
     max_stages: Annotated[int, Field(ge=1)] | None = None
     """Repeat the last stage until nothing is gained any more, up to so many stages in all."""
 

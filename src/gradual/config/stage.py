@@ -178,7 +178,7 @@ class StageConfig(Settings):
 
     end: after them in each epoch, not only in the last one, since early stopping may keep any."""
     max_unknown_share: ShareBelowOne | None = None
-    """Of no relation's facts that are trained on, replayed ones included, is more than this share Unknown now.
+    """Largest share of Unknown facts, by the level now, among all that a stage trains on, in each relation.
 
     The surplus is left out, by a seeded draw. null: no limit."""
     weighting: Weighting = "none"

@@ -14,8 +14,8 @@ from gradual.facts.entities import EntityGraph, build_graph
 from gradual.findings.linkage import Linkage, LinkedAccuracy, LinkedFacts, PromotedAtDistance, linkage, linked_accuracy
 from gradual.findings.record import AtDistance, Entities, LinkedOdds, LinkedTest
 from gradual.knowledge.map import MAP_FILE, read_map
-from gradual.run.folder import RunDir
-from gradual.run.tables import read_facts, read_taught
+from gradual.run.folder import RunDir, read_facts
+from gradual.run.stage_files import read_taught
 from gradual.statistics.intervals import Accuracy
 from gradual.statistics.measures import Measure, Share, mean_accuracy, mean_over_seeds, share
 from gradual.statistics.odds_ratios import OddsRatio

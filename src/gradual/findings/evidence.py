@@ -17,10 +17,17 @@ from gradual.findings.record import CostPart
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import COST_FILE, MAP_FILE, read_cost, read_map
 from gradual.run.cost import RunCost, read_run_cost
-from gradual.run.folder import RunDir, SeedStatus
-from gradual.run.stage_files import EpochLine, StageFile, read_epoch_times, read_epochs, read_stage, verdicts_by_epoch
+from gradual.run.folder import RunDir, SeedStatus, read_facts
+from gradual.run.stage_files import (
+    EpochLine,
+    StageFile,
+    read_epoch_times,
+    read_epochs,
+    read_stage,
+    read_taught,
+    verdicts_by_epoch,
+)
 from gradual.run.steps import Purpose, Step, possible_steps
-from gradual.run.tables import read_facts, read_taught
 
 
 @dataclass(frozen=True, slots=True)

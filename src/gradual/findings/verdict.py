@@ -25,7 +25,7 @@ from gradual.text import (
 )
 
 SIGNIFICANCE = 0.05
-"""A test with a smaller adjusted p-value is told from chance."""
+"""A test with a smaller adjusted p-value counts as more than chance."""
 PAPER_GAIN = 0.24
 """What a second stage adds to the gain in HighlyKnown facts by the paper's headline (arXiv 2410.05802)."""
 

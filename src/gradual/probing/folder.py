@@ -135,7 +135,7 @@ def _probe(request: ProbeRequest, engine: Engine, units: UnitStore | None, progr
 
 
 def read_check(out: Path) -> dict[str, storage.Json]:
-    """What the comparison with sampled answers came to, as `checking.Check.as_dict` gives it.
+    """What the comparison with sampled answers came to, as `probing.check.Check.as_dict` gives it.
 
     Raises:
         RunDirError: the file is missing or damaged.

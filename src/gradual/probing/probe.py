@@ -44,7 +44,7 @@ Progress = Callable[[int], None]
 
 
 class Units(Protocol):
-    """Where finished units of a probe are kept (see `rundir.UnitStore`)."""
+    """Where finished units of a probe are kept (see `files.units.UnitStore`)."""
 
     def get(self, key: str) -> bytes | None:
         """What was put under a key, or None."""

@@ -1,4 +1,4 @@
-"""What a stage trains on otherwise than with targets: refusals, facts held to a reference, and own answers.
+"""What a stage trains on besides targets: refusals, facts held to a reference, and own answers.
 
 Owns the file of a stage's own answers: they are drawn once, before its first step, so that a killed stage goes on with
 the same. Knows settings, selections and rows; how answers are drawn and losses computed is known below.

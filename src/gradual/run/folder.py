@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Literal
 
 from gradual.errors import RunDirError
-from gradual.facts.problems import LEFT_OUT_FILE
+from gradual.facts.fact import Fact
+from gradual.facts.problems import LEFT_OUT_FILE, LeftOut
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.files.lock import identify_process, single_writer
+from gradual.files.parquet import Column, read_table, write_table
 from gradual.files.storage import Json
 from gradual.files.units import UnitStore
 
@@ -36,6 +38,12 @@ _STEP_NAME = re.compile(r"[a-z][a-z_]*(-\d+)?")
 RunStatus = Literal["running", "complete", "nothing_to_train"]
 SeedStatus = RunStatus | Literal["missing"]
 """Of a run that a comparison asks for, which may not be there."""
+
+
+_FACTS = (
+    *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
+    Column("answers", "texts"),
+)
 
 
 class RunDir:
@@ -314,3 +322,34 @@ def _new_info(fingerprint: Mapping[str, str]) -> dict[str, Json]:
     except metadata.PackageNotFoundError:
         version = "unknown"
     return {"gradual_version": version, "fingerprint": fingerprint, "status": "running"}
+
+
+def write_facts(facts: Iterable[Fact], path: Path) -> None:
+    """Keeps the facts of a run with their splits, in an order of their own, as a table.
+
+    Raises:
+        RunDirError: the disk refused.
+    """
+    rows = sorted(facts, key=lambda fact: (fact.split, fact.relation, fact.id))
+    write_table(path, _FACTS, {column.name: [getattr(row, column.name) for row in rows] for column in _FACTS})
+
+
+def read_facts(path: Path) -> list[Fact]:
+    """The facts of a run with their splits, in the order of the file.
+
+    Raises:
+        RunDirError: the file is missing or damaged, or lacks a column.
+    """
+    columns = read_table(path, _FACTS)
+    columns["answers"] = [tuple(answers) for answers in columns["answers"]]
+    rows = zip(*columns.values(), strict=True)
+    return [Fact(**dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def write_left_out(rows: Iterable[LeftOut], path: Path) -> None:
+    """Keeps the rows that are no facts, and why, a JSON line for each.
+
+    Raises:
+        RunDirError: the disk refused.
+    """
+    storage.write_text(path, "".join(f"{storage.canonical_json(row.as_json())}\n" for row in rows))

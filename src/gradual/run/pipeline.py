@@ -29,8 +29,8 @@ from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
-from gradual.run.folder import RunDir, RunStatus, open_run
-from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_stage
+from gradual.run.folder import RunDir, RunStatus, open_run, write_facts, write_left_out
+from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
     fact_states,
     in_epochs,
@@ -42,7 +42,6 @@ from gradual.run.stages import (
 )
 from gradual.run.steps import ANY_TOLERANCE, Questions, Step, planned_steps
 from gradual.run.summary import summarise
-from gradual.run.tables import write_facts, write_left_out, write_selection
 from gradual.selection.strategies import Selection
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows

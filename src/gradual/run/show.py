@@ -15,8 +15,8 @@ from gradual.errors import DataError, RunDirError
 from gradual.files.storage import Json
 from gradual.knowledge.levels import WEAKLY_KNOWN_CHANCE, Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, MapInfo, read_map
-from gradual.run.folder import RunDir
-from gradual.run.tables import read_facts, read_selection
+from gradual.run.folder import RunDir, read_facts
+from gradual.run.stage_files import read_selection
 from gradual.text import did_you_mean, plural, stage_name, visible
 
 

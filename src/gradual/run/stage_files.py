@@ -14,13 +14,18 @@ from pydantic import Field
 from gradual.config.stage import StageConfig
 from gradual.errors import RunDirError
 from gradual.files import storage
+from gradual.files.parquet import Column, read_table, write_table
 from gradual.files.typed_json import FilePart, read_typed, read_typed_lines
+from gradual.knowledge.levels import Level
 from gradual.run.folder import RunDir
-from gradual.selection.strategies import Selection
+from gradual.selection.strategies import TAUGHT, SelectedFact, Selection
 from gradual.statistics.intervals import PairedCounts, paired_counts
 
 if TYPE_CHECKING:
     from gradual.training.epochs import EpochRecord
+
+
+_SELECTION = tuple(Column(name, "text") for name in ("id", "role", "first", "before", "now", "reason"))
 
 
 class StageFile(FilePart):
@@ -201,3 +206,42 @@ def validation_counts(run: RunDir, number: int, facts: Iterable[str]) -> PairedC
         if epoch not in verdicts:
             raise RunDirError(f"{run.epochs(number)}: epoch {epoch}: expected verdicts, found none; make the run again")
     return paired_counts(verdicts[0], verdicts[kept])
+
+
+def write_selection(selection: Selection, path: Path) -> None:
+    """Keeps what a stage trains on, and why, as a table.
+
+    Raises:
+        RunDirError: the disk refused.
+    """
+    storage.make_folder(path.parent)
+    rows = selection.rows
+    write_table(path, _SELECTION, {c.name: [str(getattr(row, c.name)) for row in rows] for c in _SELECTION})
+
+
+def read_taught(path: Path) -> list[SelectedFact]:
+    """What a stage trained on with its own targets: no refusals, and nothing that only holds it to a reference.
+
+    Raises:
+        RunDirError: as `read_selection`.
+    """
+    return [row for row in read_selection(path) if row.role in TAUGHT]
+
+
+def read_selection(path: Path) -> list[SelectedFact]:
+    """What a stage trained on, and why, by id.
+
+    Raises:
+        RunDirError: the file is missing or damaged, lacks a column, or names a level that there is not.
+    """
+    columns = read_table(path, _SELECTION)
+    levels = {name: _levels(path, name, columns[name]) for name in ("first", "before", "now")}
+    rows = zip(*((columns | levels)[column.name] for column in _SELECTION), strict=True)
+    return [SelectedFact(*row) for row in rows]
+
+
+def _levels(path: Path, column: str, names: Iterable[str]) -> list[Level]:
+    try:
+        return [Level(name) for name in names]
+    except ValueError as error:
+        raise RunDirError(f"{path}: column {column!r}: {error}; make the run again") from None

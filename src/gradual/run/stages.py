@@ -17,7 +17,7 @@ from gradual.knowledge.levels import Level
 from gradual.knowledge.map import read_map
 from gradual.run.anchors import with_anchors_and_refusals
 from gradual.run.folder import RunDir
-from gradual.run.tables import read_taught
+from gradual.run.stage_files import read_taught
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import TAUGHT, Selection, select_facts
 from gradual.selection.unknown_limit import limit_unknown

@@ -1,7 +1,7 @@
 """The steps of a run as data: which there are, in which order, what each asks or trains, and where its files lie.
 
 `planned_steps` is what a run will do; `possible_steps` is what may be found in a folder whose settings are not at hand.
-Everything that does, times, sums up, shares or draws steps goes by these.
+Everything that does, times, sums up, shares or draws steps goes by these. Knows no model and no number.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Step:
 
     kind: StepKind
     stage: int = 0
-    """Of kind `stage` the stage that is trained, from 1; of others how many stages were trained before."""
+    """For a stage its number, from 1; for other steps the number of stages before."""
     questions: Questions | None = None
     training: StageConfig | None = None
 
@@ -132,7 +132,7 @@ def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questio
     full, single, seed = config.probe, evaluation_settings(config), config.evaluation.exemplar_seed
     if kind == "probe":
         return Questions(prepared.train, full, config.seed_of_exemplars)
-    if kind == "levels":  # of test facts only the level at the start is told, never a probability
+    if kind == "levels":  # test facts need only their level at the start
         return Questions(
             prepared.test, full.model_copy(update={"levels_only": True, "confidence": False}), config.seed_of_exemplars
         )

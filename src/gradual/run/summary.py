@@ -14,8 +14,8 @@ from gradual.facts.matching import token_f1
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map
 from gradual.knowledge.transitions import highly_known_gain, transition_counts
-from gradual.run.folder import RunDir
-from gradual.run.stage_files import EpochNumbers, read_epochs, read_stage
+from gradual.run.folder import RunDir, read_facts
+from gradual.run.stage_files import EpochNumbers, read_epochs, read_stage, read_taught
 from gradual.run.summary_file import (
     AccuracyShare,
     ExampleFact,
@@ -29,7 +29,6 @@ from gradual.run.summary_file import (
     StageSummary,
     Summary,
 )
-from gradual.run.tables import read_facts, read_taught
 from gradual.statistics.intervals import accuracy, mcnemar, paired_counts
 
 EXAMPLES_OF_EACH = 8

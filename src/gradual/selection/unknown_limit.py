@@ -21,7 +21,7 @@ def limit_unknown(
 ) -> Selection:
     """The selection without the surplus of Unknown facts; as it is where `max_share` is None or nowhere exceeded.
 
-    Counted is all that is trained on, the replay included, by the level now. A relation with k facts that are not
+    All facts that are trained on count, the replay included, by the level now. A relation with k facts that are not
     Unknown keeps at most max_share / (1 - max_share) * k that are. A replay stays as large as it was drawn for the
     whole selection. Fine-tuning on Unknown facts does harm (SliCK, arXiv 2405.05904); a relation that is trained on
     nothing else does the most.

@@ -17,8 +17,7 @@ from gradual.findings.read import read_comparison
 from gradual.findings.record import Entities
 from gradual.reporting.comparison.tables import comparison_tables
 from gradual.reporting.table import Table
-from gradual.run.folder import RunDir
-from gradual.run.tables import write_facts
+from gradual.run.folder import RunDir, write_facts
 from gradual.statistics.intervals import wilson
 
 ENTITIES = {"b": ("Bern",), "t1": ("Bern",), "d": ("Bern", "Davos"), "g": ("Davos",)}

@@ -10,7 +10,8 @@ from gradual.errors import RunDirError
 from gradual.facts.fact import Fact
 from gradual.files.parquet import Column, write_table
 from gradual.knowledge.levels import Level
-from gradual.run.tables import read_facts, read_selection, write_facts, write_selection
+from gradual.run.folder import read_facts, write_facts
+from gradual.run.stage_files import read_selection, write_selection
 from gradual.selection.strategies import STRATEGIES, SelectedFact, Selection
 
 
