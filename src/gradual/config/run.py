@@ -149,6 +149,17 @@ class FactsConfig(Settings):
     splits: SplitsConfig = SplitsConfig()
     """How one file is divided."""
 
+    @model_validator(mode="after")
+    def _encoding_is_known(self) -> Self:
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except LookupError:
+                raise ConfigError(
+                    f'encoding: expected an encoding of text (utf-8, cp1252, gb18030 ...), found "{self.encoding}"'
+                ) from None
+        return self
+
 
 class PromptConfig(Settings):
     """What stands before a question and before its answer in plain prompts."""

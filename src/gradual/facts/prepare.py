@@ -102,7 +102,7 @@ def prepare(config: RunConfig) -> Prepared:
         _refuse_unknown(others, loaded, shown_source(config.facts.path))
         facts = [fact for fact in loaded if fact.relation not in others]
         given = _given_exemplars(_exemplar_source(config.facts), loaded)
-        facts = _pooled(facts, given, needed, config)
+        facts = _pooled(facts, given, needed + 1 if needed else 0, config)
         splits = split_facts(
             [*facts, *(fact for fact in given if fact.relation not in others)], config.facts.splits, seed=config.seed
         )

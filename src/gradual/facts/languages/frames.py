@@ -22,7 +22,26 @@ _LOOK_AHEAD_WORDS, _LOOK_AHEAD_CHARACTERS = 1, 2
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 """How the names of letters begin in scripts that are written without spaces between words."""
 _ENGLISH = frozenset(
-    ("what", "which", "who", "whom", "whose", "where", "when", "how", "why", "the", "of", "did", "does", "name", "is")
+    (
+        *(
+            "what",
+            "which",
+            "who",
+            "whom",
+            "whose",
+            "where",
+            "when",
+            "how",
+            "why",
+            "the",
+            "of",
+            "did",
+            "does",
+            "name",
+            "is",
+        ),
+        *("and", "are", "born", "by", "from", "that", "this", "with"),
+    )
 )
 _FEWEST_WORDS = 3
 
