@@ -14,6 +14,5 @@ __all__ = [
     "stages",
     "steps",
     "summary_file",
-    "tables",
     "timing",
 ]
