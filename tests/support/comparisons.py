@@ -131,7 +131,7 @@ def _write_stage(run: RunDir, number: int, facts: Mapping[str, str], *, loss: fl
     new = sum(letter != "H" for letter in facts.values())
     rows = [_selected(fact, LEVELS[letter]) for fact, letter in facts.items()]
     strategy = Strategy("S5", "now == MaybeKnown", None, "")
-    write_selection(Selection(tuple(rows), strategy, new, new, len(facts) - new, 0), run.selection(number))
+    write_selection(Selection(tuple(rows), strategy, new, len(facts) - new), run.selection(number))
     about = StageFile(
         strategy=strategy.name,
         select=strategy.select,

@@ -68,5 +68,5 @@ def write_run(folder: Path) -> RunDir:
     )
     maybe = Level.MAYBE_KNOWN
     row = SelectedFact("a", "new", maybe, maybe, maybe, "matches now == MaybeKnown")
-    write_selection(Selection((row,), STRATEGIES["maybe_known"], 1, 1, 0, 0), run.selection(1))
+    write_selection(Selection((row,), STRATEGIES["maybe_known"], 1, 0), run.selection(1))
     return run

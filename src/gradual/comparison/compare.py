@@ -18,6 +18,7 @@ from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import reading_warnings
 from gradual.errors import TrainingError
+from gradual.facts.matching import matching_of
 from gradual.facts.prepare import Prepared
 from gradual.facts.refusals import check_refusals
 from gradual.files import storage
@@ -60,7 +61,7 @@ def plan_comparison(
         prepared = prepared.limited(limit)
     chosen = resolve_arms(config, arms)
     stages = {f'arm "{a.name}": stages[{index}]': stage for a in chosen for index, stage in enumerate(a.stages)}
-    check_refusals(stages, prepared.all_facts())
+    check_refusals(stages, prepared.all_facts(), matching_of(config.probe))
     seeds = [config.seed_of_training + number for number in range(count)]
     return ComparisonRequest(config, prepared, chosen, seeds)
 

@@ -39,6 +39,18 @@ class Matching:
     diacritics: Literal["keep", "fold"] = "keep"
     """Of the rule `unicode`: whether letters with and without accents are the same."""
 
+    @property
+    def unicode_rule(self) -> UnicodeRule | None:
+        """The rule `unicode` of the language; None under SQuAD's rule."""
+        if self.rule == "squad":
+            return None
+        return UnicodeRule(self.language, folds_diacritics=self.diacritics == "fold")
+
+    def normalise(self, text: str) -> str:
+        """The text as the rule compares it; empty where the rule leaves nothing of it."""
+        rule = self.unicode_rule
+        return normalise(text) if rule is None else rule.normalise(text)
+
 
 SQUAD = Matching()
 
@@ -145,9 +157,7 @@ class Targets:
 
     @cached_property
     def _unicode(self) -> UnicodeRule | None:
-        if self.matching.rule == "squad":
-            return None
-        return UnicodeRule(self.matching.language, folds_diacritics=self.matching.diacritics == "fold")
+        return self.matching.unicode_rule
 
     def _rule_of(self, text: str) -> str:
         return normalise(text) if self._unicode is None else self._unicode.normalise(text)

@@ -135,7 +135,7 @@ def prepare(config: RunConfig) -> Prepared:
         left_out=source.left_out,
     )
     _refuse_empty_parts(prepared, source, len(facts), config)
-    check_refusals(_named_stages(config), prepared.all_facts())
+    check_refusals(_named_stages(config), prepared.all_facts(), matching_of(config.probe))
     return prepared
 
 

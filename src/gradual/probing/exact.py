@@ -19,6 +19,7 @@ import numpy as np
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Forest, Node
 from gradual.engines.vocabulary import Vocabulary, ends_line, finished_text, settled_text, until_line_end
+from gradual.facts.matching import matching_of
 from gradual.knowledge.levels import Level, chance_of_right_sample, classify
 from gradual.probing.reads import Choices, NodeReads
 from gradual.probing.same_answer import same_answer
@@ -318,7 +319,8 @@ class ExactProbe:
     def _same_answer_task(self, search: Search) -> FactTask:
         """Asks how likely a wrong greedy answer is, in the tree that holds it already."""
         path = self._greedy_path(search)
-        task = FactTask(same_answer(finished_text(search.greedy_answer)), usual_paths([path], self._vocabulary))
+        same = same_answer(finished_text(search.greedy_answer), matching_of(self._settings))
+        task = FactTask(same, usual_paths([path], self._vocabulary))
         search.same = Search(search.row, task, search.prompt_end, wants_confidence=True)
         task.searches.append(search.same)
         return task

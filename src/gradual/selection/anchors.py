@@ -5,6 +5,7 @@ Knows a selection and the facts it was made from. What an anchor's loss is, `tra
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,7 +18,8 @@ def with_refusals(
 ) -> Selection:
     """The selection in which a share of the facts that match `select` have the role `abstain`.
 
-    They need not have been selected; where they were, with their own target, they no longer are. Teaching a model to
+    They need not have been selected; where they were, with their own target, they no longer are, and are no longer
+    asked for. Teaching a model to
     refuse what it does not know: SliCK (arXiv 2405.05904, appendix K), R-Tuning (arXiv 2311.09677).
 
     Args:
@@ -56,4 +58,10 @@ def _with_role(
     reason = f"{role}, {len(drawn)} of {len(pool)} facts, from {select}"
     added = {s.id: SelectedFact(s.id, role, s.first, s.before, s.now, reason) for s in drawn}
     kept = [row for row in selection.rows if row.id not in added]
-    return replace(selection, rows=tuple(sorted([*kept, *added.values()], key=lambda row: row.id)))
+    displaced = Counter(row.role for row in selection.rows if row.id in added)
+    return replace(
+        selection,
+        rows=tuple(sorted([*kept, *added.values()], key=lambda row: row.id)),
+        new_wanted=selection.new_wanted - displaced["new"],
+        replay_wanted=selection.replay_wanted - displaced["replay"],
+    )

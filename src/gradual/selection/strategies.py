@@ -186,8 +186,6 @@ class Selection:
     strategy: Strategy
     new_wanted: int
     replay_wanted: int
-    num_promoted: int
-    """New facts whose level rose since the previous map."""
     num_left_out: int = 0
     """Facts that were selected and left out again, because too many of their relation are Unknown (`unknown_limit`)."""
 
@@ -200,6 +198,11 @@ class Selection:
     def num_replay(self) -> int:
         """Facts drawn from the replay pool."""
         return sum(row.role == "replay" for row in self.rows)
+
+    @property
+    def num_promoted(self) -> int:
+        """New facts whose level rose since the previous map."""
+        return sum(row.role == "new" and row.now.rank > row.before.rank for row in self.rows)
 
     @property
     def num_anchor(self) -> int:
@@ -265,7 +268,6 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
         strategy=strategy,
         new_wanted=wanted,
         replay_wanted=replay_wanted,
-        num_promoted=sum(state.promoted for state in new),
     )
 
 

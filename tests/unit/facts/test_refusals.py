@@ -12,6 +12,7 @@ from gradual.config.stage import AbstainConfig, StageConfig
 from gradual.config.yaml_file import parse_config
 from gradual.errors import ConfigError
 from gradual.facts.fact import Fact
+from gradual.facts.matching import SQUAD, Matching
 from gradual.facts.prepare import Prepared, prepare
 from gradual.facts.refusals import check_refusals
 
@@ -23,7 +24,7 @@ def stage(answer: str) -> StageConfig:
 
 
 def test_a_refusal_that_is_no_answer_passes() -> None:
-    check_refusals({"stages[0]": stage("I don't know"), "stages[1]": StageConfig(strategy="all")}, FACTS)
+    check_refusals({"stages[0]": stage("I don't know"), "stages[1]": StageConfig(strategy="all")}, FACTS, SQUAD)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,19 @@ def test_a_refusal_that_is_no_answer_passes() -> None:
 )
 def test_a_refusal_that_counts_as_an_answer_is_one_line(answer: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_refusals({"stages[0]": stage("I don't know"), "stages[1]": stage(answer)}, FACTS)
+        check_refusals({"stages[0]": stage("I don't know"), "stages[1]": stage(answer)}, FACTS, SQUAD)
     assert str(caught.value) == f"stages[1].abstain.answer: expected a text that is no answer, {line}"
+
+
+def test_refusals_go_by_the_rule_that_the_probe_is_set_to() -> None:
+    unicode_rule = Matching("unicode", "en")
+    facts = (Fact("f1", "r", "Which language?", ("C++",)), Fact("f2", "r", "Which city?", ("北京",)))
+    check_refusals({"stages[0]": stage("C")}, facts, unicode_rule)
+    with pytest.raises(ConfigError, match='an accepted answer of fact "f1"'):
+        check_refusals({"stages[0]": stage("C")}, facts, SQUAD)
+    check_refusals({"stages[0]": stage("北京。")}, facts, SQUAD)
+    with pytest.raises(ConfigError, match='an accepted answer of fact "f2"'):
+        check_refusals({"stages[0]": stage("北京。")}, facts, unicode_rule)
 
 
 def test_refusals_of_the_config_and_of_its_arms_are_checked_with_the_facts(

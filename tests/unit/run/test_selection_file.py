@@ -25,7 +25,7 @@ def test_facts_come_back_in_the_order_of_split_relation_and_id(tmp_path: Path) -
 def test_a_selection_comes_back_with_levels(tmp_path: Path) -> None:
     row = SelectedFact("a", "replay", Level.UNKNOWN, Level.MAYBE_KNOWN, Level.HIGHLY_KNOWN, "drawn")
     path = tmp_path / "stages" / "1" / "selection.parquet"
-    write_selection(Selection((row,), STRATEGIES["S5"], 1, 1, 0, 0), path)
+    write_selection(Selection((row,), STRATEGIES["S5"], 1, 0), path)
     assert read_selection(path) == [row]
 
 

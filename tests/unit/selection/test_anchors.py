@@ -66,6 +66,33 @@ def test_what_is_not_drawn_to_be_refused_keeps_its_target() -> None:
     assert {row.id for row in found.rows if row.role == "abstain"} == refused
 
 
+def test_facts_to_refuse_are_not_missing_from_what_was_asked_for() -> None:
+    levels = [Level.UNKNOWN] * 4 + [Level.WEAKLY_KNOWN] * 6
+    states = [FactState(f"f{n}", "r", Level.UNKNOWN, Level.UNKNOWN, level, False) for n, level in enumerate(levels)]
+    plain = select_facts(states, Strategy("", "True", None, ""), rng_seed=1)
+    assert (plain.num_new, plain.num_promoted, plain.new_shortfall) == (10, 6, 0)
+    unknown = with_refusals(plain, states, "now == Unknown", 1.0, rng_seed=1)
+    assert (unknown.num_new, unknown.num_abstain, unknown.new_wanted, unknown.new_shortfall) == (6, 4, 6, 0)
+    assert unknown.num_promoted == 6
+    promoted = with_refusals(plain, states, "promoted", 0.5, rng_seed=1)
+    assert (promoted.num_new, promoted.num_promoted, promoted.new_shortfall) == (7, 3, 0)
+
+
+def test_replayed_facts_to_refuse_are_not_missing_from_the_replay() -> None:
+    plain = select_facts(STATES, MAYBE, rng_seed=1)
+    found = with_refusals(plain, STATES, "now == HighlyKnown", 1.0, rng_seed=1)
+    assert (plain.replay_wanted, plain.num_replay) == (2, 2)
+    assert (found.replay_wanted, found.num_replay, found.replay_shortfall) == (0, 0, 0)
+
+
+def test_a_shortfall_stays_when_facts_are_refused() -> None:
+    twice = Strategy("", "now == Unknown", None, "", as_many_as="now <= WeaklyKnown")
+    plain = select_facts(STATES, twice, rng_seed=1)
+    found = with_refusals(plain, STATES, "now == Unknown", 0.5, rng_seed=1)
+    assert (plain.num_new, plain.new_shortfall) == (4, 4)
+    assert (found.num_new, found.new_shortfall) == (2, 4)
+
+
 def test_refusals_are_no_anchors() -> None:
     refusing = with_refusals(select_facts(STATES, MAYBE, rng_seed=1), STATES, "now == Unknown", 1.0, rng_seed=1)
     found = with_anchors(refusing, STATES, "now <= WeaklyKnown", 1.0, rng_seed=1)
