@@ -30,7 +30,7 @@ from gradual.probing.prompts import draw_asking
 from gradual.reporting.run_page import report
 from gradual.run.folder import RunDir, open_run
 from gradual.run.stages import fact_states
-from gradual.run.summary import summarise
+from gradual.run.summary.summarise import summarise
 from gradual.run.tables import write_facts, write_selection
 from gradual.selection.strategies import select_facts
 

@@ -72,6 +72,7 @@ def test_full_run_has_every_section_and_nothing_missing(run: Path) -> None:
     for section in (
         "flow",
         "test",
+        "confidence",
         "levels",
         "transitions",
         "highly",
@@ -97,10 +98,10 @@ def test_only_the_page_is_left_in_the_folder(run: Path) -> None:
     assert set(run.iterdir()) == before | {run / "report.html"}
 
 
-def test_story_is_five_sentences_with_the_numbers_of_the_folder(run: Path) -> None:
+def test_story_is_six_sentences_with_the_numbers_of_the_folder(run: Path) -> None:
     record = read_run(run)
     sentences = tell(record)
-    assert len(sentences) == 5
+    assert len(sentences) == 6
     summary = record.summary
     assert f"knew {summary.levels[0][Level.HIGHLY_KNOWN]} highly" in sentences[0]
     assert str(summary.levels[2][Level.HIGHLY_KNOWN]) in sentences[1]
