@@ -31,7 +31,7 @@ from gradual.reporting.run_page import report
 from gradual.run.folder import RunDir, open_run, write_facts
 from gradual.run.stage_files import write_selection
 from gradual.run.stages import fact_states
-from gradual.run.summary import summarise
+from gradual.run.summary.summarise import summarise
 from gradual.selection.strategies import select_facts
 
 MOST_SECONDS, MOST_MEMORY, MOST_REPORT = 300, 4 << 30, 5 << 20

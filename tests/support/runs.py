@@ -12,7 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gradual.knowledge.answer_quality import answer_quality
 from gradual.knowledge.levels import Level
+from gradual.run.summary.quality import answer_scores, risk_points
+from gradual.run.summary.quality_file import StageQuality
+from gradual.statistics.calibration import Answered, confidently_wrong
 
 LEVELS = tuple(Level)
 RELATIONS = tuple(
@@ -68,6 +72,8 @@ def make_summary(probes: int = 3, *, seed: int = 42, hostile: str = "") -> Json:
             for number, name in enumerate(RELATIONS)
         ],
         "mcnemar": [_mcnemar(a, b, [verdicts for _, verdicts in tested]) for a, b in pairs],
+        "answer_quality": _answer_quality(tested, probes),
+        **({"wrong_answers": _wrong_answers(hostile)} if probes > 1 else {}),
         "highly_known": _highly_known(highly, paths) if probes > 1 else {"counts": highly},
         "relations": [
             {
@@ -153,6 +159,59 @@ def _mcnemar(a: int, b: int, rows: Sequence[Sequence[bool]]) -> Json:
     gained = sum(row[b] and not row[a] for row in rows)
     lost = sum(row[a] and not row[b] for row in rows)
     return {"from": a, "to": b, "gained": gained, "lost": lost, "p_value": exact_mcnemar(gained, lost)}
+
+
+def _answer_quality(tested: Sequence[tuple[Level, Sequence[bool]]], probes: int) -> Json:
+    """Confidences drawn for the verdicts: right answers are surer, and each stage makes all answers surer."""
+    draw = random.Random(1)
+    asked = [
+        [
+            (level, Answered(min(0.999, draw.random() ** (0.4 if verdicts[k] else 1.6) + 0.12 * k), verdicts[k]))
+            for level, verdicts in tested
+        ]
+        for k in range(probes)
+    ]
+    stages = [StageQuality.model_validate(_stage_quality(k, rows)).as_json() for k, rows in enumerate(asked)]
+    before, after = (confidently_wrong({str(n): row[1] for n, row in enumerate(asked[k])}) for k in (0, -1))
+    became, no_longer = (
+        sum(is_so and not other[fact] for fact, is_so in one.items())
+        for one, other in ((after, before), (before, after))
+    )
+    change = {"became": became, "no_longer": no_longer, "p_value": exact_mcnemar(became, no_longer)}
+    return {"stages": stages, **({"change": change} if probes > 1 else {})}
+
+
+def _stage_quality(stage: int, rows: Sequence[tuple[Level, Answered]]) -> Json:
+    def scores(answers: Sequence[Answered]) -> Json:
+        return answer_scores(answer_quality({str(n): each for n, each in enumerate(answers)})).as_json()
+
+    answers = [answer for _, answer in rows]
+    return {
+        "stage": stage,
+        "all_facts": scores(answers),
+        "by_level": {str(level): scores([each for found, each in rows if found == level]) for level in LEVELS},
+        "at_temperature_1": scores([Answered(each.confidence**2, each.is_right) for each in answers]),
+        "risk_coverage": [point.as_json() for point in risk_points(answers)],
+    }
+
+
+def _wrong_answers(hostile: str) -> Json:
+    def group(name: str) -> Json:
+        shown = [
+            {
+                "id": f"{name}-{place}",
+                "relation": "capital of a country" + hostile,
+                "question": f"What is the capital of {place}?{hostile}",
+                "answers": [target, f"City of {target}{hostile}"],
+                "before": {"answer": "Majuro" + hostile, "confidence": 0.31 if name == "became" else 0.72},
+                "after": {"answer": "Port Moresby" + hostile, "confidence": 0.97},
+                "taught_question": f"What is the capital of Papua New Guinea?{hostile}" if place == "Palau" else None,
+            }
+            for place, target in (("Palau", "Ngerulmud"), ("Bhutan", "Thimphu"))
+        ]
+        return {"total": 40, "taught_elsewhere": 11, "taught_elsewhere_before": 4, "shown": shown}
+
+    return {"became": group("became"), "remained": group("remained")}
 
 
 def _highly_known(highly: Sequence[int], paths: Sequence[Sequence[Level]]) -> Json:

@@ -19,6 +19,7 @@ from gradual.reporting.level_tables import levels_table, transition_table
 from gradual.reporting.run_story import tell
 from gradual.reporting.run_tables import (
     accuracy_table,
+    answer_quality_table,
     highly_known_moves_table,
     highly_known_table,
     paired_tests_table,
@@ -83,7 +84,8 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
     for moved in summary.transitions:
         title = f"Where facts went, from {stage_name(moved.start)} to {stage_name(moved.end)} (shares of each row)"
         yield transition_table(moved.counts, title)
-    builders = (accuracy_table, paired_tests_table, highly_known_moves_table, highly_known_table)
+    tests = (accuracy_table, paired_tests_table, answer_quality_table)
+    builders = (*tests, highly_known_moves_table, highly_known_table)
     yield from (table for build in builders if (table := build(summary)).rows)
     gain = summary.highly_known
     if len(gain.counts) > 2:

@@ -20,6 +20,7 @@ from gradual.reporting.svg import (
     Svg,
     escape,
     label_width,
+    make_axis,
     px,
     row_label,
     svg,
@@ -72,6 +73,15 @@ class Balance:
     gained_words: str
     lost_words: str
     strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RiskCurve:
+    """One curve of risk against coverage: its name with its number, and its points from the surest answers on."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    """Coverage and risk, both shares in [0, 1]."""
 
 
 def short_name(level: Level) -> str:
@@ -238,6 +248,39 @@ def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best
             below = y < top + 24
             drawn.append(svg_text(x, y + (22 if below else -11), words, anchor, "halo num"))
     return svg(width, height, title, "".join(drawn))
+
+
+def risk_curves(title: str, curves: Sequence[RiskCurve], *, width: int) -> Svg:
+    """Share of wrong answers among the surest, by how many are counted, a curve each; empty text without points.
+
+    The lower, the better. Colours go by place (`series-0`, `series-1` ..., from the sixth on again).
+    """
+    shown = [one for one in curves if one.points]
+    if not shown:
+        return NOTHING
+    narrow = width < SHORT_LABELS_BELOW
+    left, right, line = 46.0, width - 14.0, 19.0
+    top = 12 + line * len(shown)
+    bottom = top + (190.0 if narrow else 240.0)
+    risks = make_axis([0.0, *(risk for one in shown for _, risk in one.points)], floor=0.0, ceiling=1.0)
+    shares = Axis(0.0, 1.0, tuple(tick / 5 for tick in range(6)))
+    drawn = []
+    for tick in risks.ticks:
+        y = risks.place(tick, bottom, top)
+        drawn.append(f'<path class="grid" d="M{px(left)} {px(y)}H{px(right)}"/>')
+        drawn.append(svg_text(left - 6, y + 4, percent(tick, digits=tick_digits(risks, 100)), "end", "tick"))
+    for tick in shares.ticks:
+        x = shares.place(tick, left, right)
+        side = "end" if tick == 1 else "middle"
+        drawn.append(svg_text(x, bottom + 18, percent(tick, digits=0), side, "tick"))
+    drawn.append(svg_text((left + right) / 2, bottom + 38, "answers counted, the surest first", "middle", "tick"))
+    for place, one in enumerate(shown):
+        kind, y = f"line series-{place % 6}", 10 + line * place
+        path = "L".join(f"{px(shares.place(c, left, right))} {px(risks.place(r, bottom, top))}" for c, r in one.points)
+        drawn.append(f'<path class="{kind}" d="M{path}"><title>{escape(one.label)}</title></path>')
+        drawn.append(f'<path class="{kind}" d="M{px(left)} {px(y - 4)}h22"/>')
+        drawn.append(svg_text(left + 30, y, one.label, "start", "num"))
+    return svg(width, bottom + 44, f"{title}: {'; '.join(one.label for one in shown)}", "".join(drawn))
 
 
 def _counts_text(counts: Mapping[Level, float]) -> str:

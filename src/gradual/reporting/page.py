@@ -11,7 +11,7 @@ from pathlib import Path
 from gradual import text
 from gradual.knowledge.levels import BEST_FIRST, Level
 
-_FORMS = (text.count, text.percent, text.duration, text.plural)
+_FORMS = (text.count, text.decimal, text.percent, text.duration, text.plural)
 
 
 def render_page(template: str, *, longest: int = text.LONGEST_TEXT, **values: object) -> str:

@@ -1,4 +1,4 @@
-"""What happened in a run, in at most five plain sentences.
+"""What happened in a run, in at most six plain sentences.
 
 Says a difference only as firmly as the intervals and paired tests in the record allow. Knows no HTML and no files.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gradual.knowledge.levels import Level
 from gradual.run.record import RunRecord
+from gradual.run.summary.quality_file import StageQuality
 from gradual.run.summary_file import AccuracyShare, McNemar, Summary
 from gradual.text import Estimate, count, join_words, number_word, p_equals, percent, plural, share_estimate, signed
 
@@ -15,7 +16,10 @@ SIGNIFICANCE = 0.05
 
 
 def tell(run: RunRecord) -> tuple[str, ...]:
-    """The sentences, in the order of the run: the start, the stages, gained beside lost, the test, the last step."""
+    """The sentences: the start, the stages, gained beside lost, the test, confidently wrong answers, the last step.
+
+    Of confidently wrong answers nothing is said where the run did not ask how sure the model is.
+    """
     summary = run.summary
     sentences = [_start(summary)]
     if len(summary.levels) > 1:
@@ -26,7 +30,7 @@ def tell(run: RunRecord) -> tuple[str, ...]:
         )
     elif summary.levels:
         sentences.append("What a stage changed is not known yet: no probe after a stage is in the run folder.")
-    sentences += [_test(summary), _last_step(summary)]
+    sentences += [_test(summary), _confidently_wrong(summary), _last_step(summary)]
     return tuple(sentence for sentence in sentences if sentence)
 
 
@@ -121,13 +125,41 @@ def _test(summary: Summary) -> str:
     return f"Test accuracy{facts} {_course(scores[0], scores[-1], summary.paired_test(0, last))}."
 
 
+def _confidently_wrong(summary: Summary) -> str:
+    """Whether answers that are wrong with a confidence of at least 0.5 became more or fewer."""
+    if summary.answer_quality is None or not summary.answer_quality.stages:
+        return ""
+    stages, change = summary.answer_quality.stages, summary.answer_quality.change
+    first, last = (each.all_facts.confidently_wrong for each in (stages[0], stages[-1]))
+    facts = f"{plural(first.total, 'test fact')}"
+    if change is None:
+        return f"The base model was confidently wrong (confidence at least 0.5) on {count(first.count)} of {facts}."
+    course = f"{'rose' if last.count > first.count else 'fell'} from {count(first.count)} to {count(last.count)}"
+    if last.count == first.count:
+        course = f"stayed at {count(last.count)}"
+    is_chance = change.p_value is None or change.p_value >= SIGNIFICANCE
+    claim = "no more than chance could give" if is_chance else "more than chance would give"
+    return (
+        f"Confidently wrong answers (confidence at least 0.5) {course} of {facts}; {count(change.became)} became so, "
+        f"{count(change.no_longer)} no longer are, exact McNemar {p_equals(change.p_value)}: {claim}"
+        f"{_refusals_among(stages[-1])}."
+    )
+
+
+def _refusals_among(stage: StageQuality) -> str:
+    """How many of the confidently wrong only say what a stage taught the model to say where it does not know."""
+    if stage.taught_refusals is None:
+        return ""
+    return f"; of those at the end {count(stage.taught_refusals)} say that the model does not know, as a stage taught"
+
+
 def _last_step(summary: Summary) -> str:
     scores = summary.test_accuracy
     last = len(scores) - 1
     if last < 2:
         return ""
     course = _course(scores[last - 1], scores[last], summary.paired_test(last - 1, last))
-    return f"From stage {last - 1} to stage {last} alone it {course}."
+    return f"From stage {last - 1} to stage {last} alone test accuracy {course}."
 
 
 def _course(before: AccuracyShare, after: AccuracyShare, test: McNemar | None) -> str:

@@ -27,6 +27,7 @@ from gradual.reporting.svg import stacked
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.run.cost import RunCost
 from gradual.run.record import RunRecord
+from gradual.run.summary.quality_file import ConfidenceScores, FactShare
 from gradual.run.summary_file import AccuracyShare, GroupScores, Summary
 from gradual.text import count, decimal, percent, share_estimate, stage_name
 
@@ -64,6 +65,48 @@ def paired_tests_table(summary: Summary) -> Table:
         rows.append([_span_cell(test.start, test.end), *changes, p_cell(test.p_value), text_cell(words)])
     title = "The same test facts before and after (exact McNemar test)"
     return make_table("paired-tests", title, ["", "gained", "lost", "net", "p", "what may be said"], rows, "")
+
+
+def answer_quality_table(summary: Summary) -> Table:
+    """Right and confidently wrong answers to the test facts at each stage, and how well confidence tells them apart."""
+    rows = []
+    for each in summary.answer_quality.stages if summary.answer_quality else ():
+        scores, unknown = each.all_facts, each.by_level.get(Level.UNKNOWN)
+        rows.append(
+            [
+                text_cell(stage_name(each.stage)),
+                _plain_share_cell(scores.right),
+                _share_cell(scores.confidently_wrong),
+                _plain_share_cell(scores.very_confidently_wrong),
+                _share_cell(unknown.confidently_wrong) if unknown else NOTHING,
+                _plain_share_cell(scores.unsure_and_wrong),
+                Cell(decimal(scores.auroc), {"": scores.auroc}),
+                _calibration_cell(each.at_temperature_1),
+                Cell(decimal(scores.area_under_risk_coverage), {"": scores.area_under_risk_coverage}),
+            ]
+        )
+    columns = ("right", "confidently wrong", "at least 0.9", "the same of Unknown facts")
+    measures = ("unsure and wrong", "AUROC", "ECE at temperature 1", "area")
+    title = "When it does not know: wrong test answers by confidence (confidently: at least 0.5)"
+    return make_table("answer-quality", title, ["", *columns, *measures], rows, "")
+
+
+def _share_cell(share: FactShare) -> Cell:
+    return share_cell(share.share, share.low, share.high)
+
+
+def _plain_share_cell(share: FactShare) -> Cell:
+    """A share without its interval; CSV has it."""
+    return Cell(percent(share.share), {"": share.share, "low": share.low, "high": share.high})
+
+
+def _calibration_cell(scores: ConfidenceScores | None) -> Cell:
+    """The calibration error, and what a calibrated model would show."""
+    if scores is None or scores.calibration_error is None:
+        return NOTHING
+    chance = scores.calibration_error_if_calibrated
+    raw = {"": scores.calibration_error, "if calibrated": chance}
+    return Cell(decimal(scores.calibration_error, 3), raw, f"(chance {decimal(chance, 3)})")
 
 
 def highly_known_moves_table(summary: Summary) -> Table:

@@ -13,6 +13,7 @@ __all__ = [
     "stage_files",
     "stages",
     "steps",
+    "summary",
     "summary_file",
     "timing",
 ]

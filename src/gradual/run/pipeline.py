@@ -41,7 +41,7 @@ from gradual.run.stages import (
     warm_up_warning,
 )
 from gradual.run.steps import ANY_TOLERANCE, Questions, Step, planned_steps
-from gradual.run.summary import summarise
+from gradual.run.summary.summarise import summarise
 from gradual.selection.strategies import Selection
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows

@@ -1,7 +1,7 @@
 """The types of `summary.json`: every number that the report and the console show of a run.
 
-Lists "per probe" have one entry for each knowledge map made so far, the base model's first. `run.summary` counts the
-numbers; what a file of an older version lacks has its default.
+Lists "per probe" have one entry for each knowledge map made so far, the base model's first. `run.summary` counts
+the numbers; what a file of an older version lacks has its default.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue
 from gradual.files.typed_json import FilePart
 from gradual.knowledge.levels import Level
 from gradual.run.stage_files import EpochNumbers, StageFile
+from gradual.run.summary.quality_file import AnswerQuality, WrongAnswers
 
 Counts = Mapping[Level, int]
 
@@ -121,6 +122,8 @@ class ExampleFact(FilePart):
 class Summary(FilePart):
     """`summary.json`."""
 
+    absent_when_none = frozenset({"answer_quality", "wrong_answers"})
+
     seed: int | None = None
     model: str | None = None
     num_facts: dict[str, int] = {}
@@ -134,6 +137,10 @@ class Summary(FilePart):
     test_by_level: list[LevelScores] = []
     test_by_relation: list[RelationScores] = []
     mcnemar: list[McNemar] = []
+    answer_quality: AnswerQuality | None = None
+    """None where the run did not ask how sure the model is (`evaluation.confidence`)."""
+    wrong_answers: WrongAnswers | None = None
+    """None before the first stage too."""
     highly_known: HighlyKnownGrowth = HighlyKnownGrowth()
     relations: list[RelationLevels] = []
     stages: list[StageSummary] = []

@@ -133,6 +133,12 @@ def test_run_is_shown_with_the_numbers_of_its_summary(tmp_path: Path) -> None:
         assert f"{share.correct} of {share.total}" in text
         assert share.low is not None
         assert f"[{100 * share.low:.1f}, " in text
+    assert "When it does not know: wrong test answers by confidence" in text
+    assert summary.answer_quality is not None
+    for stage in summary.answer_quality.stages:
+        share = stage.all_facts.confidently_wrong.share
+        assert share is not None
+        assert f"{100 * share:.1f} %" in text
     moved = summary.transition(0, 1)
     assert moved is not None
     row = moved.row(Level.MAYBE_KNOWN)

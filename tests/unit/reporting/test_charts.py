@@ -12,11 +12,13 @@ from gradual.reporting.charts import (
     Balance,
     Bar,
     FlowColumn,
+    RiskCurve,
     Segment,
     balance_bars,
     curve,
     level_flow,
     level_strip,
+    risk_curves,
     share_strip,
     stacked_bars,
 )
@@ -46,7 +48,20 @@ def test_nothing_to_draw_gives_empty_text() -> None:
     assert level_strip({HIGHLY: 0}) == share_strip("t", 0.5, None, 0.6) == ""
     assert stacked_bars("t", [], width=900) == stacked_bars("t", [Bar("a", ())], width=900) == ""
     assert balance_bars("t", [], width=900) == balance_bars("t", [Balance("a", 0, 0, "0", "0")], width=900) == ""
+    assert risk_curves("t", [], width=900) == risk_curves("t", [RiskCurve("a", ())], width=900) == ""
     assert curve([(0.0, float("nan"))], make_axis([0, 1]), title="t", best=None, shares=False) == ""
+
+
+def test_a_risk_curve_goes_through_its_points_on_the_scale_of_shares() -> None:
+    half = RiskCurve("base <model>", ((0.5, 0.4), (1.0, 0.2)))
+    drawing = risk_curves("Risk", [half, RiskCurve("after stage 1", ((1.0, 0.0),))], width=900)
+    # From 46 to 886 in width: half of it is 466. One legend line each: 12 + 2 x 19 is the top (40 %), 240 below is 0 %.
+    assert 'series-0" d="M466 50L886 170"><title>base &lt;model&gt;</title>' in drawing
+    assert 'series-1" d="M886 290"' in drawing
+    assert re.findall(r">(\d+)\xa0%<", drawing) == [
+        *("0", "10", "20", "30", "40"),
+        *("0", "20", "40", "60", "80", "100"),
+    ]
 
 
 def test_strip_is_divided_by_share() -> None:

@@ -72,6 +72,7 @@ def test_full_run_has_every_section_and_nothing_missing(run: Path) -> None:
     for section in (
         "flow",
         "test",
+        "confidence",
         "levels",
         "transitions",
         "highly",
@@ -97,10 +98,10 @@ def test_only_the_page_is_left_in_the_folder(run: Path) -> None:
     assert set(run.iterdir()) == before | {run / "report.html"}
 
 
-def test_story_is_five_sentences_with_the_numbers_of_the_folder(run: Path) -> None:
+def test_story_is_six_sentences_with_the_numbers_of_the_folder(run: Path) -> None:
     record = read_run(run)
     sentences = tell(record)
-    assert len(sentences) == 5
+    assert len(sentences) == 6
     summary = record.summary
     assert f"knew {summary.levels[0][Level.HIGHLY_KNOWN]} highly" in sentences[0]
     assert str(summary.levels[2][Level.HIGHLY_KNOWN]) in sentences[1]
@@ -117,6 +118,79 @@ def test_numbers_computed_by_hand(tmp_path: Path) -> None:
         "3 gained, 0 lost, exact McNemar p = 0.25: no more than chance could give."
     ) in words
     assert "3 (75.0 %)" in words  # HighlyKnown facts that stayed: share of the row, and their number
+
+
+def quality_summary() -> dict[str, object]:
+    """The same run with confidence: 4 of 20 test answers confidently wrong, then 9, of which 2 are taught refusals."""
+
+    def stage(number: int, right: int, sure: int, very_sure: int, unsure: int) -> dict[str, object]:
+        def share(number: int) -> dict[str, object]:
+            return {"count": number, "total": 20, "share": number / 20, "low": 0.05, "high": 0.75}
+
+        scores = {
+            "right": share(right),
+            "confidently_wrong": share(sure),
+            "very_confidently_wrong": share(very_sure),
+            "unsure_and_wrong": share(unsure),
+            "auroc": 0.875,
+            "area_under_risk_coverage": 0.25,
+        }
+        unknown = {"confidently_wrong": {"count": 3, "total": 8, "share": 0.375, "low": 0.14, "high": 0.69}}
+        return {
+            "stage": number,
+            "all_facts": scores,
+            "by_level": {"Unknown": unknown},
+            "at_temperature_1": {"calibration_error": 0.125, "calibration_error_if_calibrated": 0.0625},
+            "risk_coverage": [{"coverage": 0.5, "risk": 0.4}, {"coverage": 1, "risk": 0.6}],
+            "taught_refusals": 2 * number,
+        }
+
+    answer = {
+        "id": "t",
+        "question": "Capital of Peru?",
+        "answers": ["Lima"],
+        "before": {"answer": "Lima", "confidence": 0.61, "is_right": True},
+        "after": {"answer": "Quito", "confidence": 0.93},
+        "taught_question": "Capital of Ecuador?",
+    }
+    became = {"total": 5, "taught_elsewhere": 3, "taught_elsewhere_before": 1, "shown": [answer]}
+    return {
+        **counted_summary(),
+        "answer_quality": {
+            "stages": [stage(0, 5, 4, 1, 11), stage(1, 8, 9, 6, 3)],
+            "change": {"became": 6, "no_longer": 1, "p_value": 0.13},
+        },
+        "wrong_answers": {"became": became},
+    }
+
+
+def test_confidently_wrong_answers_are_told_in_words_numbers_and_examples(tmp_path: Path) -> None:
+    words = words_of(write_run(tmp_path, quality_summary()))
+    assert (
+        "Confidently wrong answers (confidence at least 0.5) rose from 4 to 9 of 20 test facts; 6 became so, "
+        "1 no longer are, exact McNemar p = 0.13: no more than chance could give; of those at the end 2 say that the "
+        "model does not know, as a stage taught."
+    ) in words
+    assert "45.0 % [5.0, 75.0]" in words  # 9 of 20
+    assert "37.5 % [14.0, 69.0]" in words  # of Unknown facts
+    assert "0.125 (chance 0.062)" in words
+    assert "3 wrong, 0.5 to 0.9" in words  # 9 without the 6 of at least 0.9
+    assert re.search("base model Lima ✓ confidence 0.61 last stage Quito confidence 0.93", words)
+    assert "Of 5 answers, 3 are the answer of another fact that a stage trained on" in words
+    assert "1 were wrong and such an answer already" in words
+    assert "Taught as the answer to Capital of Ecuador?" in words
+    assert "Remained confidently wrong" not in words  # there is none
+
+
+@pytest.mark.parametrize("name", ["answer_quality", "wrong_answers"])
+def test_a_summary_without_confidence_is_shown_as_before(tmp_path: Path, name: str) -> None:
+    old = {key: part for key, part in quality_summary().items() if key not in ("answer_quality", "wrong_answers")}
+    page = page_of(write_run(tmp_path / "old" / "run", old))
+    assert "When it does not know" not in page
+    assert "onfidently wrong" not in page
+    part = {**old, name: quality_summary()[name]}
+    words = words_of(write_run(tmp_path / "part" / "run", part))
+    assert ("When it does not know" in words) == (name == "answer_quality")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from gradual.config.base import flat_settings
 from gradual.config.run import RunConfig
-from gradual.facts.matching import token_f1
+from gradual.facts.matching import matching_of, token_f1
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map
 from gradual.knowledge.transitions import highly_known_gain, transition_counts
 from gradual.run.folder import RunDir, read_facts
 from gradual.run.stage_files import EpochNumbers, read_epochs, read_stage, read_taught
+from gradual.run.summary.quality import answer_quality_of_run
+from gradual.run.summary.wrong_answers import wrong_answers_of_run
 from gradual.run.summary_file import (
     AccuracyShare,
     ExampleFact,
@@ -50,7 +52,11 @@ def summarise(run: RunDir, config: RunConfig, *, warnings: Sequence[str] = (), d
     maps = [read_map(run.probe(index), with_answers=False) for index in range(_num_measured(run))]
     tests = [read_map(run.evaluation(index), with_answers=False) for index in range(len(maps))]
     verdicts = [{fact.id: fact.p_greedy > 0 for fact in known} for known in tests]
-    splits = [fact.split for fact in read_facts(run.facts)]
+    facts = read_facts(run.facts)
+    splits = [fact.split for fact in facts]
+    taught = {row.id for index in range(1, len(maps)) for row in read_taught(run.selection(index))}
+    refusals = {stage.abstain.answer for stage in config.stages if stage.abstain is not None}
+    matching = matching_of(config.probe)
     pairs = [(index, index + 1) for index in range(len(maps) - 1)]
     spans = pairs + ([(0, len(maps) - 1)] if len(maps) > 2 else [])
     return Summary(
@@ -64,6 +70,10 @@ def summarise(run: RunDir, config: RunConfig, *, warnings: Sequence[str] = (), d
         test_by_level=_scores_by_level(run, verdicts),
         test_by_relation=_scores_by_relation(tests, verdicts),
         mcnemar=[_paired_test(a, b, verdicts) for a, b in spans],
+        answer_quality=answer_quality_of_run(tests, _levels_at_start(run), refusals=refusals, matching=matching),
+        wrong_answers=wrong_answers_of_run(
+            tests, [fact for fact in facts if fact.id in taught], refusals=refusals, matching=matching
+        ),
         highly_known=_highly_known_growth(run, maps),
         relations=_relation_levels(maps),
         stages=[_stage_summary(run, index) for index in range(1, len(maps))],
@@ -107,12 +117,17 @@ def _mean_f1(known: KnowledgeMap) -> float | None:
     return sum(scores) / len(scores) if len(scores) == len(known) > 0 else None
 
 
+def _levels_at_start(run: RunDir) -> dict[str, Level]:
+    """Level of each test fact under the base model; empty where it was not probed yet."""
+    if not (run.test_levels / MAP_FILE).is_file():
+        return {}
+    return {fact.id: fact.level for fact in read_map(run.test_levels, with_answers=False)}
+
+
 def _scores_by_level(run: RunDir, verdicts: Sequence[Mapping[str, bool]]) -> list[LevelScores]:
     """Test accuracy by the level that the fact had under the base model."""
-    if not (run.test_levels / MAP_FILE).is_file():
-        return []
-    known = read_map(run.test_levels, with_answers=False)
-    groups = {level: [fact.id for fact in known if fact.level is level] for level in reversed(Level)}
+    known = _levels_at_start(run)
+    groups = {level: [fact for fact, found in known.items() if found is level] for level in reversed(Level)}
     return [
         LevelScores(level=level, total=len(ids), stages=_accuracies(ids, verdicts))
         for level, ids in groups.items()
