@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from gradual.comparison.folder import PlannedArm, is_base
+from gradual.findings.answers import answer_findings
 from gradual.findings.evidence import MapEvidence, RunEvidence, StageEvidence
 from gradual.findings.record import (
     ArmFindings,
@@ -99,6 +100,7 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         steps=mean_over_seeds([float(sum(stage.steps for stage in run.stages)) for run in numbers]),
         tokens=mean_over_seeds([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
         seconds=mean_over_seeds([run.cost.seconds for run in numbers]),
+        answers=answer_findings(done),
     )
 
 

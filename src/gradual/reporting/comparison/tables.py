@@ -22,6 +22,7 @@ from gradual.reporting.comparison.cells import (
     seeds_text,
     spread_cell,
 )
+from gradual.reporting.comparison.confidence import confidence_tables
 from gradual.reporting.comparison.paper_tables import paper_tables
 from gradual.reporting.comparison.transitions import net_promotions
 from gradual.reporting.table import Cell, Table, make_table
@@ -34,6 +35,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         _arms(comparison),
         _arms_highly_known(comparison),
         _controls(comparison),
+        *confidence_tables(comparison),
         *paper_tables(comparison),
         net_promotions(comparison),
         _relations(comparison),
