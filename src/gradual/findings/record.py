@@ -18,7 +18,7 @@ from gradual.files.storage import Json
 from gradual.findings.answer_record import AnswerDifference, AnswerFindings
 from gradual.run.folder import SeedStatus
 from gradual.run.steps import Purpose
-from gradual.statistics.measures import LevelCounts, Measure, Share
+from gradual.statistics.measures import EMPTY, LevelCounts, Measure, Share
 
 SCHEMA_VERSION = 2
 """Version of `comparison.json`; a field that changes its meaning changes it, a new field does not."""
@@ -182,6 +182,10 @@ class OtherTest:
     base: Measure
     result: Measure
     change: Measure
+    right_at_start: Measure = EMPTY
+    """Number of facts that the base model has right."""
+    lost: Measure = EMPTY
+    """Share of these that are no longer right at the end; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)

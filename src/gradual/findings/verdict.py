@@ -13,7 +13,7 @@ from typing import Literal
 from gradual.findings.answer_record import AnswerDifference
 from gradual.findings.record import ArmFindings, Comparison, Contrast
 from gradual.statistics.calibration import CONFIDENT
-from gradual.statistics.measure_text import change_text, count_change_text, points_text
+from gradual.statistics.measure_text import accuracy_text, change_text, count_change_text, points_text
 from gradual.statistics.measures import Measure
 from gradual.text import (
     NBSP,
@@ -58,7 +58,7 @@ class Verdict:
     headline: str
     sentences: tuple[str, ...]
     """In order: against the reference, the relation that makes most of that, against the base model, how often it is
-    confidently wrong, HighlyKnown facts, the bar, lost facts, other arms."""
+    confidently wrong, relations never trained on, HighlyKnown facts, the bar, lost facts, other arms."""
     limits: tuple[str, ...]
     """What cannot be said, and why."""
 
@@ -76,12 +76,12 @@ def tell_comparison(comparison: Comparison) -> Verdict:
         _relation_sentence(comparison),
         _test_sentence(base),
         _confidently_wrong_sentence(main, base),
+        _other_relations_sentence(main),
         _highly_known_sentence(comparison, main, reference, base),
         paper_bar_sentence(reference),
         _second_stage_sentence(comparison.contrast("stage", main.name, 2)),
         _lost_sentence(main),
         _falling_levels_sentence(main),
-        _other_relations_sentence(main),
         _other_arms_sentence(comparison),
     )
     return Verdict(
@@ -331,7 +331,11 @@ def _other_relations_sentence(main: ArmFindings) -> str:
     if main.ood is None or main.ood.change.value is None:
         return ""
     change = f"{points_text(main.ood.change, unit=_POINTS)}, {_within(main.ood.change)}"
-    return f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}."
+    told = f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}"
+    lost, known = accuracy_text(main.ood.lost), main.ood.right_at_start
+    if main.ood.lost.value is not None:
+        told += f"; of the {mean_count(known.value)} that the base model has right it loses {str(lost).rstrip()}"
+    return f"{told}."
 
 
 def _other_arms_sentence(comparison: Comparison) -> str:

@@ -107,6 +107,21 @@ def test_the_verdict_says_it_among_its_first_five_sentences(found: Comparison) -
     )
 
 
+def test_what_is_lost_of_relations_never_trained_on_is_among_the_first_five_sentences(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "out")
+    facts = ("o1", "o2", "o3", "o4")
+    for stage, right in ((0, {"o1", "o2"}), (2, {"o2", "o3", "o4"})):  # o1 of two is lost, two of two are gained
+        write_map(verdicts(facts, right), folder / f"runs/S5/1/evaluation/ood-{stage}")
+    found = read_comparison(folder)
+    arm = found.arm("S5")
+    assert arm is not None
+    assert arm.ood is not None
+    assert (arm.ood.right_at_start.value, arm.ood.lost.value, arm.ood.change.value) == (2.0, 0.5, 0.25)
+    told = " ".join(tell_comparison(found).sentences[:5]).replace(NBSP, " ")
+    assert "On 4 facts of relations never trained on, S5 changes by +25.0 points [" in told
+    assert "; of the 2 that the base model has right it loses 50.0 % [" in told
+
+
 def test_a_folder_of_an_earlier_version_says_nothing_of_confidence(tmp_path: Path) -> None:
     old = read_comparison(write_folder(tmp_path / "out", confidence={}))
     assert [arm.answers for arm in old.arms] == [None] * len(old.arms)
