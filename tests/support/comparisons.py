@@ -7,7 +7,10 @@ gives the levels of the facts in order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from gradual.facts.fact import Fact
@@ -21,6 +24,8 @@ from gradual.selection.strategies import SelectedFact, Selection, Strategy
 LEVELS = {level.value[0]: level for level in Level}
 TRAIN, TEST, VALIDATION, OTHERS = "abcdefgh", ("t1", "t2", "t3", "t4"), ("v1", "v2", "v3", "v4"), ("o1", "o2")
 BASE = "HMMWHMUU"
+CONFIDENCE = {"t1": 0.95, "t2": 0.6, "t3": 0.4, "t4": 0.9}
+"""Of the answers to test facts, right or wrong, at every stage."""
 SECONDS = {"probe": 20.0, "evaluation": 2.0, "stage 1": 7.0, "stage 2": 3.0, "base probe": 10.0, "base evaluation": 1.0}
 ARMS: list[dict[str, object]] = [
     {"name": "base", "doc": "The model as it came.", "same_steps_as": None, "num_stages": 0},
@@ -31,22 +36,28 @@ ARMS: list[dict[str, object]] = [
 ]
 
 
-def write_folder(folder: Path, *, arms: Sequence[Mapping[str, object]] = ARMS) -> Path:
-    """The whole folder: two seeds; of `worse` seed 2 had nothing to train on, S2 is missing."""
+def write_folder(
+    folder: Path, *, arms: Sequence[Mapping[str, object]] = ARMS, confidence: Mapping[str, float] = CONFIDENCE
+) -> Path:
+    """The whole folder: two seeds; of `worse` seed 2 had nothing to train on, S2 is missing.
+
+    Without `confidence` the tests' maps are as earlier versions wrote them.
+    """
     plan = {"arms": list(arms), "seeds": [1, 2], "reference": "same_steps", "main": "S5"}
     make_folder(folder)
     write_json(folder / "comparison_plan.json", plan)  # type: ignore[arg-type]
     first = {"b": "M", "c": "M", "f": "M"}
-    write_run(folder, "same_steps", 1, ["HHMWHHUU"], [{"t1", "t2"}], [first])
-    write_run(folder, "same_steps", 2, ["HMHWHHUU"], [{"t1", "t4"}], [first])
+    write = partial(write_run, confidence=confidence)
+    write(folder, "same_steps", 1, ["HHMWHHUU"], [{"t1", "t2"}], [first])
+    write(folder, "same_steps", 2, ["HMHWHHUU"], [{"t1", "t4"}], [first])
     second = {"c": "M", "d": "M", "a": "H"}
-    run = write_run(folder, "S5", 1, ["HHMMHHWU", "HHHHHHMU"], [{"t1", "t2"}, {"t1", "t2", "t3"}], [first, second])
+    run = write(folder, "S5", 1, ["HHMMHHWU", "HHHHHHMU"], [{"t1", "t2"}, {"t1", "t2", "t3"}], [first, second])
     for stage, right in ((0, {"o2"}), (2, {"o1", "o2"})):
         write_map(verdicts(OTHERS, right, 0.0, relation="r3"), run.evaluation(stage).with_name(f"ood-{stage}"))
     second = {"a": "M", "f": "M", "g": "M", "b": "H"}
-    write_run(folder, "S5", 2, ["MHHWHMMU", "HHHMHHHU"], [{"t3"}, {"t1", "t3", "t4"}], [first, second])
-    write_run(folder, "worse", 1, ["UUUUUUUU"], [set()], [first])
-    write_run(folder, "worse", 2, [], [], [], status="nothing_to_train")
+    write(folder, "S5", 2, ["MHHWHMMU", "HHHMHHHU"], [{"t3"}, {"t1", "t3", "t4"}], [first, second])
+    write(folder, "worse", 1, ["UUUUUUUU"], [set()], [first])
+    write(folder, "worse", 2, [], [], [], status="nothing_to_train")
     return folder
 
 
@@ -65,16 +76,18 @@ def write_run(
     trained: Sequence[Mapping[str, str]],
     *,
     status: str = "complete",
+    confidence: Mapping[str, float] = CONFIDENCE,
 ) -> RunDir:
     """A run: the base model, then a stage for each of `trained` with its probe and test."""
     run = RunDir(folder / "runs" / arm / str(seed))
     write_map(known(BASE, SECONDS["base probe"]), run.probe(0))
-    write_map(verdicts(TEST, {"t1"}, SECONDS["base evaluation"]), run.evaluation(0))
+    write_map(verdicts(TEST, {"t1"}, SECONDS["base evaluation"], confidence=confidence), run.evaluation(0))
     write_map(known("HMWU", 5.0, ids=TEST), run.test_levels)
     for number, (levels, right, facts) in enumerate(zip(probes, rights, trained, strict=True), start=1):
         tokens = 100 * seed + len(arm)  # no two runs take the same, and so none looks copied from another
         write_map(known(levels, SECONDS["probe"], tokens=tokens), run.probe(number))
-        write_map(verdicts(TEST, right, SECONDS["evaluation"], tokens=tokens), run.evaluation(number))
+        test = verdicts(TEST, right, SECONDS["evaluation"], tokens=tokens, confidence=confidence)
+        write_map(test, run.evaluation(number))
         _write_stage(run, number, facts, loss=seed + len(arm) / 10)
     write_json(run.info, {"gradual_version": "0", "fingerprint": {}, "status": status})
     relations = [*["r1"] * 4, *["r2"] * 4, *["r1", "r1", "r2", "r2"] * 2]
@@ -95,11 +108,23 @@ def known(levels: str, seconds: float = 1.0, *, ids: Sequence[str] = TRAIN, toke
 
 
 def verdicts(
-    ids: Sequence[str], right: set[str], seconds: float = 1.0, *, relation: str | None = None, tokens: int = 0
+    ids: Sequence[str],
+    right: set[str],
+    seconds: float = 1.0,
+    *,
+    relation: str | None = None,
+    tokens: int = 0,
+    confidence: Mapping[str, float] = MappingProxyType({}),
 ) -> KnowledgeMap:
-    """A map under one exemplar set: each fact is right or not."""
+    """A map under one exemplar set: each fact is right or not, with this confidence by id."""
     facts = [
-        _fact(fact, Level.HIGHLY_KNOWN if fact in right else Level.UNKNOWN, relation or ("r1" if place < 2 else "r2"))
+        replace(
+            _fact(
+                fact, Level.HIGHLY_KNOWN if fact in right else Level.UNKNOWN, relation or ("r1" if place < 2 else "r2")
+            ),
+            confidence=confidence.get(fact),
+            confidence_t1=confidence.get(fact),
+        )
         for place, fact in enumerate(ids)
     ]
     return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds, tokens_read=tokens)))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from gradual.comparison.folder import PlannedArm, is_base
+from gradual.findings.answers import answer_findings
 from gradual.findings.evidence import MapEvidence, RunEvidence, StageEvidence
 from gradual.findings.record import (
     ArmFindings,
@@ -99,6 +100,7 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         steps=mean_over_seeds([float(sum(stage.steps for stage in run.stages)) for run in numbers]),
         tokens=mean_over_seeds([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
         seconds=mean_over_seeds([run.cost.seconds for run in numbers]),
+        answers=answer_findings(done),
     )
 
 
@@ -302,11 +304,20 @@ def _other_test(runs: Sequence[RunEvidence], known: Sequence[Mapping[int, MapEvi
     if not pairs:
         return None
     before, after = [base.right for _, base, _ in pairs], [end.right for _, _, end in pairs]
-    change, _ = mean_of(differences(after, before), pairs[0][1].relations)
+    relations = pairs[0][1].relations
+    change, _ = mean_of(differences(after, before), relations)
+    lost, _ = mean_of([_lost_facts(was, now) for was, now in zip(before, after, strict=True)], relations)
     return OtherTest(
         seeds=tuple(seed for seed, _, _ in pairs),
         num_facts=len(before[0]),
         base=mean_accuracy([share_of(one.values()) for one in before]),
         result=mean_accuracy([share_of(one.values()) for one in after]),
         change=change,
+        right_at_start=mean_number([sum(one.values()) for one in before], len(before[0])),
+        lost=lost,
     )
+
+
+def _lost_facts(before: Mapping[str, bool], after: Mapping[str, bool]) -> dict[str, float]:
+    """Of each fact that was right, 1 where it no longer is, else 0."""
+    return {fact: float(not after[fact]) for fact, was_right in before.items() if was_right}

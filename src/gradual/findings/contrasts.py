@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from gradual.comparison.folder import ComparisonPlan, is_base
+from gradual.findings.answers import answer_difference
 from gradual.findings.evidence import MapEvidence, RunEvidence
 from gradual.findings.record import Contrast, PairedTest, RelationDifference
 from gradual.knowledge.levels import Level
+from gradual.statistics import calibration
 from gradual.statistics.intervals import holm, mcnemar, paired_counts, smallest_visible_difference
 from gradual.statistics.measures import EMPTY, Measure, change_of, differences, mean_of
 from gradual.statistics.resampling import NUM_RESAMPLES
@@ -33,6 +35,11 @@ METHODS = (
     "model; it is undefined where the interval of HK' - HK0 reaches 0.",
 )
 """How intervals and tests are made, for `Comparison.methods`."""
+METHODS_OF_ANSWERS = (
+    "Shares of confidently and of unsurely wrong answers have intervals of resamples, as differences do; AUROC, areas "
+    f"under the risk-coverage curve and the surest half are worked out anew for {calibration.NUM_RESAMPLES:,} of them.",
+)
+"""The same of how sure answers are."""
 
 
 NO_READING_B = replace(EMPTY, note="undefined: it is held against the base itself")
@@ -178,6 +185,10 @@ def _contrast(
         zero_shot=_other_difference(pairs, lambda run: run.zero_shot),
         validation=_other_difference(pairs, lambda run: run.validation),
         note=_seed_note(len(pairs)),
+        answers=answer_difference(
+            [(pair.seed, now, was) for pair, now, was in zip(pairs, after, before, strict=True)],
+            with_area=kind in ("base", "reference"),
+        ),
     )
 
 
@@ -247,12 +258,25 @@ def _with_holm(found: Sequence[Contrast]) -> list[Contrast]:
     First stages are left out: nearly all arms share one, whose test would count as often as there are arms. Where arms
     share a later stage, it counts for each of them, which makes the p-values larger, not smaller.
     """
-    adjusted: dict[tuple[str, str, int | None, str], float] = {}
+    of_accuracy = _adjusted(found, lambda each: each.p_value)
+    of_answers = _adjusted(found, lambda each: each.answers.p_value if each.answers else None)
+    return [
+        replace(each, p_holm=accuracy, answers=replace(each.answers, p_holm=answers) if each.answers else None)
+        for each, accuracy, answers in zip(found, of_accuracy, of_answers, strict=True)
+    ]
+
+
+def _adjusted(found: Sequence[Contrast], p_of: Callable[[Contrast], float | None]) -> list[float | None]:
+    """Holm's p-value of each contrast, None where there is none."""
+    adjusted: dict[int, float] = {}
     for kind in ("base", "reference", "main", "stage"):
-        tested = [each for each in found if each.kind == kind and each.stage != 1 and each.p_value is not None]
-        p_values = holm([each.p_value for each in tested if each.p_value is not None])
-        adjusted |= zip([(kind, each.arm, each.stage, each.against) for each in tested], p_values, strict=True)
-    return [replace(each, p_holm=adjusted.get((each.kind, each.arm, each.stage, each.against))) for each in found]
+        p_values = {
+            place: p
+            for place, each in enumerate(found)
+            if each.kind == kind and each.stage != 1 and (p := p_of(each)) is not None
+        }
+        adjusted |= zip(p_values, holm(list(p_values.values())), strict=True)
+    return [adjusted.get(place) for place in range(len(found))]
 
 
 def _power_sentence(contrast: Contrast) -> str:

@@ -14,8 +14,9 @@ from gradual.comparison.folder import ComparisonPlan, is_base
 from gradual.errors import RunDirError
 from gradual.files import storage
 from gradual.findings.record import CostPart
+from gradual.knowledge.answer_quality import answers_with_confidence
 from gradual.knowledge.levels import Level
-from gradual.knowledge.map import COST_FILE, MAP_FILE, read_cost, read_map
+from gradual.knowledge.map import COST_FILE, MAP_FILE, KnowledgeMap, read_cost, read_map
 from gradual.run.cost import RunCost, read_run_cost
 from gradual.run.folder import RunDir, SeedStatus, read_facts
 from gradual.run.stage_files import (
@@ -28,6 +29,7 @@ from gradual.run.stage_files import (
     verdicts_by_epoch,
 )
 from gradual.run.steps import Purpose, Step, possible_steps
+from gradual.statistics.calibration import Answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class MapEvidence:
     """Number format of the model that was asked; empty where the map doesn't say."""
     method: str = ""
     """How it was asked: `exact` or `sampled`; empty where the map doesn't say."""
+    answers: Mapping[str, Answered] = field(default_factory=dict)
+    """Verdict and confidence of each greedy answer of a test; empty where the map was made without confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,12 @@ def read_runs(folder: Path, plan: ComparisonPlan) -> dict[str, tuple[RunEvidence
     }
 
 
-def read_known(folder: Path) -> MapEvidence | None:
+def read_known(folder: Path, *, with_confidence: bool = False) -> MapEvidence | None:
     """What the map in a folder says; None where there is no finished map.
+
+    Args:
+        folder: of the map.
+        with_confidence: read how sure the answers are; for maps with one exemplar set.
 
     Raises:
         RunDirError: the map is damaged.
@@ -137,7 +145,17 @@ def read_known(folder: Path) -> MapEvidence | None:
         relations={fact.id: fact.relation for fact in known},
         dtype=known.info.model.get("dtype", ""),
         method=str(known.info.probe.get("method", "")),
+        answers=_read_answers(known, folder) if with_confidence else {},
     )
+
+
+def _read_answers(known: KnowledgeMap, folder: Path) -> dict[str, Answered]:
+    if not known.has_confidence:
+        return {}
+    try:
+        return answers_with_confidence(known)
+    except ValueError as error:
+        raise RunDirError(f"{folder / MAP_FILE}: {error}; make the run again") from error
 
 
 def _base_run(name: str, seed: int, runs: Iterable[Sequence[RunEvidence]]) -> RunEvidence:
@@ -179,7 +197,9 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
         return RunEvidence(arm, seed, "missing")
     probes: list[MapEvidence] = []
     tests: list[MapEvidence] = []
-    while (probe := read_known(run.probe(len(probes)))) and (test := read_known(run.evaluation(len(tests)))):
+    while (probe := read_known(run.probe(len(probes)))) and (
+        test := read_known(run.evaluation(len(tests)), with_confidence=True)
+    ):
         probes.append(probe)
         tests.append(test)
     numbers = range(len(probes))

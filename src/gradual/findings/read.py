@@ -13,7 +13,7 @@ from pathlib import Path
 from gradual.comparison.folder import ComparisonPlan, is_base, read_plan
 from gradual.files import storage
 from gradual.findings.arms import arm_numbers
-from gradual.findings.contrasts import METHODS, contrasts, power_sentences, relation_by_relation
+from gradual.findings.contrasts import METHODS, METHODS_OF_ANSWERS, contrasts, power_sentences, relation_by_relation
 from gradual.findings.evidence import PaidStep, RunEvidence, read_runs
 from gradual.findings.noise import net_promotion, paid_for_noise, read_noise, retest
 from gradual.findings.record import (
@@ -66,7 +66,7 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
         entities=entities,
         cost=_whole_cost([*paid, *paid_for_noise(folder)]),
         power=power_sentences(plan, held),
-        methods=METHODS,
+        methods=METHODS + (METHODS_OF_ANSWERS if any(arm.answers for arm in arms) else ()),
         problems=tuple(_problem_lines(plan, arms, retests)),
     )
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradual.files.storage import Json
+from gradual.findings.answer_record import AnswerDifference, AnswerFindings
 from gradual.run.folder import SeedStatus
 from gradual.run.steps import Purpose
-from gradual.statistics.measures import LevelCounts, Measure, Share
+from gradual.statistics.measures import EMPTY, LevelCounts, Measure, Share
 
 SCHEMA_VERSION = 2
 """Version of `comparison.json`; a field that changes its meaning changes it, a new field does not."""
@@ -181,6 +182,10 @@ class OtherTest:
     base: Measure
     result: Measure
     change: Measure
+    right_at_start: Measure = EMPTY
+    """Number of facts that the base model has right."""
+    lost: Measure = EMPTY
+    """Share of these that are no longer right at the end; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +244,8 @@ class ArmFindings:
     """Tokens trained on, all stages."""
     seconds: Measure
     """All steps of the run in full, shared ones included."""
+    answers: AnswerFindings | None = None
+    """How sure the answers to test facts are at the end; None where no map of the arm holds confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +300,8 @@ class Contrast:
     """Difference in accuracy on the validation facts at the epochs kept; None where a side has kept no verdicts."""
     note: str
     """What could not be tested, and why; empty where all was."""
+    answers: AnswerDifference | None = None
+    """Difference in how sure wrong answers are; None where no seed's maps hold confidence on both sides."""
 
     @property
     def name(self) -> str:

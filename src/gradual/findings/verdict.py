@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gradual.findings.answer_record import AnswerDifference
 from gradual.findings.record import ArmFindings, Comparison, Contrast
-from gradual.statistics.measure_text import change_text, count_change_text, points_text
+from gradual.statistics.calibration import CONFIDENT
+from gradual.statistics.measure_text import accuracy_text, change_text, count_change_text, points_text
 from gradual.statistics.measures import Measure
 from gradual.text import (
     NBSP,
@@ -55,8 +57,8 @@ class Verdict:
 
     headline: str
     sentences: tuple[str, ...]
-    """In order: against the reference, the relation that makes most of that, against the base model, HighlyKnown facts,
-    the bar, lost facts, other arms."""
+    """In order: against the reference, the relation that makes most of that, against the base model, how often it is
+    confidently wrong, relations never trained on, HighlyKnown facts, the bar, lost facts, other arms."""
     limits: tuple[str, ...]
     """What cannot be said, and why."""
 
@@ -73,12 +75,13 @@ def tell_comparison(comparison: Comparison) -> Verdict:
         _test_sentence(reference),
         _relation_sentence(comparison),
         _test_sentence(base),
+        _confidently_wrong_sentence(main, base),
+        _other_relations_sentence(main),
         _highly_known_sentence(comparison, main, reference, base),
         paper_bar_sentence(reference),
         _second_stage_sentence(comparison.contrast("stage", main.name, 2)),
         _lost_sentence(main),
         _falling_levels_sentence(main),
-        _other_relations_sentence(main),
         _other_arms_sentence(comparison),
     )
     return Verdict(
@@ -99,22 +102,30 @@ def accuracy_stance(contrast: Contrast | None) -> Stance:
     """As `stance`, of the difference in test accuracy; `open` too where the adjusted test does not tell it from 0."""
     if contrast is None:
         return "unknown"
-    found = stance(contrast.test)
-    p = contrast.p_value if contrast.p_holm is None else contrast.p_holm
+    return _tested_stance(contrast.test, contrast)
+
+
+def _tested_stance(measure: Measure, test: Contrast | AnswerDifference) -> Stance:
+    found = stance(measure)
+    p = test.p_value if test.p_holm is None else test.p_holm
     return "open" if found in ("above", "below") and p is not None and p >= SIGNIFICANCE else found
 
 
 def claim(contrast: Contrast) -> str:
     """How firmly the difference in test accuracy may be stated, as a clause."""
-    found = stance(contrast.test)
+    return _claim(contrast.test, contrast, contrast.note)
+
+
+def _claim(measure: Measure, test: Contrast | AnswerDifference, note: str = "") -> str:
+    found = stance(measure)
     if found == "unknown":
-        return f"how much of it is chance is not known{_because(contrast.note)}"
+        return f"how much of it is chance is not known{_because(note)}"
     if found == "open":
         return "the interval holds 0, so no difference is shown"
-    if accuracy_stance(contrast) == "open":
-        adjusted = "adjusted for all that were made, " if contrast.p_holm is not None else ""
+    if _tested_stance(measure, test) == "open":
+        adjusted = "adjusted for all that were made, " if test.p_holm is not None else ""
         return f"the interval leaves out 0, but {adjusted}the test does not tell the difference from chance"
-    if len(contrast.seeds) == 1:
+    if len(test.seeds) == 1:
         return "more than the choice of facts would give; what another seed would give is not known"
     return "more than chance would give"
 
@@ -142,18 +153,43 @@ def _has_other_reference(comparison: Comparison) -> bool:
 def _test_sentence(contrast: Contrast | None) -> str:
     if contrast is None or contrast.test.value is None:
         return ""
-    value = contrast.test.value
-    size = f"{signed_decimal(abs(100 * value)).lstrip('+')}{NBSP}points"
-    course = "as often as" if value == 0 else f"{size} {'more' if value > 0 else 'less'} often than"
     against = "the base model" if contrast.kind == "base" else contrast.against
-    interval = points_text(contrast.test).interval
-    tests = f"95{NBSP}% interval {interval}" if interval else "no interval"
-    if contrast.p_holm is not None:
-        tests += f", Holm {p_equals(contrast.p_holm)}"
     return (
-        f"On {plural(contrast.num_test_facts, 'test fact')} {contrast.arm} is right {course} {against} "
-        f"({tests}; {_seeds(contrast)}): {claim(contrast)}."
+        f"On {plural(contrast.num_test_facts, 'test fact')} {contrast.arm} is right {_how_often(contrast.test)} "
+        f"{against} ({_tests(contrast.test, contrast)}): {claim(contrast)}."
     )
+
+
+def _confidently_wrong_sentence(main: ArmFindings, base: Contrast | None) -> str:
+    """How often the main arm hallucinates, against the base model."""
+    if main.answers is None or base is None or base.answers is None:
+        return ""
+    share, difference = main.answers.confidently_wrong, base.answers.confidently_wrong
+    if share.value is None or difference.value is None:
+        return ""
+    told = (
+        f"{main.name} is confidently wrong (its answer is wrong and has a probability of at least {CONFIDENT}) on "
+        f"{percent(share.value)} of {plural(main.answers.num_facts, 'test fact')}, {_how_often(difference)} the base "
+        f"model ({_tests(difference, base.answers)}): {_claim(difference, base.answers)}"
+    )
+    unknown = main.answers.unknown_confidently_wrong.value
+    of_unknown = "" if unknown is None else f"; on {percent(unknown)} of those that were Unknown at the start"
+    return f"{told}{of_unknown}."
+
+
+def _how_often(difference: Measure) -> str:
+    value = difference.value or 0.0
+    if abs(value) < _ROUNDING:
+        return "as often as"
+    size = f"{signed_decimal(abs(100 * value)).lstrip('+')}{NBSP}points"
+    return f"{size} {'more' if value > 0 else 'less'} often than"
+
+
+def _tests(difference: Measure, test: Contrast | AnswerDifference) -> str:
+    interval = points_text(difference).interval
+    told = f"95{NBSP}% interval {interval}" if interval else "no interval"
+    holm = f", Holm {p_equals(test.p_holm)}" if test.p_holm is not None else ""
+    return f"{told}{holm}; {_seeds(test)}"
 
 
 def _relation_sentence(comparison: Comparison) -> str:
@@ -174,8 +210,8 @@ def _signed_count(number: float) -> str:
     return f"{'+' if rounded > 0 else ''}{mean_count(rounded)}"
 
 
-def _seeds(contrast: Contrast) -> str:
-    number = len(contrast.seeds)
+def _seeds(test: Contrast | AnswerDifference) -> str:
+    number = len(test.seeds)
     return f"{number_word(number)} seed" + ("" if number == 1 else "s")
 
 
@@ -295,7 +331,11 @@ def _other_relations_sentence(main: ArmFindings) -> str:
     if main.ood is None or main.ood.change.value is None:
         return ""
     change = f"{points_text(main.ood.change, unit=_POINTS)}, {_within(main.ood.change)}"
-    return f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}."
+    told = f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}"
+    lost, known = accuracy_text(main.ood.lost), main.ood.right_at_start
+    if main.ood.lost.value is not None:
+        told += f"; of the {mean_count(known.value)} that the base model has right it loses {str(lost).rstrip()}"
+    return f"{told}."
 
 
 def _other_arms_sentence(comparison: Comparison) -> str:

@@ -7,7 +7,7 @@ how confidence was measured. docs/confidence.md says what each number counts and
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +28,8 @@ NUM_BINS = 10
 """Bins of the calibration error."""
 NUM_DRAWS = 1_000
 """Draws of verdicts that the calibration error of a calibrated model is the mean over."""
+NUM_RESAMPLES = 1_000
+"""Resamples of what is no mean over facts: each goes through all answers anew, which takes seconds for every 1,000."""
 
 _DRAWING_SEED = 0
 """Fixed: the same answers give the same numbers."""
@@ -193,7 +195,8 @@ def difference_in_area(
         (_weighted_area([was[fact] for fact in facts]), _weighted_area([now[fact] for fact in facts]))
         for was, now in zip(before, after, strict=True)
     ]
-    return resampled_statistic([_difference(was, now) for was, now in pairs], facts, groups)
+    by_seed = [_difference(was, now) for was, now in pairs]
+    return resampled_statistic(by_seed, facts, groups, num_resamples=NUM_RESAMPLES)
 
 
 def _difference(was: Statistic, now: Statistic) -> Statistic:
@@ -208,14 +211,10 @@ def _weighted_area(answers: Sequence[Answered]) -> Statistic:
     """
     import numpy as np
 
-    order = sorted(range(len(answers)), key=lambda place: -answers[place].confidence)
-    starts = [start for start, _ in _ties([answers[place].confidence for place in order])]
-    is_wrong_N = np.array([not answers[place].is_right for place in order], dtype=float)
+    add_up = _ties_by_weight(answers)
 
     def area(weights_BN: Array) -> Array:
-        ordered_BN = weights_BN[:, order]
-        size_BT = np.add.reduceat(ordered_BN, starts, axis=1)
-        wrong_BT = np.add.reduceat(ordered_BN * is_wrong_N, starts, axis=1)
+        size_BT, wrong_BT = add_up(weights_BN)
         end_BT = size_BT.cumsum(axis=1)
         before_BT, errors_BT = end_BT - size_BT, wrong_BT.cumsum(axis=1) - wrong_BT
         total_B = end_BT[:, -1]
@@ -226,6 +225,112 @@ def _weighted_area(answers: Sequence[Answered]) -> Statistic:
         return areas
 
     return area
+
+
+def area_over_seeds(answers: Sequence[Mapping[str, Answered]], groups: Mapping[str, str]) -> Resampled:
+    """`area_under_risk_coverage` of each seed's answers, mean over seeds, with its bootstrap interval.
+
+    Raises:
+        ValueError: there is no seed, two seeds hold different facts, or a fact has no group.
+    """
+    return _over_seeds(_weighted_area, answers, groups)
+
+
+def auroc_over_seeds(answers: Sequence[Mapping[str, Answered]], groups: Mapping[str, str]) -> Resampled:
+    """`auroc` of each seed's answers, mean over seeds, with its bootstrap interval; resamples without it are left out.
+
+    Undefined (None) where some seed's answers are all right, or all wrong.
+
+    Raises:
+        ValueError: as in `area_over_seeds`.
+    """
+    return _over_seeds(_weighted_auroc, answers, groups)
+
+
+def accuracy_of_surest_over_seeds(
+    answers: Sequence[Mapping[str, Answered]], coverage: float, groups: Mapping[str, str]
+) -> Resampled:
+    """`accuracy_of_surest` of each seed's answers, mean over seeds, with its bootstrap interval.
+
+    Raises:
+        ValueError: as in `area_over_seeds`, or `coverage` is not in (0, 1].
+    """
+    if not 0 < coverage <= 1:
+        raise ValueError(f"expected a coverage above 0 and at most 1, found {coverage}")
+    return _over_seeds(lambda told: _weighted_accuracy_of_surest(told, coverage), answers, groups)
+
+
+def _over_seeds(
+    weighted: Callable[[Sequence[Answered]], Statistic],
+    answers: Sequence[Mapping[str, Answered]],
+    groups: Mapping[str, str],
+) -> Resampled:
+    facts = sorted(answers[0]) if answers else []
+    if any(sorted(one) != facts for one in answers):
+        raise ValueError("expected the same facts with every seed")
+    by_seed = [weighted([one[fact] for fact in facts]) for one in answers]
+    return resampled_statistic(by_seed, facts, groups, num_resamples=NUM_RESAMPLES)
+
+
+class _Ties(NamedTuple):
+    """Weights of answers, added up over each run of one confidence, surest first: (B, T)."""
+
+    size: Array
+    wrong: Array
+
+
+def _ties_by_weight(answers: Sequence[Answered]) -> Callable[[Array], _Ties]:
+    """From how often each answer counts, (B, N), to the weights of each run of one confidence."""
+    import numpy as np
+
+    order = sorted(range(len(answers)), key=lambda place: -answers[place].confidence)
+    starts = [start for start, _ in _ties([answers[place].confidence for place in order])]
+    is_wrong_N = np.array([not answers[place].is_right for place in order], dtype=float)
+
+    def add_up(weights_BN: Array) -> _Ties:
+        ordered_BN = weights_BN[:, order]
+        wrong_BN = ordered_BN * is_wrong_N
+        if len(starts) == len(order):  # without ties there is nothing to add up, which takes most of the time
+            return _Ties(ordered_BN, wrong_BN)
+        return _Ties(np.add.reduceat(ordered_BN, starts, axis=1), np.add.reduceat(wrong_BN, starts, axis=1))
+
+    return add_up
+
+
+def _weighted_auroc(answers: Sequence[Answered]) -> Statistic:
+    """`auroc` when answer i counts weights[b, i] times; NaN where no right or no wrong answer counts."""
+    import numpy as np
+
+    add_up = _ties_by_weight(answers)
+
+    def chance(weights_BN: Array) -> Array:
+        size_BT, wrong_BT = add_up(weights_BN)
+        right_BT = size_BT - wrong_BT
+        surer_BT = right_BT.cumsum(axis=1) - right_BT / 2
+        pairs_B = right_BT.sum(axis=1) * wrong_BT.sum(axis=1)
+        chances: Array = (wrong_BT * surer_BT).sum(axis=1) / np.where(pairs_B > 0, pairs_B, np.nan)
+        return chances
+
+    return chance
+
+
+def _weighted_accuracy_of_surest(answers: Sequence[Answered], coverage: float) -> Statistic:
+    """`accuracy_of_surest` when answer i counts weights[b, i] times, a whole number."""
+    import numpy as np
+
+    add_up = _ties_by_weight(answers)
+
+    def accuracy(weights_BN: Array) -> Array:
+        size_BT, wrong_BT = add_up(weights_BN)
+        before_BT = size_BT.cumsum(axis=1) - size_BT
+        count_B1 = np.ceil(coverage * size_BT.sum(axis=1, keepdims=True) - 1e-9)
+        part_BT = np.clip((count_B1 - before_BT) / np.maximum(size_BT, 1), 0.0, 1.0)
+        wrong_B = (wrong_BT * part_BT).sum(axis=1)
+        count_B = np.where(count_B1[:, 0] > 0, count_B1[:, 0], np.nan)
+        accuracies: Array = 1.0 - wrong_B / count_B
+        return accuracies
+
+    return accuracy
 
 
 def _surest_first(answers: Sequence[Answered]) -> list[Answered]:

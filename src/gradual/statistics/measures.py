@@ -16,6 +16,7 @@ from gradual.statistics.resampling import BySeed, Resampled, resampled_change, r
 
 ONE_SEED = "one seed: the interval says nothing of what another seed would give"
 NO_RUN = "no finished run"
+NOT_DEFINED = "undefined with some seed"
 NO_GAIN_TO_COMPARE = "undefined: the interval of what it is a share of reaches 0"
 
 
@@ -85,6 +86,15 @@ def mean_of(values: BySeed, groups: Mapping[str, str], *, times: float = 1.0) ->
     note = ONE_SEED if len(values) == 1 else ""
     bounds = [None if bound is None else times * bound for bound in (found.value, found.low, found.high)]
     return Measure(bounds[0], bounds[1], bounds[2], _sd(known), tuple(by_seed), note), found
+
+
+def measure_of(found: Resampled, by_seed: Sequence[float | None]) -> Measure:
+    """What was resampled as a measure, with the same number of each seed beside it."""
+    known = [value for value in by_seed if value is not None]
+    note = ONE_SEED if len(by_seed) == 1 else ""
+    if found.value is None:
+        return Measure(None, None, None, None, tuple(by_seed), NOT_DEFINED)
+    return Measure(found.value, found.low, found.high, _sd(known), tuple(by_seed), note)
 
 
 def change_of(tops: BySeed, bottoms: BySeed, groups: Mapping[str, str]) -> Measure:

@@ -140,6 +140,7 @@ def test_other_relations_over_the_seeds_that_have_them(found: Comparison) -> Non
     ood = arm(found, "S5").ood
     assert ood is not None
     assert (ood.seeds, ood.num_facts, ood.base.value, ood.result.value, ood.change.value) == ((1,), 2, 0.5, 1.0, 0.5)
+    assert (ood.right_at_start.value, ood.lost.value) == (1.0, 0.0)  # o2 stays right
     assert arm(found, "S5").zero_shot is None
 
 

@@ -19,6 +19,7 @@ from tests.support.comparison_pages import (
 from tests.support.comparisons import write_folder
 from tests.support.pages import CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
 
+from gradual.findings.read import read_comparison
 from gradual.findings.record import Comparison
 from gradual.findings.verdict import claim, stance, tell_comparison
 from gradual.reporting.comparison.page import render_comparison, write_comparison_page
@@ -54,6 +55,17 @@ def with_contrast(comparison: Comparison, kind: str, arm: str, **changes: object
         for each in comparison.contrasts
     )
     return replace(comparison, contrasts=changed)
+
+
+def test_the_page_tells_confidence_only_where_maps_hold_it(tmp_path: Path) -> None:
+    page = page_of(read_comparison(write_folder(tmp_path / "new")))
+    assert '<section id="confidence">' in page
+    assert '<a href="#confidence">When it does not know</a>' in page
+    assert "Confidently wrong: " in page  # the drawing's text alternative
+    old = page_of(read_comparison(write_folder(tmp_path / "old", confidence={})))
+    assert "#confidence" not in old
+    assert "When it does not know" not in old
+    assert "AUROC" not in old
 
 
 def test_whole_comparison_has_every_section_and_nothing_missing() -> None:

@@ -72,6 +72,28 @@ def test_all_arms(tables: dict[str, Table]) -> None:
     assert known["S5"][5:] == ["12", "1 min 10 s"]  # 16 s for the base model, 29 and 25 s for the stages
 
 
+def test_when_it_does_not_know(tables: dict[str, Table]) -> None:
+    table = tables["when-it-does-not-know"]
+    rows = shown(table)
+    # right, confidently wrong, at least 0.9, unsure, of Unknown, AUROC, ECE, area, surest half
+    assert rows["base"][1] == "50.0 % [50.0, 50.0]"  # one fact of each relation: whole relations are drawn
+    assert rows["base"][4].startswith("100.0 % [")
+    assert rows["base"][7].startswith("0.479 [")
+    assert rows["base"][9:] == ["–"] * 6
+    assert rows["S5"][0] == "75.0 % [30.1, 95.4]"
+    assert rows["S5"][1].startswith("25.0 % [")
+    assert [rows["S5"][place].split(" ")[0] for place in (5, 7, 9, 11)] == ["0.500", "0.208", "−25.0", "−0.271"]
+    assert rows["worse"][5] == "–"  # nothing is right
+    assert rows["S2"] == ["–"] * 15
+    assert "Of 4 test facts" in table.note
+    assert "Unknown at the start (number: 1)" in table.note
+
+
+def test_maps_without_confidence_give_no_table_of_it(tmp_path: Path) -> None:
+    old = read_comparison(write_folder(tmp_path / "out", confidence={}))
+    assert "when-it-does-not-know" not in {table.name for table in comparison_tables(old)}
+
+
 def test_the_main_arm_against_the_controls(tables: dict[str, Table]) -> None:
     rows = shown(tables["controls"])
     assert rows["same_steps"][1] == "+25.0 [0.0, +50.0]"

@@ -12,7 +12,7 @@ from gradual.reporting.cells import NOTHING, estimate_cell, p_cell, text_cell
 from gradual.reporting.table import Cell
 from gradual.statistics.measure_text import accuracy_text, change_text, count_change_text, count_text, points_text
 from gradual.statistics.measures import Measure, Share
-from gradual.text import NO_VALUE, Estimate, decimal, join_words, plural, share_estimate
+from gradual.text import NO_VALUE, Estimate, decimal, join_words, plural, share_estimate, signed_decimal
 
 GROUP_NAMES: dict[GroupName, str] = {
     "trained_stage_1": "trained on in stage 1",
@@ -78,6 +78,16 @@ def facts_share_cell(share: Share) -> Cell:
     words = share_estimate(share.share, share.low, share.high) if share.total else Estimate(NO_VALUE, "")
     raw = {"": share.share, "low": share.low, "high": share.high, "count": share.count, "of": share.total}
     return estimate_cell(words, raw)
+
+
+def number_estimate_cell(measure: Measure, *, is_signed: bool = False) -> Cell:
+    """A number in [0, 1], or a difference of two, with its interval: `0.713 [0.680, 0.745]`."""
+    write = signed_decimal if is_signed else decimal
+    if measure.value is None:
+        return _measure_cell(measure, Estimate(NO_VALUE, ""))
+    bounds = [write(bound, 3) for bound in (measure.low, measure.high) if bound is not None]
+    words = Estimate(write(measure.value, 3), f"[{', '.join(bounds)}]" if bounds else "")
+    return _measure_cell(measure, words)
 
 
 def spread_cell(measure: Measure, *, times: float = 1.0, digits: int = 1) -> Cell:

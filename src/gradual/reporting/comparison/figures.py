@@ -12,7 +12,7 @@ from gradual.reporting.charts import Balance, Bar, Segment, balance_bars, stacke
 from gradual.reporting.forest import ForestCell, ForestRow, Panel, forest
 from gradual.reporting.svg import NOTHING, WIDE_SCREEN, Drawing, draw_both
 from gradual.run.steps import Purpose
-from gradual.statistics.measure_text import change_text, points_text
+from gradual.statistics.measure_text import accuracy_text, change_text, points_text
 from gradual.statistics.measures import Measure
 from gradual.text import NO_VALUE, Estimate, duration, mean_count, percent
 
@@ -30,6 +30,21 @@ def arms_forest(comparison: Comparison) -> Drawing:
         rows.append(ForestRow(arm.name, (base, against), strong=arm.name == comparison.main))
     panels = [Panel("against the base model, points"), Panel(f"against {comparison.reference}, points")]
     return draw_both(lambda width: forest("Difference in test accuracy", *_with_values(panels, rows), width=width))
+
+
+def confidence_forest(comparison: Comparison) -> Drawing:
+    """The share of test facts on which every arm, the base model first, is confidently wrong; and the difference."""
+    rows = []
+    for arm in comparison.arms:
+        if arm.answers is not None:
+            share, base = arm.answers.confidently_wrong, comparison.contrast("base", arm.name)
+            less = _change_cell(base.answers.confidently_wrong) if base and base.answers else _words_only("")
+            cells = (_forest_cell(share, accuracy_text(share)), less)
+            rows.append(ForestRow(arm.name, cells, strong=arm.name == comparison.main))
+    panels = [Panel("share of test facts", unit=" %", is_difference=False), Panel("against the base model, points")]
+    if not rows:
+        return Drawing(NOTHING, NOTHING)
+    return draw_both(lambda width: forest("Confidently wrong", *_with_values(panels, rows), width=width))
 
 
 def readings_forest(comparison: Comparison) -> Drawing:

@@ -52,6 +52,7 @@ def render_comparison(comparison: Comparison, *, name: str) -> str:
         gain_bars=figures.gain_bars(comparison),
         readings_forest=figures.readings_forest(comparison),
         levels_forest=figures.levels_forest(comparison),
+        confidence_forest=figures.confidence_forest(comparison),
         cost_bars=figures.cost_bars(comparison),
         readings=figures.main_readings(comparison),
         readings_by_seed=page_tables.readings_by_seed(comparison),

@@ -22,6 +22,7 @@ from gradual.reporting.comparison.cells import (
     seeds_text,
     spread_cell,
 )
+from gradual.reporting.comparison.confidence import confidence_tables
 from gradual.reporting.comparison.paper_tables import paper_tables
 from gradual.reporting.comparison.transitions import net_promotions
 from gradual.reporting.table import Cell, Table, make_table
@@ -34,6 +35,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         _arms(comparison),
         _arms_highly_known(comparison),
         _controls(comparison),
+        *confidence_tables(comparison),
         *paper_tables(comparison),
         net_promotions(comparison),
         _relations(comparison),
@@ -153,11 +155,14 @@ def _other_tests(comparison: Comparison) -> Table:
                 held = comparison.contrast("reference", arm.name)
                 against = (held.ood if name == "other relations" else held.zero_shot) if held else None
                 cells = [accuracy_cell(found.base), accuracy_cell(found.result), points_cell(found.change)]
-                last = points_cell(against) if against else NOTHING
+                last = [points_cell(against) if against else NOTHING, accuracy_cell(found.lost)]
                 rows.append(
-                    [arm_cell(comparison, arm.name), text_cell(name), number_cell(found.num_facts), *cells, last]
+                    [arm_cell(comparison, arm.name), text_cell(name), number_cell(found.num_facts), *cells, *last]
                 )
-    note = "Other relations: facts of relations that were never trained on. No shots: the test facts asked alone."
+    note = (
+        "Other relations: facts of relations that were never trained on. No shots: the test facts asked alone. "
+        "Lost of what was right: the share of facts that the base model has right and the arm has not."
+    )
     if not rows:
         note = "Neither other relations nor questions without shots were asked."
     columns = [
@@ -168,6 +173,7 @@ def _other_tests(comparison: Comparison) -> Table:
         "at the end",
         "change, points",
         f"to {comparison.reference}, points",
+        "lost of what was right",
     ]
     return make_table("other-tests", "Other relations, and no shots", columns, rows, note)
 
