@@ -201,10 +201,13 @@ def stage_line(number: int, stage: StageSummary, cost: StageCost) -> str:
     """What a stage trained on and how it went."""
     short = f", {count(stage.replay_shortfall)} fewer than wanted" if stage.replay_shortfall else ""
     left_out = f", {count(stage.unknown_left_out)} Unknown left out" if stage.unknown_left_out else ""
+    beside = f"; {plural(stage.num_anchor, 'fact')} anchored" if stage.num_anchor is not None else ""
+    if stage.num_abstain is not None:
+        beside += f"{', ' if beside else '; '}{plural(stage.num_abstain, 'refusal')} taught"
     strategy = visible(stage.strategy or NO_VALUE)
     return (
         f"stage {number} ({strategy}): {count(stage.num_new)} new facts of which {count(stage.promoted_trained)} "
-        f"promoted, {count(stage.num_replay)} replayed{short}{left_out}; kept epoch {count(stage.best_epoch)}"
+        f"promoted, {count(stage.num_replay)} replayed{short}{left_out}{beside}; kept epoch {count(stage.best_epoch)}"
         f"{', stopped early' if stage.stopped_early else ''}; {count(stage.steps)} steps in "
         f"{duration(cost.seconds)}"
     )

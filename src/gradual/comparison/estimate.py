@@ -23,7 +23,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.stages import in_epochs, training_rows
 from gradual.run.steps import planned_steps
-from gradual.run.timing import TIMING, Reading, first_stage_ids, probe_sample, rows_to_time
+from gradual.run.timing import TIMING, Reading, first_stage_size, later_stage_size, probe_sample, rows_to_time
 from gradual.training.train import time_one_step
 
 
@@ -93,14 +93,15 @@ class _Timed:
         self.once = untrained + again * reading.seconds_per_token
 
     def stage(self, stage: StageConfig, *, is_first: bool) -> tuple[int, float]:
-        """Steps and seconds of training a stage; later stages are taken to train on as many facts as the first."""
+        """Steps and seconds of training a stage; later stages are taken to have as many new facts as the first."""
         config, prepared = self._request.config, self._request.prepared
-        first = stage if is_first else config.stages[0]
-        count = max(1, round(len(first_stage_ids(self._sample, first)) * len(prepared.train) / len(self._sample)))
-        replay = stage.resolve().replay
-        if replay is not None and not is_first:
-            count += replay.num_facts(count)
-        rows = training_rows(spread(prepared.train, count), stage, prepared.exemplars, self._engine, config)
+        num_train = len(prepared.train)
+        size = first_stage_size(self._sample, stage if is_first else config.stages[0], num_train)
+        if not is_first:
+            size = later_stage_size(self._sample, stage, num_train, num_new=max(1, size.num_new))
+        rows = training_rows(
+            spread(prepared.train, max(1, size.num_facts)), stage, prepared.exemplars, self._engine, config
+        )
         epochs = in_epochs(stage, rows).num_train_epochs
         steps = epochs * rows.steps_per_epoch
         return steps, steps * self._step + (epochs + 1) * self._scoring

@@ -225,16 +225,17 @@ class Targets:
         return words in self._beginnings_of_standing if ends_open or not words else composed(words) in self._standing
 
 
-def token_f1(answer: str, targets: Iterable[str]) -> float:
+def token_f1(answer: str, targets: Iterable[str], matching: Matching = SQUAD) -> float:
     """Highest token F1 in [0, 1] between an answer and the targets, counted with repetitions.
 
-    2PR/(P+R) over white-space words after `normalise`, common words counted min(count, count) times (SQuAD, section
+    2PR/(P+R) over white-space words after the rule, common words counted min(count, count) times (SQuAD, section
     6.1). Reported beside accuracy only; it never decides a level. Two empty texts score 1.
 
     >>> token_f1("new york new york", ["New York"])
     0.6666666666666666
     """
-    return max((_f1(normalise(answer).split(), normalise(target).split()) for target in targets), default=0.0)
+    words = matching.normalise(answer).split()
+    return max((_f1(words, matching.normalise(target).split()) for target in targets), default=0.0)
 
 
 def _f1(answer_words: list[str], target_words: list[str]) -> float:

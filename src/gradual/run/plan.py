@@ -24,7 +24,15 @@ from gradual.run.anchors import anchor_options, stage_facts
 from gradual.run.folder import RunDir
 from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
 from gradual.run.steps import Step, planned_steps
-from gradual.run.timing import TIMING, Reading, asking_of, first_stage_ids, probe_sample, rows_to_time
+from gradual.run.timing import (
+    TIMING,
+    Reading,
+    asking_of,
+    first_stage_size,
+    later_stage_size,
+    probe_sample,
+    rows_to_time,
+)
 from gradual.selection.strategies import Replay, Selection
 from gradual.training.train import time_one_step
 
@@ -140,7 +148,7 @@ def _stage_plans(
     step_tokens: int,
 ) -> tuple[StagePlan, ...]:
     plans = []
-    count = round(len(first_stage_ids(known, config.stages[0])) * len(prepared.train) / len(known))
+    num_train, num_new = len(prepared.train), 0
     for index, stage in enumerate(config.stages, start=1):
         strategy = stage.resolve()
         replay = strategy.replay
@@ -151,13 +159,17 @@ def _stage_plans(
             selection = select_for_stage(states, stage, seed=config.seed_of_training, index=index)
             style = engine.prompt_style(config.probe)
             facts, at_end = stage_facts(selection, prepared.train, stage, style), known_ids(selection)
+            num_new = selection.num_new
             options = _option_lines(stage, selection, stage_weights(states, selection, stage))
         else:
-            num_replay = replay.num_facts(count) if index > 1 and replay is not None else 0
-            facts = spread(prepared.train, count + num_replay)  # any as many: steps depend on the relations' sizes
-            at_end = frozenset(fact.id for fact in spread(facts, num_replay))
+            if index == 1:
+                size = first_stage_size(known, stage, num_train)
+            else:
+                size = later_stage_size(known, stage, num_train, num_new=num_new)
+            num_new = size.num_new
+            facts = spread(prepared.train, size.num_facts)  # any as many: steps depend on the relations' sizes
+            at_end = frozenset(fact.id for fact in spread(facts, size.num_replay))
             options = _option_lines(stage, None, {})
-        count = len(facts)
         if stage.placement == "mixed":
             at_end = frozenset()
         rows = training_rows(facts, stage, prepared.exemplars, engine, config, at_end=at_end)
@@ -168,7 +180,7 @@ def _stage_plans(
                 select=strategy.select,
                 replay=_replay_text(replay),
                 options=options,
-                num_facts=count,
+                num_facts=len(facts),
                 is_estimate=not is_known,
                 max_steps=steps,
                 max_tokens=steps * step_tokens,

@@ -1,9 +1,12 @@
-"""How long reading and training take here: a sample of facts probed, a step timed, and what follows for all."""
+"""How long reading and training take here: a sample of facts probed, a step timed, and what follows for all.
+
+How many facts a stage trains on, before its map is there, follows from the sample too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradual.config.run import ProbeConfig, RunConfig
@@ -22,7 +25,7 @@ from gradual.run.anchors import with_anchors_and_refusals
 from gradual.run.stages import training_rows
 from gradual.run.steps import Step
 from gradual.selection.expressions import FactState
-from gradual.selection.strategies import select_facts
+from gradual.selection.strategies import Selection, select_facts
 from gradual.training.rows import TrainingRows
 
 SAMPLE_SIZE = 128
@@ -55,19 +58,64 @@ def rows_to_time(
 ) -> TrainingRows:
     """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
     by_id = {fact.id: fact for fact in prepared.train}
-    chosen = first_stage_ids(known, config.stages[0]) or [fact.id for fact in known][: config.stages[0].batch_size]
+    first = config.stages[0]
+    chosen = [row.id for row in select_first_stage(known, first).rows] or [fact.id for fact in known][
+        : first.batch_size
+    ]
     facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
-    return training_rows(facts, config.stages[0], prepared.exemplars, engine, config)
+    return training_rows(facts, first, prepared.exemplars, engine, config)
 
 
-def first_stage_ids(known: KnowledgeMap, stage: StageConfig) -> list[str]:
-    """Ids of the facts of a map that a first stage would train on."""
+@dataclass(frozen=True, slots=True)
+class StageSize:
+    """Facts that a stage trains on, by why it does."""
+
+    num_new: int
+    num_replay: int
+    num_beside: int
+    """Anchors and refusals."""
+
+    @property
+    def num_facts(self) -> int:
+        """All of them."""
+        return self.num_new + self.num_replay + self.num_beside
+
+
+def select_first_stage(known: KnowledgeMap, stage: StageConfig) -> Selection:
+    """What a first stage would train on if the facts of a map were all there are."""
     states = [
         FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)
         for f in known
     ]
     selection = select_facts(states, stage.resolve(), rng_seed=0)
-    return [row.id for row in with_anchors_and_refusals(selection, states, stage, rng_seed="0").rows]
+    return with_anchors_and_refusals(selection, states, stage, rng_seed="0")
+
+
+def first_stage_size(known: KnowledgeMap, stage: StageConfig, num_train: int) -> StageSize:
+    """How many of `num_train` facts a first stage would train on, those of the map being a sample of them."""
+    selection = select_first_stage(known, stage)
+
+    def of_all(number: int) -> int:
+        return round(number * num_train / len(known))
+
+    return StageSize(
+        num_new=of_all(selection.num_new),
+        num_replay=of_all(selection.num_replay),
+        num_beside=of_all(selection.num_anchor + selection.num_abstain),
+    )
+
+
+def later_stage_size(known: KnowledgeMap, stage: StageConfig, num_train: int, *, num_new: int) -> StageSize:
+    """The same of a later stage, taken to have as many new facts as the one before it, `num_new`.
+
+    Anchors and refusals are counted by the levels of the first map.
+    """
+    replay = stage.resolve().replay
+    return StageSize(
+        num_new=num_new,
+        num_replay=replay.num_facts(num_new) if replay is not None else 0,
+        num_beside=first_stage_size(known, stage, num_train).num_beside,
+    )
 
 
 class Reading:

@@ -14,13 +14,15 @@ from tests.support.runs import make_summary, write_run
 
 from gradual.cli import console
 from gradual.cli.console import Console, Meter
-from gradual.cli.results import diff_parts, estimate_parts, map_parts, next_steps, plan_parts, run_parts
+from gradual.cli.results import diff_parts, estimate_parts, map_parts, next_steps, plan_parts, run_parts, stage_line
 from gradual.comparison.estimate import ArmEstimate, ComparisonEstimate
 from gradual.knowledge.diff import compare_maps
 from gradual.knowledge.levels import Level
 from gradual.reporting.table import Table, as_rich
+from gradual.run.cost import StageCost
 from gradual.run.plan import RunPlan, StagePlan, TokenLine
 from gradual.run.record import read_run
+from gradual.run.summary_file import StageSummary
 
 HOSTILE = " [bold]x[/bold] \x1b[31m"
 
@@ -149,6 +151,19 @@ def test_run_is_shown_with_the_numbers_of_its_summary(tmp_path: Path) -> None:
     assert (
         "stage 2 (S5): 182 new facts of which 61 promoted, 36 replayed, 4 fewer than wanted, 7 Unknown left out" in text
     )
+
+
+def test_anchors_and_refusals_of_a_stage_are_told_where_it_has_them() -> None:
+    stage = StageSummary(strategy="all", num_new=5, promoted_trained=2, num_replay=1, best_epoch=3, steps=4)
+    plain = "stage 1 (all): 5 new facts of which 2 promoted, 1 replayed"
+    for found, told in (
+        ({}, ""),
+        ({"num_anchor": 28, "num_abstain": 18}, "; 28 facts anchored, 18 refusals taught"),
+        ({"num_anchor": 1}, "; 1 fact anchored"),
+        ({"num_abstain": 0}, "; 0 refusals taught"),
+    ):
+        line = stage_line(1, stage.model_copy(update=found), StageCost(seconds=60))
+        assert line.startswith(f"{plain}{told}; kept epoch 3; 4 steps in ")
 
 
 @pytest.mark.parametrize("probes", [1, 2])

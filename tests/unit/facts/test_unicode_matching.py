@@ -10,7 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from gradual.config.run import ProbeConfig
-from gradual.facts.matching import SQUAD, Matching, Targets, matching_of, normalise, recorded_matching
+from gradual.facts.matching import SQUAD, Matching, Targets, matching_of, normalise, recorded_matching, token_f1
 
 ENGLISH = Matching(rule="unicode")
 FOLDING = Matching(rule="unicode", diacritics="fold")
@@ -183,3 +183,11 @@ def test_what_cannot_become_right_is_dead(rule: Matching) -> None:
     assert not targets.is_alive("Rollo")
     assert not targets.is_alive("Rolls-Royce again")
     assert not targets.is_alive("京")
+
+
+def test_token_f1_goes_by_the_rule() -> None:
+    rule = Matching("unicode", "en")
+    assert token_f1("C code", ["C++ code"]) == 1.0
+    assert token_f1("C code", ["C++ code"], rule) == 0.5
+    assert token_f1("北京。", ["北京"]) == 0.0
+    assert token_f1("北京。", ["北京"], rule) == 1.0

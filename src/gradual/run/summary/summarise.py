@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from gradual.config.base import flat_settings
 from gradual.config.run import RunConfig
-from gradual.facts.matching import matching_of, token_f1
+from gradual.facts.matching import matching_of, recorded_matching, token_f1
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map
 from gradual.knowledge.transitions import highly_known_gain, transition_counts
@@ -113,7 +113,8 @@ def _accuracies(ids: Sequence[str], verdicts: Sequence[Mapping[str, bool]]) -> l
 
 def _mean_f1(known: KnowledgeMap) -> float | None:
     """Mean token F1 of the greedy answers, beside accuracy (`matching.token_f1`); None where answers are not there."""
-    scores = [token_f1(fact.greedy_answer, fact.answers) for fact in known if fact.greedy_answer is not None]
+    matching = recorded_matching(known.info.probe)
+    scores = [token_f1(fact.greedy_answer, fact.answers, matching) for fact in known if fact.greedy_answer is not None]
     return sum(scores) / len(scores) if len(scores) == len(known) > 0 else None
 
 
