@@ -27,7 +27,7 @@ from gradual.reporting.run_tables import (
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.run.cost import StageCost
 from gradual.run.record import RunRecord, read_run
-from gradual.run.summary_file import StageSummary
+from gradual.run.summary.summary_file import StageSummary
 from gradual.selection.strategies import STRATEGIES
 from gradual.text import NBSP, NO_VALUE, count, duration, plural, points_estimate, stage_name, visible
 

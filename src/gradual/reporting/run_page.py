@@ -23,7 +23,7 @@ from gradual.reporting.run_story import tell
 from gradual.reporting.svg import Axis, Drawing, Svg, draw_both, make_axis
 from gradual.reporting.table import Table
 from gradual.run.record import RunRecord, read_run
-from gradual.run.summary_file import AccuracyShare, ExampleFact, LevelMoves, StageSummary, Summary
+from gradual.run.summary.summary_file import AccuracyShare, ExampleFact, LevelMoves, StageSummary, Summary
 from gradual.text import NBSP, share_estimate, stage_name
 
 _KINDS = {

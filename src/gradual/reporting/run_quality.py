@@ -12,7 +12,7 @@ from gradual.reporting.run_tables import answer_quality_table
 from gradual.reporting.svg import Drawing, draw_both
 from gradual.reporting.table import Table
 from gradual.run.summary.quality_file import AnswerQuality, AnswerScores, WrongAnswerGroup
-from gradual.run.summary_file import Summary
+from gradual.run.summary.summary_file import Summary
 from gradual.text import count, decimal, plural, stage_name
 
 KINDS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from gradual.knowledge.levels import Level
 from gradual.run.record import RunRecord
 from gradual.run.summary.quality_file import StageQuality
-from gradual.run.summary_file import AccuracyShare, McNemar, Summary
+from gradual.run.summary.summary_file import AccuracyShare, McNemar, Summary
 from gradual.text import Estimate, count, join_words, number_word, p_equals, percent, plural, share_estimate, signed
 
 SIGNIFICANCE = 0.05

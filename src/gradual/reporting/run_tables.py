@@ -28,7 +28,7 @@ from gradual.reporting.table import Cell, Table, make_table
 from gradual.run.cost import RunCost
 from gradual.run.record import RunRecord
 from gradual.run.summary.quality_file import ConfidenceScores, FactShare
-from gradual.run.summary_file import AccuracyShare, GroupScores, Summary
+from gradual.run.summary.summary_file import AccuracyShare, GroupScores, Summary
 from gradual.text import count, decimal, percent, share_estimate, stage_name
 
 _TRAINED = {

@@ -14,6 +14,5 @@ __all__ = [
     "stages",
     "steps",
     "summary",
-    "summary_file",
     "timing",
 ]

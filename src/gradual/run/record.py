@@ -20,7 +20,7 @@ from gradual.knowledge.levels import Level
 from gradual.run.cost import RunCost, StageCost
 from gradual.run.folder import RunDir
 from gradual.run.stage_files import EpochNumbers
-from gradual.run.summary_file import StageSummary, Summary
+from gradual.run.summary.summary_file import StageSummary, Summary
 from gradual.text import stage_name
 
 _Model = TypeVar("_Model", bound=BaseModel)

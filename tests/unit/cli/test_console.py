@@ -22,7 +22,7 @@ from gradual.reporting.table import Table, as_rich
 from gradual.run.cost import StageCost
 from gradual.run.plan import RunPlan, StagePlan, TokenLine
 from gradual.run.record import read_run
-from gradual.run.summary_file import StageSummary
+from gradual.run.summary.summary_file import StageSummary
 
 HOSTILE = " [bold]x[/bold] \x1b[31m"
 

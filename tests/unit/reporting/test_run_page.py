@@ -18,7 +18,7 @@ from gradual.knowledge.levels import Level
 from gradual.reporting.run_page import report
 from gradual.reporting.run_story import tell, verdict
 from gradual.run.record import read_run
-from gradual.run.summary_file import AccuracyShare, McNemar
+from gradual.run.summary.summary_file import AccuracyShare, McNemar
 from gradual.text import percent
 
 

@@ -19,8 +19,8 @@ from gradual.knowledge.map import FactKnowledge, KnowledgeMap, write_map
 from gradual.run.folder import RunDir
 from gradual.run.summary.quality import answer_quality_of_run, risk_points
 from gradual.run.summary.summarise import summarise
+from gradual.run.summary.summary_file import Summary
 from gradual.run.summary.wrong_answers import SHOWN_OF_EACH, wrong_answers_of_run
-from gradual.run.summary_file import Summary
 from gradual.statistics.calibration import Answered
 
 

@@ -18,7 +18,7 @@ from gradual.run.stage_files import (
     validation_counts,
     verdicts_by_epoch,
 )
-from gradual.run.summary_file import StageSummary, Summary
+from gradual.run.summary.summary_file import StageSummary, Summary
 from gradual.statistics.intervals import PairedCounts
 
 FACTS = ["e", "d", "c", "b", "a"]

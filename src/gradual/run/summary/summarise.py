@@ -17,8 +17,7 @@ from gradual.knowledge.transitions import highly_known_gain, transition_counts
 from gradual.run.folder import RunDir, read_facts
 from gradual.run.stage_files import EpochNumbers, read_epochs, read_stage, read_taught
 from gradual.run.summary.quality import answer_quality_of_run
-from gradual.run.summary.wrong_answers import wrong_answers_of_run
-from gradual.run.summary_file import (
+from gradual.run.summary.summary_file import (
     AccuracyShare,
     ExampleFact,
     HighlyKnownGrowth,
@@ -31,6 +30,7 @@ from gradual.run.summary_file import (
     StageSummary,
     Summary,
 )
+from gradual.run.summary.wrong_answers import wrong_answers_of_run
 from gradual.statistics.intervals import accuracy, mcnemar, paired_counts
 
 EXAMPLES_OF_EACH = 8
