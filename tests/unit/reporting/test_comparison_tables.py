@@ -75,15 +75,15 @@ def test_all_arms(tables: dict[str, Table]) -> None:
 def test_when_it_does_not_know(tables: dict[str, Table]) -> None:
     table = tables["when-it-does-not-know"]
     rows = shown(table)
-    # right, confidently wrong, at least 0.9, of Unknown, AUROC, ECE, area, confidently wrong to the base, p
+    # right, confidently wrong, that to the base, p, at least 0.9, of Unknown, AUROC, ECE, area
     assert rows["base"][1] == "50.0 % [50.0, 50.0]"  # one fact of each relation: whole relations are drawn
-    assert rows["base"][3].startswith("100.0 % [")
-    assert rows["base"][6].startswith("0.479 [")
-    assert rows["base"][7:] == ["–"] * 2
+    assert rows["base"][2:4] == ["–"] * 2
+    assert rows["base"][5].startswith("100.0 % [")
+    assert rows["base"][8].startswith("0.479 [")
     assert rows["S5"][0] == "75.0 % [30.1, 95.4]"
     assert rows["S5"][1].startswith("25.0 % [")
-    assert [rows["S5"][place].split(" ")[0] for place in (4, 6, 7)] == ["0.500", "0.208", "−25.0"]
-    assert rows["worse"][4] == "–"  # nothing is right
+    assert [rows["S5"][place].split(" ")[0] for place in (2, 6, 8)] == ["−25.0", "0.500", "0.208"]
+    assert rows["worse"][6] == "–"  # nothing is right
     assert rows["S2"] == ["–"] * 9
     more = shown(tables["when-it-does-not-know-more"])
     # unsure and wrong, surest half right, area to the base; then confidently wrong, p and area to the reference

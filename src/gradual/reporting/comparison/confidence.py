@@ -19,21 +19,19 @@ def confidence_tables(comparison: Comparison) -> list[Table]:
 
 
 def _when_it_does_not_know(comparison: Comparison) -> Table:
-    rows = [
-        [
-            arm_cell(comparison, arm.name),
-            *_answer_cells(arm.answers),
-            *_difference_cells(comparison.contrast("base", arm.name))[:2],
-        ]
-        for arm in comparison.arms
-    ]
-    columns = ["arm", "right", "confidently wrong", f"at least {VERY_CONFIDENT}", "of Unknown", "AUROC", "ECE", "area"]
-    columns += ["confidently wrong to the base, points", "p"]
+    rows = []
+    for arm in comparison.arms:
+        right, wrong, *others = _answer_cells(arm.answers)
+        to_base = _difference_cells(comparison.contrast("base", arm.name))[:2]
+        rows.append([arm_cell(comparison, arm.name), right, wrong, *to_base, *others])
+    columns = ["arm", "right", "confidently wrong", "to the base, points", "p"]
+    columns += [f"at least {VERY_CONFIDENT}", "of Unknown", "AUROC", "ECE", "area"]
     unknown = [arm.answers.num_unknown for arm in comparison.arms if arm.answers and arm.answers.num_unknown]
     number = f" (number: {mean_count(unknown[0])})" if unknown else ""
     note = (
         f"Of {facts_text(comparison, 'test')}, at the end of each arm, mean over seeds. Confidently wrong: the answer "
-        f"is wrong, and a sampled one would be the same with a probability of at least {CONFIDENT}. Of Unknown: "
+        f"is wrong, and a sampled one would be the same with a probability of at least {CONFIDENT}; that is held "
+        f"against the base model, and told of a probability of at least {VERY_CONFIDENT} too. Of Unknown: "
         f"the share of facts that were Unknown at the start{number} that is confidently wrong. AUROC: the chance "
         "that a right answer is surer than a wrong one. ECE: expected calibration error; behind it, what it would be "
         "by chance. Area: under the risk-coverage curve, the lower the better. In brackets behind p: Holm's p over "
