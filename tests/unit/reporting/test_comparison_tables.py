@@ -75,16 +75,19 @@ def test_all_arms(tables: dict[str, Table]) -> None:
 def test_when_it_does_not_know(tables: dict[str, Table]) -> None:
     table = tables["when-it-does-not-know"]
     rows = shown(table)
-    # right, confidently wrong, at least 0.9, unsure, of Unknown, AUROC, ECE, area, surest half
+    # right, confidently wrong, that to the base, p, at least 0.9, of Unknown, AUROC, ECE, area
     assert rows["base"][1] == "50.0 % [50.0, 50.0]"  # one fact of each relation: whole relations are drawn
-    assert rows["base"][4].startswith("100.0 % [")
-    assert rows["base"][7].startswith("0.479 [")
-    assert rows["base"][9:] == ["–"] * 6
+    assert rows["base"][2:4] == ["–"] * 2
+    assert rows["base"][5].startswith("100.0 % [")
+    assert rows["base"][8].startswith("0.479 [")
     assert rows["S5"][0] == "75.0 % [30.1, 95.4]"
     assert rows["S5"][1].startswith("25.0 % [")
-    assert [rows["S5"][place].split(" ")[0] for place in (5, 7, 9, 11)] == ["0.500", "0.208", "−25.0", "−0.271"]
-    assert rows["worse"][5] == "–"  # nothing is right
-    assert rows["S2"] == ["–"] * 15
+    assert [rows["S5"][place].split(" ")[0] for place in (2, 6, 8)] == ["−25.0", "0.500", "0.208"]
+    assert rows["worse"][6] == "–"  # nothing is right
+    assert rows["S2"] == ["–"] * 9
+    more = shown(tables["when-it-does-not-know-more"])
+    # unsure and wrong, surest half right, area to the base; then confidently wrong, p and area to the reference
+    assert [cell.split(" ")[0] for cell in more["S5"]] == ["0.0", "75.0", "−0.271", "0.0", "1", "−0.063"]
     assert "Of 4 test facts" in table.note
     assert "Unknown at the start (number: 1)" in table.note
 

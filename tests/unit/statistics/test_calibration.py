@@ -9,8 +9,11 @@ import pytest
 from gradual.statistics.calibration import (
     Answered,
     accuracy_of_surest,
+    accuracy_of_surest_over_seeds,
+    area_over_seeds,
     area_under_risk_coverage,
     auroc,
+    auroc_over_seeds,
     calibration_error,
     confidently_wrong,
     difference_in_area,
@@ -143,6 +146,36 @@ def test_a_difference_in_area_is_that_of_the_two_areas_and_resamples_groups_of_f
         ends.append(twice[1] - twice[0])
     assert [found.low, found.high] == pytest.approx(sorted([*ends, areas[1] - areas[0]])[::2])
     assert (found.num_groups, found.num_seeds) == (2, 1)
+
+
+def test_numbers_over_seeds_are_the_means_of_each_seeds_number() -> None:
+    tied = [Answered(0.9, False), Answered(0.5, True), Answered(0.5, False), Answered(0.3, True)]
+    groups = dict.fromkeys(by_id(FOUR), "r")
+    both = [by_id(FOUR), by_id(tied)]
+    # Surer than a wrong answer are, of four pairs each: 3 of FOUR; one half of the tied ones.
+    assert auroc_over_seeds(both, groups).value == pytest.approx((3 / 4 + 1 / 8) / 2)
+    # One right of the surest two; of the tied none and then, on average, one half.
+    assert accuracy_of_surest_over_seeds(both, 0.5, groups).value == pytest.approx((1 / 2 + 1 / 4) / 2)
+    areas = [(0 + 1 / 2 + 1 / 3 + 2 / 4) / 4, (1 + 1.5 / 2 + 2 / 3 + 2 / 4) / 4]
+    assert area_over_seeds(both, groups).value == pytest.approx(sum(areas) / 2)
+
+
+def test_numbers_over_seeds_resample_groups_and_leave_out_resamples_without_a_number() -> None:
+    groups = {"f0": "r", "f1": "r", "f2": "s", "f3": "s"}
+    found = auroc_over_seeds([by_id(FOUR)], groups)  # r twice gives 1, s twice 1, both 3/4
+    assert (found.value, found.low, found.high) == (0.75, 0.75, 1.0)
+    surest = accuracy_of_surest_over_seeds([by_id(FOUR)], 0.5, groups)  # of r twice 0.9 and 0.9, so 1
+    assert (surest.low, surest.high) == (0.5, 1.0)
+    all_right = by_id([Answered(0.9, True), Answered(0.2, True)])
+    assert auroc_over_seeds([all_right], groups).value is None
+
+
+def test_other_facts_with_another_seed_and_no_coverage_are_refused() -> None:
+    groups = dict.fromkeys(by_id(FOUR), "r")
+    with pytest.raises(ValueError, match="the same facts with every seed"):
+        area_over_seeds([by_id(FOUR), by_id(FOUR[:3])], groups)
+    with pytest.raises(ValueError, match=r"a coverage above 0 and at most 1, found 0\.0"):
+        accuracy_of_surest_over_seeds([by_id(FOUR)], 0.0, groups)
 
 
 def test_equal_measurements_differ_by_nothing() -> None:

@@ -1,4 +1,4 @@
-"""What an arm says when it does not know: the table of how often it is confidently wrong."""
+"""What an arm says when it does not know: tables of how often it is confidently wrong, and whether it shows."""
 
 from __future__ import annotations
 
@@ -12,56 +12,68 @@ from gradual.text import NO_VALUE, decimal, mean_count
 
 
 def confidence_tables(comparison: Comparison) -> list[Table]:
-    """The table, a row an arm; none where no map of the comparison holds confidence."""
+    """The table, a row an arm, and another with the rest; none where no map of the comparison holds confidence."""
     if not any(arm.answers for arm in comparison.arms):
         return []
+    return [_when_it_does_not_know(comparison), _against_the_reference(comparison)]
+
+
+def _when_it_does_not_know(comparison: Comparison) -> Table:
+    rows = []
+    for arm in comparison.arms:
+        right, wrong, *others = _answer_cells(arm.answers)
+        to_base = _difference_cells(comparison.contrast("base", arm.name))[:2]
+        rows.append([arm_cell(comparison, arm.name), right, wrong, *to_base, *others])
+    columns = ["arm", "right", "confidently wrong", "to the base, points", "p"]
+    columns += [f"at least {VERY_CONFIDENT}", "of Unknown", "AUROC", "ECE", "area"]
+    unknown = [arm.answers.num_unknown for arm in comparison.arms if arm.answers and arm.answers.num_unknown]
+    number = f" (number: {mean_count(unknown[0])})" if unknown else ""
+    note = (
+        f"Of {facts_text(comparison, 'test')}, at the end of each arm, mean over seeds. Confidently wrong: the answer "
+        f"is wrong, and a sampled one would be the same with a probability of at least {CONFIDENT}; that is held "
+        f"against the base model, and told of a probability of at least {VERY_CONFIDENT} too. Of Unknown: "
+        f"the share of facts that were Unknown at the start{number} that is confidently wrong. AUROC: the chance "
+        "that a right answer is surer than a wrong one. ECE: expected calibration error; behind it, what it would be "
+        "by chance. Area: under the risk-coverage curve, the lower the better. In brackets behind p: Holm's p over "
+        "all arms. Intervals: relations and seeds resampled, but Wilson's of what is right; an interval of no width "
+        "means that all relations are alike, not that the share is sure."
+    )
+    return make_table("when-it-does-not-know", "When it does not know", columns, rows, note)
+
+
+def _against_the_reference(comparison: Comparison) -> Table:
     rows = [
         [
             arm_cell(comparison, arm.name),
-            *_answer_cells(arm.answers),
-            *_difference_cells(comparison.contrast("base", arm.name)),
+            accuracy_cell(arm.answers.unsure_and_wrong) if arm.answers else NOTHING,
+            accuracy_cell(arm.answers.accuracy_of_surest_half) if arm.answers else NOTHING,
+            _difference_cells(comparison.contrast("base", arm.name))[2],
             *_difference_cells(comparison.contrast("reference", arm.name)),
         ]
         for arm in comparison.arms
     ]
-    columns = ["arm", "right", "confidently wrong", f"at least {VERY_CONFIDENT}", "unsure and wrong", "of Unknown"]
-    columns += ["AUROC", "ECE", "area", "surest half right"]
-    for against in ("the base", comparison.reference):
-        columns += [f"confidently wrong to {against}, points", f"p to {against}", f"area to {against}"]
-    return [make_table("when-it-does-not-know", "When it does not know", columns, rows, _note(comparison))]
-
-
-def _note(comparison: Comparison) -> str:
-    unknown = [arm.answers.num_unknown for arm in comparison.arms if arm.answers and arm.answers.num_unknown]
-    of_unknown = f" (number: {mean_count(unknown[0])})" if unknown else ""
-    return (
-        f"Of {facts_text(comparison, 'test')}, at the end of each arm, mean over seeds. Confidently wrong: the answer "
-        f"is wrong, and a sampled one would be the same with a probability of at least {CONFIDENT}. Of Unknown: "
-        f"the share of facts that were Unknown at the start{of_unknown} that is confidently wrong. AUROC: the chance "
-        "that a right answer is surer than a wrong one. ECE: expected calibration error; behind it, what it would be "
-        "by chance. Area: under the risk-coverage curve, the lower the better. In brackets behind p: Holm's p over "
-        "all arms. Intervals: relations and seeds resampled, but Wilson's of what is right; [0, 0] where nothing was "
-        "counted."
+    reference = comparison.reference
+    columns = ["arm", "unsure and wrong", "surest half right", "area to the base"]
+    columns += [f"confidently wrong to {reference}, points", f"p to {reference}", f"area to {reference}"]
+    note = (
+        f"Of {facts_text(comparison, 'test')}. Unsure and wrong: with a probability below {CONFIDENT}. Surest half "
+        "right: accuracy of the half of the answers that the model is surest of. The area under the risk-coverage "
+        "curve falls where answers get better or confidence tells more; below 0 is better."
     )
+    title = f"When it does not know: unsure answers, and against {reference}"
+    return make_table("when-it-does-not-know-more", title, columns, rows, note)
 
 
 def _answer_cells(found: AnswerFindings | None) -> list[Cell]:
     if found is None:
-        return [NOTHING] * 9
-    shares = (
-        found.right,
-        found.confidently_wrong,
-        found.very_confidently_wrong,
-        found.unsure_and_wrong,
-        found.unknown_confidently_wrong,
-    )
+        return [NOTHING] * 7
+    shares = (found.right, found.confidently_wrong, found.very_confidently_wrong, found.unknown_confidently_wrong)
     error, by_chance = found.calibration_error.value, found.calibration_error_if_calibrated.value
     return [
         *map(accuracy_cell, shares),
         number_estimate_cell(found.auroc),
         Cell(decimal(error, 3), {"": error, "if calibrated": by_chance}, f"({decimal(by_chance, 3)})"),
         number_estimate_cell(found.area_under_risk_coverage),
-        accuracy_cell(found.accuracy_of_surest_half),
     ]
 
 
