@@ -12,6 +12,8 @@ from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.errors import RunDirError
 from gradual.facts.fact import by_relation
+from gradual.facts.problems import LeftOut
+from gradual.files import storage
 from gradual.files.lock import single_writer
 from gradual.knowledge.map import KnowledgeMap, read_map
 from gradual.probing import probe as probing
@@ -80,6 +82,30 @@ def test_map_is_written_and_units_are_gone(tmp_path: Path) -> None:
     known = probe(REQUEST, tmp_path / "map")
     assert read_map(tmp_path / "map") == known
     assert files(tmp_path / "map") == ["answers.parquet", "cost.json", "facts.parquet", "map.json", "prompts.parquet"]
+
+
+def test_rows_left_out_are_kept_beside_the_map_and_are_no_part_of_it(tmp_path: Path) -> None:
+    bad = LeftOut("facts.jsonl:3", "expected an answer, found null", {"question": "Who is it?", "answer": None})
+    with_bad = dataclasses.replace(REQUEST, left_out=(bad,))
+    assert probe(with_bad, tmp_path) == probe(REQUEST, None)
+    kept = tmp_path / "facts_left_out.jsonl"
+    assert storage.read_json_lines(kept) == [
+        {
+            "where": "facts.jsonl:3",
+            "reason": "expected an answer, found null",
+            "row": '{"question": "Who is it?", "answer": null}',
+        }
+    ]
+    kept.unlink()  # as where a kill came between the map and this file
+    engine = Counting()
+    probe(with_bad, tmp_path, engine)
+    assert (kept.is_file(), engine.forests) == (True, 0)
+
+
+def test_rows_of_a_source_that_was_mended_are_no_longer_kept(tmp_path: Path) -> None:
+    probe(dataclasses.replace(REQUEST, left_out=(LeftOut("facts.jsonl:3", "expected an answer", {}),)), tmp_path)
+    probe(REQUEST, tmp_path)
+    assert "facts_left_out.jsonl" not in files(tmp_path)
 
 
 def test_map_without_a_folder_is_the_same(tmp_path: Path) -> None:
