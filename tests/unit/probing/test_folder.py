@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.maps import known_fact
 
 from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
@@ -15,9 +16,10 @@ from gradual.facts.fact import by_relation
 from gradual.facts.problems import LeftOut
 from gradual.files import storage
 from gradual.files.lock import single_writer
-from gradual.knowledge.map import KnowledgeMap, read_map
+from gradual.knowledge.levels import Level
+from gradual.knowledge.map import KnowledgeMap, MapInfo, read_map
 from gradual.probing import probe as probing
-from gradual.probing.folder import ProbeRequest, make_map
+from gradual.probing.folder import ProbeRequest, make_map, say_missed_spellings
 from gradual.progress import Silent
 from gradual.testing import FakeEngine, FakeForest, toy_facts
 
@@ -196,3 +198,27 @@ def test_folder_of_something_else_is_refused_and_untouched(tmp_path: Path, name:
 def test_folder_in_use_is_refused(tmp_path: Path) -> None:
     with single_writer(tmp_path), pytest.raises(RunDirError, match="in use by"):
         make_map(REQUEST, tmp_path, open_engine=no_model, progress=Silent())
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            "squad",
+            [
+                "warning: facts with a wrong answer that probe.matching: unicode takes for right: 1, "
+                'such as "Strasse" for "Straße"'
+            ],
+        ),
+        ("unicode", []),
+    ],
+)
+def test_answers_that_only_matching_makes_wrong_are_said_once(rule: str, said: list[str]) -> None:
+    """Both exemplar sets of the fact have the answer Strasse; the fact beside it has none written out."""
+    fact = known_fact("a", Level.UNKNOWN)
+    sets = tuple(dataclasses.replace(each, greedy_answer="Strasse") for each in fact.sets)
+    road = dataclasses.replace(fact, answers=("Straße",), sets=sets)
+    progress = Said()
+    known = KnowledgeMap((road, known_fact("b", Level.UNKNOWN)), (), MapInfo(probe={}, model={}))
+    say_missed_spellings(known, SETTINGS.model_copy(update={"matching": rule}), progress)
+    assert progress.lines == said
