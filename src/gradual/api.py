@@ -7,7 +7,7 @@ terminal.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines.engine import Engine
     from gradual.facts.fact import Fact
-    from gradual.facts.prepare import Prepared
+    from gradual.facts.prepare import Prepared, PreparedProbe
     from gradual.findings.record import Comparison
     from gradual.knowledge.diff import MapDiff
     from gradual.knowledge.map import KnowledgeMap
@@ -80,8 +80,8 @@ def probe(
     require_packages(PROBE_PACKAGES)
     check_model(model)
     with _warnings_said(progress):
-        asked, shots = _facts_and_exemplars(facts, exemplars, settings, limit=limit)
-    request = ProbeRequest(model, tuple(asked), shots, settings, seed, num_checked)
+        asked = _facts_and_exemplars(facts, exemplars, settings, limit=limit)
+    request = ProbeRequest(model, asked.facts, asked.exemplars, settings, seed, num_checked, asked.left_out)
 
     def open_engine(settings: ModelConfig) -> Engine:
         return _open_engine(settings, progress)
@@ -317,8 +317,8 @@ def _facts_and_exemplars(
     settings: ProbeConfig,
     *,
     limit: int | None,
-) -> tuple[Sequence[Fact], Mapping[str, Sequence[Fact]]]:
-    """The facts to ask and the exemplars of their relations."""
+) -> PreparedProbe:
+    """The facts to ask, the exemplars of their relations, and the rows that are no facts."""
     from gradual.config.run import FactsConfig
     from gradual.facts.matching import matching_of
     from gradual.facts.prepare import prepare_probe

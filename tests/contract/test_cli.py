@@ -266,6 +266,19 @@ def test_probe_show_and_diff_work_together(fake_model: Path, tmp_path: Path) -> 
     assert "12 facts in both maps" in run("diff", out, out).stdout
 
 
+def test_probe_leaves_out_bad_rows_where_asked_and_keeps_them_beside_the_map(fake_model: Path, tmp_path: Path) -> None:
+    bad = {"id": "bad", "relation": "toy-0", "question": "What is the colour of thing 99?", "answers": None}
+    facts, out = write_facts(tmp_path / "facts.jsonl", [*toy_rows(), bad]), tmp_path / "map"
+    assert f"{facts}:13" in refused(probe(fake_model, facts, out))
+    result = probe(fake_model, facts, out, "--set", "facts.on_bad_row=skip")
+    assert result.exit_code == 0, result.output
+    assert f"warning: {facts}: rows left out (facts.on_bad_row: skip): 1, of these 1 expected" in result.stdout
+    (line,) = (out / "facts_left_out.jsonl").read_text().splitlines()
+    kept = json.loads(line)
+    assert (kept["where"], json.loads(kept["row"])) == (f"{facts}:13", bad)
+    assert "probe: 12 facts" in result.stdout
+
+
 def test_probe_of_fewer_facts_and_for_people(fake_model: Path, tmp_path: Path) -> None:
     facts = write_facts(tmp_path / "facts.jsonl", toy_rows())
     result = probe(fake_model, facts, tmp_path / "map", "--limit", 4)

@@ -19,7 +19,7 @@ from gradual.errors import DataError
 from gradual.facts.concerns import confused_answers
 from gradual.facts.exemplars import check_exemplars, load_exemplars
 from gradual.facts.fact import Fact, by_relation, spread
-from gradual.facts.loading import OTHER, SourceFacts, load_facts, read_source
+from gradual.facts.loading import OTHER, SourceFacts, read_source
 from gradual.facts.matching import SQUAD, Matching, matching_of
 from gradual.facts.problems import LeftOut, Remark, shown, shown_names
 from gradual.facts.prompts import check_prompt_settings
@@ -212,6 +212,16 @@ def _one_sided(test: Sequence[Fact], train: Sequence[Fact]) -> Iterator[str]:
             )
 
 
+@dataclass(frozen=True)
+class PreparedProbe:
+    """The facts of a probe outside of a run. Every relation has enough exemplars."""
+
+    facts: tuple[Fact, ...]
+    exemplars: Mapping[str, tuple[Fact, ...]]
+    left_out: tuple[LeftOut, ...] = ()
+    """Rows of the facts' source that `facts.on_bad_row: skip` has left out."""
+
+
 def prepare_probe(
     facts: FactsConfig | Sequence[Fact],
     exemplars: FactsConfig | None = None,
@@ -219,8 +229,8 @@ def prepare_probe(
     num_shots: int,
     limit: int | None = None,
     matching: Matching = SQUAD,
-) -> tuple[list[Fact], Mapping[str, tuple[Fact, ...]]]:
-    """The facts to probe and the exemplars to ask them with, by relation.
+) -> PreparedProbe:
+    """The facts to probe, the exemplars to ask them with, by relation, and the rows that are no facts.
 
     Exemplars come from `exemplars` (or `facts.exemplars`), else from the facts marked so, else from the facts
     themselves: a fact is never among its own shots. With `limit`, that many facts are kept, the same share of every
@@ -229,8 +239,10 @@ def prepare_probe(
     Raises:
         DataError: as for `prepare`.
     """
+    left_out: tuple[LeftOut, ...] = ()
     if isinstance(facts, FactsConfig):
-        loaded = load_facts(facts, num_shots=num_shots)
+        source = read_source(facts, num_shots=num_shots)
+        loaded, left_out = source.facts, source.left_out
         exemplars = exemplars or _exemplar_source(facts)
     else:
         loaded = list(facts)
@@ -241,7 +253,8 @@ def prepare_probe(
     kept = [fact for group in checked.facts.values() for fact in group]
     for text in confused_answers(kept, matching):
         warnings.warn(text, stacklevel=2)
-    return (kept if limit is None else spread(kept, limit)), checked.exemplars
+    chosen = kept if limit is None else spread(kept, limit)
+    return PreparedProbe(tuple(chosen), checked.exemplars, left_out)
 
 
 def _shots_of_stages(config: RunConfig) -> list[int]:

@@ -1,18 +1,21 @@
 """How what is wrong in a user's data is said: one line per kind of mistake, the first of them, and how many in all.
 
-Knows no formats; `sources` and `reading` say what is wrong.
+Also how the rows that are left out for a mistake are kept. Knows no formats of sources; `sources` and `reading` say
+what is wrong.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from gradual.errors import DataError
+from gradual.files import storage
 
 LEFT_OUT_FILE = "facts_left_out.jsonl"
-"""Where a run keeps the rows that `facts.on_bad_row: skip` has left out."""
+"""Where a run, and the folder of a probe, keeps the rows that `facts.on_bad_row: skip` has left out."""
 MAX_SHOWN_PROBLEMS = 20
 """Further lines are only counted."""
 _MOST_ALIKE = 3
@@ -37,6 +40,15 @@ class LeftOut:
         """As a line of `facts_left_out.jsonl`; the row as JSON text, what JSON cannot hold as Python prints it."""
         row = json.dumps(self.row, ensure_ascii=False, default=str)
         return {"where": self.where, "reason": self.reason, "row": printable(row)}
+
+
+def write_left_out(rows: Iterable[LeftOut], path: Path) -> None:
+    """Keeps the rows that are no facts, and why, a JSON line for each.
+
+    Raises:
+        RunDirError: the disk refused.
+    """
+    storage.write_text(path, "".join(f"{storage.canonical_json(row.as_json())}\n" for row in rows))
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from gradual.errors import RunDirError
 from gradual.facts.concerns import missed_spellings
 from gradual.facts.fact import Fact
 from gradual.facts.matching import matching_of
+from gradual.facts.problems import LEFT_OUT_FILE, LeftOut, write_left_out
 from gradual.files import storage
 from gradual.files.lock import single_writer
 from gradual.files.units import UnitStore
@@ -58,6 +59,8 @@ class ProbeRequest:
     seed: int
     num_checked: int = 0
     """Facts whose exact probabilities are compared with sampled answers afterwards; no part of the map."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Rows that are no facts, kept beside the map; no part of it."""
 
     def asked(self) -> dict[str, str | int | float | bool | None]:
         """All that decides the map besides the model, by field."""
@@ -97,9 +100,18 @@ def make_map(request: ProbeRequest, out: Path | None, *, open_engine: OpenEngine
             progress.say(f"{out} holds this map already, finished; nothing is computed again")
             storage.remove(out / _UNITS)  # left where a kill came between the map and this
         known = found or _probe_into(request, engine, out, progress)
+        _keep_left_out(request.left_out, out)
         say_missed_spellings(known, request.settings, progress)
         _check(request, engine, out, progress)
     return known
+
+
+def _keep_left_out(rows: Sequence[LeftOut], out: Path) -> None:
+    """Keeps the rows that are left out now: a source that was mended asks the same facts and has none."""
+    if rows:
+        write_left_out(rows, out / LEFT_OUT_FILE)
+    else:
+        storage.remove(out / LEFT_OUT_FILE)
 
 
 def say_missed_spellings(known: KnowledgeMap, settings: ProbeConfig, progress: Progress) -> None:

@@ -21,7 +21,7 @@ from typing import Literal
 
 from gradual.errors import RunDirError
 from gradual.facts.fact import Fact
-from gradual.facts.problems import LEFT_OUT_FILE, LeftOut
+from gradual.facts.problems import LEFT_OUT_FILE
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.files.lock import identify_process, single_writer
@@ -344,12 +344,3 @@ def read_facts(path: Path) -> list[Fact]:
     columns["answers"] = [tuple(answers) for answers in columns["answers"]]
     rows = zip(*columns.values(), strict=True)
     return [Fact(**dict(zip(columns, row, strict=True))) for row in rows]
-
-
-def write_left_out(rows: Iterable[LeftOut], path: Path) -> None:
-    """Keeps the rows that are no facts, and why, a JSON line for each.
-
-    Raises:
-        RunDirError: the disk refused.
-    """
-    storage.write_text(path, "".join(f"{storage.canonical_json(row.as_json())}\n" for row in rows))

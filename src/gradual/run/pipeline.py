@@ -19,6 +19,7 @@ from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
 from gradual.facts.fact import Fact
 from gradual.facts.prepare import Prepared
+from gradual.facts.problems import write_left_out
 from gradual.files import storage
 from gradual.knowledge.map import write_map
 from gradual.models.adapters import with_adapter
@@ -29,7 +30,7 @@ from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
 from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
-from gradual.run.folder import RunDir, RunStatus, open_run, write_facts, write_left_out
+from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
     fact_states,

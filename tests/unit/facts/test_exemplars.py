@@ -70,8 +70,8 @@ def test_small_relation_does_not_stop_a_probe(write: Write) -> None:
         "f.jsonl", lines(*rows("ore", "Which ore holds metal {}?", 40), *rows("lake", "Who found lake {}?", 3))
     )
     with pytest.warns(UserWarning, match='left out: "lake"; facts: 3'):
-        facts, shots = prepare_probe(FactsConfig(path=path), num_shots=4)
-    assert {fact.relation for fact in facts} == set(shots) == {"ore"}
+        found = prepare_probe(FactsConfig(path=path), num_shots=4)
+    assert {fact.relation for fact in found.facts} == set(found.exemplars) == {"ore"}
 
 
 def test_many_small_relations_are_put_together_before_they_are_divided(write: Write) -> None:

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.maps import known_fact
 
 from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.errors import RunDirError
 from gradual.facts.fact import by_relation
+from gradual.facts.problems import LeftOut
+from gradual.files import storage
 from gradual.files.lock import single_writer
-from gradual.knowledge.map import KnowledgeMap, read_map
+from gradual.knowledge.levels import Level
+from gradual.knowledge.map import KnowledgeMap, MapInfo, read_map
 from gradual.probing import probe as probing
-from gradual.probing.folder import ProbeRequest, make_map
+from gradual.probing.folder import ProbeRequest, make_map, say_missed_spellings
 from gradual.progress import Silent
 from gradual.testing import FakeEngine, FakeForest, toy_facts
 
@@ -80,6 +84,30 @@ def test_map_is_written_and_units_are_gone(tmp_path: Path) -> None:
     known = probe(REQUEST, tmp_path / "map")
     assert read_map(tmp_path / "map") == known
     assert files(tmp_path / "map") == ["answers.parquet", "cost.json", "facts.parquet", "map.json", "prompts.parquet"]
+
+
+def test_rows_left_out_are_kept_beside_the_map_and_are_no_part_of_it(tmp_path: Path) -> None:
+    bad = LeftOut("facts.jsonl:3", "expected an answer, found null", {"question": "Who is it?", "answer": None})
+    with_bad = dataclasses.replace(REQUEST, left_out=(bad,))
+    assert probe(with_bad, tmp_path) == probe(REQUEST, None)
+    kept = tmp_path / "facts_left_out.jsonl"
+    assert storage.read_json_lines(kept) == [
+        {
+            "where": "facts.jsonl:3",
+            "reason": "expected an answer, found null",
+            "row": '{"question": "Who is it?", "answer": null}',
+        }
+    ]
+    kept.unlink()  # as where a kill came between the map and this file
+    engine = Counting()
+    probe(with_bad, tmp_path, engine)
+    assert (kept.is_file(), engine.forests) == (True, 0)
+
+
+def test_rows_of_a_source_that_was_mended_are_no_longer_kept(tmp_path: Path) -> None:
+    probe(dataclasses.replace(REQUEST, left_out=(LeftOut("facts.jsonl:3", "expected an answer", {}),)), tmp_path)
+    probe(REQUEST, tmp_path)
+    assert "facts_left_out.jsonl" not in files(tmp_path)
 
 
 def test_map_without_a_folder_is_the_same(tmp_path: Path) -> None:
@@ -170,3 +198,27 @@ def test_folder_of_something_else_is_refused_and_untouched(tmp_path: Path, name:
 def test_folder_in_use_is_refused(tmp_path: Path) -> None:
     with single_writer(tmp_path), pytest.raises(RunDirError, match="in use by"):
         make_map(REQUEST, tmp_path, open_engine=no_model, progress=Silent())
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            "squad",
+            [
+                "warning: facts with a wrong answer that probe.matching: unicode takes for right: 1, "
+                'such as "Strasse" for "Straße"'
+            ],
+        ),
+        ("unicode", []),
+    ],
+)
+def test_answers_that_only_matching_makes_wrong_are_said_once(rule: str, said: list[str]) -> None:
+    """Both exemplar sets of the fact have the answer Strasse; the fact beside it has none written out."""
+    fact = known_fact("a", Level.UNKNOWN)
+    sets = tuple(dataclasses.replace(each, greedy_answer="Strasse") for each in fact.sets)
+    road = dataclasses.replace(fact, answers=("Straße",), sets=sets)
+    progress = Said()
+    known = KnowledgeMap((road, known_fact("b", Level.UNKNOWN)), (), MapInfo(probe={}, model={}))
+    say_missed_spellings(known, SETTINGS.model_copy(update={"matching": rule}), progress)
+    assert progress.lines == said
