@@ -38,7 +38,8 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     engine = TransformersEngine(load_model(ModelConfig(name_or_path=args.model)))
-    facts, exemplars = prepare_probe(FactsConfig(path="atlas", relations=[args.relation]), num_shots=4)
+    prepared = prepare_probe(FactsConfig(path="atlas", relations=[args.relation]), num_shots=4)
+    facts, exemplars = prepared.facts, prepared.exemplars
     chosen = spread(facts, args.num_facts)
     asking = draw_asking(chosen, exemplars, engine.prompt_style("plain"), num_sets=NUM_SETS, num_shots=4, seed=1)
     prompts = [

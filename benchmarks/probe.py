@@ -77,7 +77,8 @@ def main() -> None:
         model = ModelConfig(name_or_path=args.model, dtype=args.dtype, device=args.device)
         loaded = load_model(model, threads=args.threads)
     engine = TransformersEngine(loaded)
-    facts, exemplars = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
+    prepared = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
+    facts, exemplars = prepared.facts, prepared.exemplars
     if args.growth:
         points = _growth(facts, exemplars, engine, args.growth_sizes)
         draw_growth(Path(args.growth), points, num_sets=GROWTH_SETS)

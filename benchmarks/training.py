@@ -41,7 +41,8 @@ def main() -> None:
     args = parser.parse_args()
     loaded = load_model(ModelConfig(name_or_path=args.model))
     engine = TransformersEngine(loaded)
-    facts, exemplars = prepare_probe(FactsConfig(path="atlas", relations=RELATIONS), num_shots=args.num_shots)
+    prepared = prepare_probe(FactsConfig(path="atlas", relations=RELATIONS), num_shots=args.num_shots)
+    facts, exemplars = prepared.facts, prepared.exemplars
     chosen = spread(facts, args.num_facts)
 
     def rows(pack_size: int) -> TrainingRows:
