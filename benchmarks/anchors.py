@@ -22,7 +22,7 @@ from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
 from gradual.facts.fact import spread
 from gradual.facts.prepare import prepare_probe
-from gradual.models.adapters import adapted, unload_adapter
+from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel, load_model
 from gradual.probing.own_answers import KEPT_TOKENS, Draw, draw_answers
 from gradual.training.anchors import Base, loss_of
@@ -78,7 +78,7 @@ def timed(do: Callable[[], object]) -> tuple[float, float]:
 
 def epoch(loaded: LoadedModel, rows: TrainingRows, kind: AnchorKind | None) -> None:
     """Losses and gradients of an epoch."""
-    model, masks = adapted(loaded, LoraSettings(), None), MaskKinds(loaded.model.config)
+    model, masks = add_adapter(loaded, LoraSettings(), None), MaskKinds(loaded.model.config)
     anchor = None if kind is None else AnchorConfig(kind=kind)
     loss = loss_of(anchor, model, Base() if kind == "kl" else None)
     for step in range(rows.steps_per_epoch):

@@ -169,3 +169,30 @@ def test_functions_are_short() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert {name: length for name, length in lengths.items() if length > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def test_scripts_benchmarks_and_examples_import_what_is_there() -> None:
+    root = SRC.parents[1]
+    files = [file for folder in ("scripts", "benchmarks", "examples") for file in sorted((root / folder).glob("*.py"))]
+    wanted = {
+        (file.name, node.module.removeprefix("gradual."), alias.name)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("gradual.")
+        for alias in node.names
+    }
+    missing = {
+        (file, module, name)
+        for file, module, name in wanted
+        if f"{module}.{name}" not in TREES and (module not in TREES or name not in names_in(TREES[module]))
+    }
+    assert len(wanted) > 50
+    assert sorted(missing) == []
+
+
+def names_in(tree: ast.Module) -> set[str]:
+    """What a module defines or assigns at its top level."""
+    named = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    targets += [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
+    return named | {target.id for target in targets if isinstance(target, ast.Name)}
