@@ -27,6 +27,9 @@ from gradual.probing.same_answer import same_answer
 T1_TOLERANCE = 10
 """Bounds with temperature 1 may be this many times as wide as the tolerance: more answers are likely there, and as
 tight bounds would cost a third more reading (docs/confidence.md)."""
+MOST_NODES = 64
+"""Nodes that a search opens at most for the sake of confidence. A model that is sure of nothing spreads one answer over
+ten thousands of spellings; its bounds hold all the same, and are as wide as they then are."""
 
 
 class Accepted(Protocol):
@@ -73,6 +76,9 @@ class Search:
     wants_confidence: bool = False
     """Whether it is asked how sure the model is of its greedy answer."""
     p_lower: float = 0.0
+    is_of_same_answer: bool = False
+    """Whether it adds up confidence alone: it searches for the greedy answer of another search."""
+    num_opened: int = 0
     p_t1_lower: float = 0.0
     """The same with temperature 1, where confidence is asked."""
     open_nodes: list[_OpenNode] = field(init=False)
@@ -192,12 +198,15 @@ class ExactProbe:
             # Of a wrong answer the confidence is another search's; temperature 1 is of no use here any more.
             left_t1 = search.open_mass_t1 if search.greedy_correct is not False else 0.0
             greedy_wanted = search.greedy_correct is None
+            room = MOST_NODES - search.num_opened
             for node in sorted(search.open_nodes, key=lambda node: -(node.mass + node.mass_t1)):
-                is_loose = max(left, left_t1 / T1_TOLERANCE) > self._settings.tolerance
+                is_loose = left > self._settings.tolerance and (room > 0 or not search.is_of_same_answer)
+                is_loose |= left_t1 / T1_TOLERANCE > self._settings.tolerance and room > 0
                 if is_loose or (greedy_wanted and node.is_greedy):
                     chosen.append((search, node))
                     left -= node.mass
                     left_t1 -= node.mass_t1
+                    room -= 1
         return chosen
 
     def _wants_bounds(self, task: FactTask) -> bool:
@@ -212,6 +221,7 @@ class ExactProbe:
         wanted: dict[Node, int] = {}
         chains: list[list[int]] = []
         for search, opened in chosen:
+            search.num_opened += 1
             tree = self._forest.trees[search.row]
             start = [opened.parent] if opened.token < 0 else tree.add(opened.parent, [opened.token])
             rest = search.fact.paths.get(opened.answer, ())
@@ -321,7 +331,7 @@ class ExactProbe:
         path = self._greedy_path(search)
         same = same_answer(finished_text(search.greedy_answer), matching_of(self._settings))
         task = FactTask(same, usual_paths([path], self._vocabulary))
-        search.same = Search(search.row, task, search.prompt_end, wants_confidence=True)
+        search.same = Search(search.row, task, search.prompt_end, wants_confidence=True, is_of_same_answer=True)
         task.searches.append(search.same)
         return task
 
