@@ -11,6 +11,7 @@ from gradual.config.run import ProbeConfig
 from gradual.facts.fact import Fact
 from gradual.facts.matching import Targets, normalise
 from gradual.knowledge.map import SetAnswer
+from gradual.probing import exact
 from gradual.probing.exact import T1_TOLERANCE
 from gradual.probing.probe import probe_facts
 
@@ -33,7 +34,10 @@ TIGHT = ProbeConfig(
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("top_p", [1.0, 0.9])
-def test_confidence_equals_full_enumeration_at_both_temperatures(seed: int, top_p: float) -> None:
+def test_confidence_equals_full_enumeration_at_both_temperatures(
+    seed: int, top_p: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exact, "MOST_NODES", 100_000)
     engine, settings = small_engine(seed), TIGHT.model_copy(update={"top_p": top_p})
     known = probe_facts(FACTS, {"r": FACTS}, engine, settings, seed=1)
     for fact in FACTS:
@@ -201,3 +205,17 @@ def test_a_fact_has_the_same_confidence_alone_and_in_any_company() -> None:
     together = probe_facts(FACTS, {"r": FACTS}, small_engine(4), TIGHT, seed=1)
     alone = probe_facts(FACTS[2:3], {"r": FACTS}, small_engine(4), TIGHT, seed=1)
     assert alone["h"] == together["h"]
+
+
+def test_a_search_that_opens_no_more_nodes_has_wide_bounds_that_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = small_engine(0)
+    full = probe_facts(FACTS, {"r": FACTS}, engine, TIGHT, seed=1)
+    monkeypatch.setattr(exact, "MOST_NODES", 3)
+    cut = probe_facts(FACTS, {"r": FACTS}, small_engine(0), TIGHT, seed=1)
+    pairs = [(a, b) for fact in FACTS for a, b in zip(full[fact.id].sets, cut[fact.id].sets, strict=True)]
+    for whole, part in pairs:
+        assert part.confidence_t1_lower is not None
+        assert whole.confidence_t1 is not None
+        assert part.confidence_t1_lower <= whole.confidence_t1 <= (part.confidence_t1_upper or 0.0)
+        assert (part.greedy_correct, part.greedy_answer) == (whole.greedy_correct, whole.greedy_answer)
+    assert any((b.confidence_t1_upper or 0.0) - (b.confidence_t1_lower or 0.0) > 0.05 for _, b in pairs)
