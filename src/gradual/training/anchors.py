@@ -45,7 +45,7 @@ def loss_of(anchor: AnchorConfig | None, model: Any, reference: Reference | None
 
 def adapter_weights(model: Any) -> list[torch.Tensor]:
     """The weights that are trained, in the model's order."""
-    return [weight for weight in model.parameters() if weight.requires_grad]
+    return [weight for _, weight in _named_adapter_weights(model)]
 
 
 class HeldWeights:
@@ -141,7 +141,9 @@ class FirstEpoch(TrainerCallback):  # type: ignore[misc]
         """See `TrainerCallback`: comes before the first epoch's checkpoint, so none is without its snapshot."""
         if self._epoch() == 0:
             storage.make_folder(self._path.parent)
-            weights = {name: weight.detach().cpu().contiguous() for name, weight in _trained(kwargs["model"])}
+            weights = {
+                name: weight.detach().cpu().contiguous() for name, weight in _named_adapter_weights(kwargs["model"])
+            }
             storage.write_bytes(self._path, save(weights))
 
     def is_there(self) -> bool:
@@ -153,17 +155,17 @@ class FirstEpoch(TrainerCallback):  # type: ignore[misc]
         """See `Reference`."""
         if not self._weights:
             self._weights = load(storage.read_bytes(self._path))
-        now = {name: weight.data for name, weight in _trained(model)}
+        now = {name: weight.data for name, weight in _named_adapter_weights(model)}
         try:
-            for name, weight in _trained(model):
+            for name, weight in _named_adapter_weights(model):
                 weight.data = self._weights[name].to(weight.device)
             yield
         finally:
-            for name, weight in _trained(model):
+            for name, weight in _named_adapter_weights(model):
                 weight.data = now[name]
 
 
-def _trained(model: Any) -> list[tuple[str, torch.Tensor]]:
+def _named_adapter_weights(model: Any) -> list[tuple[str, torch.Tensor]]:
     return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
 
 
