@@ -26,7 +26,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import pyarrow.parquet
 from gradual import api
-from gradual.cli import app, shown
+from gradual.cli import app, results
 from gradual.cli.console import Console
 from gradual.reporting import run_page
 from tests.support import small_run

@@ -24,7 +24,7 @@ from gradual.files.parquet import Column, read_table
 from gradual.knowledge.map import read_map
 from gradual.models.load import LoadedModel
 from gradual.progress import Advance
-from gradual.run.anchors import own_answers_path, read_own_answers
+from gradual.run.anchors import read_own_answers
 from gradual.training.anchors import Base, HeldChances, HeldWeights, adapter_weights
 from gradual.training.epochs import Score
 from gradual.training.loss import pack_tensors, packed_loss
@@ -258,7 +258,7 @@ def test_a_run_with_own_answers_killed_anywhere_ends_the_same(tiny_folder: Path,
     told = storage.read_json(unbroken.stage_summary(1))
     assert told["num_abstain"] > 0
     assert told["num_anchor"] > 0
-    answers = read_own_answers(own_answers_path(unbroken, 1))
+    answers = read_own_answers(unbroken.own_answers(1))
     table = read_table(unbroken.selection(1), [Column(name, "text") for name in ("id", "role")])
     anchors = {fact for fact, role in zip(table["id"], table["role"], strict=True) if role == "anchor"}
     assert {place.fact_id for place in answers} == anchors
