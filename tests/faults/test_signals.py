@@ -75,7 +75,7 @@ def test_signals_in_every_stage_end_it_with_the_way_to_go_on_and_change_nothing(
     ended = subprocess.run(
         [sys.executable, "-c", COMMANDS, str(Path(__file__).resolve().parents[2]), json.dumps([*sent, *whole])],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(storage.__file__).parents[2])},
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     assert [int(code) for code in ended.stderr.split()] == [*(CODES[number] for _, number, _ in sent), 0, 0]
     for index in range(len(sent)):
