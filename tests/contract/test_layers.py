@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from gradual.config.run import RunConfig
+
 SRC = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 ORDER = (
@@ -189,6 +191,27 @@ def test_scripts_benchmarks_examples_and_tests_import_what_is_there() -> None:
     }
     assert len(wanted) > 500
     assert sorted(missing) == []
+
+
+def test_modules_that_a_module_speaks_of_are_there() -> None:
+    names = re.compile(rf"`((?:{'|'.join(PACKAGES)})\.\w+(?:\.\w+)*)`")
+    spoken = {(module, name) for module in TREES for name in names.findall(source(module))}
+    gone = {(module, name) for module, name in spoken if not name.endswith(".json") and not is_there(name)}
+    assert len(spoken) > 50
+    assert {each for each in gone if each[1].removeprefix("config.") not in RunConfig.model_fields} == set()
+
+
+def source(module: str) -> str:
+    return (SRC / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, something in one, or a method of a class in one."""
+    module, parts = name, []
+    while module and module not in TREES and f"{module}.__init__" not in TREES:
+        module, _, part = module.rpartition(".")
+        parts.append(part)
+    return bool(module) and (not parts or (module in TREES and parts[-1] in names_in(TREES[module])))
 
 
 def own_imports(tree: ast.AST) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The drawings of reports: functions from numbers to SVG, of levels, of epochs and of amounts.
 
 Pure: the same numbers give the same bytes. Knows levels, rows and bars, and neither runs nor comparisons: what goes
-into which drawing is said in `run_page` and `comparison.figures`. Forest plots are in `forest`.
+into which drawing is said in `run_page` and `reporting.comparison.figures`. Forest plots are in `forest`.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def _sd(values: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many of so many facts, with the 95 % Wilson interval (`statistics.wilson`)."""
+    """So many of so many facts, with the 95 % Wilson interval (`statistics.intervals.wilson`)."""
 
     count: int
     total: int

@@ -1,6 +1,6 @@
 """The types of what `summary.json` says of how good answers are and how sure the model is of them.
 
-`run.quality` and `run.wrong_answers` work them out; docs/confidence.md says what each number counts.
+`run.summary.quality` and `run.summary.wrong_answers` work them out; docs/confidence.md says what each number counts.
 """
 
 from __future__ import annotations
