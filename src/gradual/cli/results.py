@@ -69,7 +69,7 @@ def map_result(known: KnowledgeMap, out: Path, *, with_check: bool) -> dict[str,
         "seconds": known.info.cost.seconds,
         "out": str(out),
     }
-    return result | ({"check": read_check(out)} if with_check else {})
+    return result | ({"check": read_check(out).as_json()} if with_check else {})
 
 
 def run_parts(run: RunRecord) -> Iterator[Table | str]:

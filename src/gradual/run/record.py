@@ -15,29 +15,16 @@ from pydantic import BaseModel, JsonValue
 from gradual.errors import ConfigError, RunDirError
 from gradual.files import storage
 from gradual.files.strict_yaml import read_yaml
-from gradual.files.typed_json import FilePart, read_typed, read_typed_lines
+from gradual.files.typed_json import read_typed, read_typed_lines
 from gradual.knowledge.levels import Level
+from gradual.knowledge.map import MAP_FILE, read_map_file
 from gradual.run.cost import RunCost, StageCost
-from gradual.run.folder import RunDir
+from gradual.run.folder import Attempt, RunDir, RunInfo
 from gradual.run.stage_files import EpochNumbers
 from gradual.run.summary.summary_file import StageSummary, Summary
 from gradual.text import stage_name
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-class _RunFile(FilePart):
-    gradual_version: str = ""
-    status: str = "unknown"
-    fingerprint: dict[str, JsonValue] = {}
-
-
-class _Attempt(FilePart):
-    time: str = ""
-
-
-class _MapFile(FilePart):
-    levels: dict[Level, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +55,22 @@ def read_run(folder: Path) -> RunRecord:
         raise RunDirError(f"{folder}: expected a run folder, found {'a file' if folder.exists() else 'nothing'}")
     if not any((folder / part).exists() for part in ("run.json", "summary.json", "probes")):
         raise RunDirError(f"{folder}: not a run folder: neither run.json nor summary.json nor probes/ is in it")
-    about = _read_if_there(folder / "run.json", _RunFile) or _RunFile()
+    about = _read_if_there(folder / "run.json", RunInfo)
     found = _read_if_there(folder / "summary.json", Summary)
+    status = about.status if about else "unknown"
     summary = found or Summary(levels=_levels_of_probes(folder), stages=_stages_of_files(RunDir(folder)))
     settings = summary.settings or _settings_of_config_file(folder / "config.yaml")
-    fingerprint = summary.fingerprint or about.fingerprint
+    fingerprint = summary.fingerprint or (about.fingerprint if about else {})
     summary = summary.model_copy(update={"settings": _flat_json(settings), "fingerprint": _flat_json(fingerprint)})
-    attempts = read_typed_lines(folder / "attempts.log", _Attempt)
+    attempts = read_typed_lines(folder / "attempts.log", Attempt)
     return RunRecord(
         name=folder.resolve().name,
-        status=about.status,
+        status=status,
         created=attempts[0].time if attempts else "",
-        version=about.gradual_version,
+        version=about.gradual_version if about else "",
         summary=summary,
         cost=_read_if_there(folder / "cost.json", RunCost) or RunCost(),
-        missing=_missing_parts(summary, has_summary=found is not None, ended=about.status == "nothing_to_train"),
+        missing=_missing_parts(summary, has_summary=found is not None, ended=status == "nothing_to_train"),
     )
 
 
@@ -115,8 +103,8 @@ def _read_if_there(path: Path, model: type[_Model]) -> _Model | None:
 def _levels_of_probes(folder: Path) -> list[dict[Level, int]]:
     """Level counts of probes 0, 1, ... up to the first that is not there."""
     levels: list[dict[Level, int]] = []
-    while (found := _read_if_there(folder / "probes" / str(len(levels)) / "map.json", _MapFile)) is not None:
-        levels.append(found.levels)
+    while ((path := folder / "probes" / str(len(levels))) / MAP_FILE).is_file():
+        levels.append(read_map_file(path).levels)
     return levels
 
 
