@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue
 
+from gradual.config.base import flat_settings
 from gradual.errors import ConfigError, RunDirError
 from gradual.files import storage
 from gradual.files.strict_yaml import read_yaml
@@ -61,7 +62,9 @@ def read_run(folder: Path) -> RunRecord:
     summary = found or Summary(levels=_levels_of_probes(folder), stages=_stages_of_files(RunDir(folder)))
     settings = summary.settings or _settings_of_config_file(folder / "config.yaml")
     fingerprint = summary.fingerprint or (about.fingerprint if about else {})
-    summary = summary.model_copy(update={"settings": _flat_json(settings), "fingerprint": _flat_json(fingerprint)})
+    summary = summary.model_copy(
+        update={"settings": flat_settings(settings), "fingerprint": flat_settings(fingerprint)}
+    )
     attempts = read_typed_lines(folder / "attempts.log", Attempt)
     return RunRecord(
         name=folder.resolve().name,
@@ -128,17 +131,3 @@ def _settings_of_config_file(path: Path) -> dict[str, JsonValue]:
     except (ConfigError, UnicodeDecodeError) as error:
         raise RunDirError(f"{path}: expected the settings of the run, found something else ({error})") from error
     return settings if isinstance(settings, dict) else {}
-
-
-def _flat_json(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
-    """Nested settings as dotted keys; a list of plain values stays one value."""
-    if isinstance(value, dict):
-        children = list(value.items())
-    elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
-        children = [(str(position), part) for position, part in enumerate(value)]
-    else:
-        return {prefix: value}
-    dotted: dict[str, JsonValue] = {}
-    for key, child in children:
-        dotted |= _flat_json(child, f"{prefix}.{key}" if prefix else str(key))
-    return dotted
