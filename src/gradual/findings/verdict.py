@@ -249,8 +249,8 @@ def paper_bar_sentence(contrast: Contrast | None) -> str:
         return ""
     paper, reading = percent(PAPER_GAIN, digits=0), contrast.reading_b
     if reading.value is None or reading.low is None or reading.high is None:
-        why = _because(reading.note.removeprefix("undefined: "))
-        found = f"reading (b) against {contrast.against} is not defined{why}, so whether it is reached is open"
+        found = f"reading (b) against {contrast.against} is not defined{_because(reading.reason)}"
+        found += ", so whether it is reached is open"
     else:
         held = f"reading (b) against {contrast.against} is {change_text(reading)}"
         if reading.low >= PAPER_GAIN:
@@ -281,7 +281,7 @@ def _second_stage_sentence(contrast: Contrast | None) -> str:
 def _reading_b(contrast: Contrast) -> str:
     reading = contrast.reading_b
     if reading.value is None:
-        return f"the change in the gain is not defined{_because(reading.note.removeprefix('undefined: '))}"
+        return f"the change in the gain is not defined{_because(reading.reason)}"
     size = f"{percent(abs(reading.value))} {'larger' if reading.value >= 0 else 'smaller'}"
     size = f"{size} {change_text(reading).interval}".rstrip()
     return f"the gain over the base model is {size}, {_within(reading)}"
