@@ -29,7 +29,7 @@ from gradual.run.cost import StageCost
 from gradual.run.record import RunRecord, read_run
 from gradual.run.summary.summary_file import StageSummary
 from gradual.selection.strategies import STRATEGIES
-from gradual.text import NBSP, NO_VALUE, count, duration, plural, points_estimate, stage_name, visible
+from gradual.text import NBSP, NO_VALUE, count, duration, plural, points_estimate, span_name, stage_name, visible
 
 if TYPE_CHECKING:
     from gradual.comparison.estimate import ComparisonEstimate
@@ -82,7 +82,7 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
         names = [stage_name(probe) for probe in range(len(summary.levels))]
         yield levels_table(summary.levels, names, title="Levels of the training facts")
     for moved in summary.transitions:
-        title = f"Where facts went, from {stage_name(moved.start)} to {stage_name(moved.end)} (shares of each row)"
+        title = f"Where facts went, {span_name(moved.start, moved.end)} (shares of each row)"
         yield transition_table(moved.counts, title)
     tests = (accuracy_table, paired_tests_table, answer_quality_table)
     builders = (*tests, highly_known_moves_table, highly_known_table)
