@@ -16,6 +16,7 @@ from gradual.facts.fact import Fact, spread
 from gradual.files.typed_json import FilePart
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
+from gradual.text import percent, signed_decimal
 
 CONFIDENCE = 0.99
 """Where all is right, this share of the sampled counts lies in its interval."""
@@ -50,11 +51,12 @@ class Check(FilePart):
 
     def lines(self) -> list[str]:
         """The check for people."""
+        level, z = percent(CONFIDENCE, digits=0), signed_decimal(self.z, 2)
         return [
             f"checked {self.num_facts} facts, {self.num_answers} prompts, {self.samples_per_answer} samples each",
             f"greedy verdicts agree: {self.greedy_agree} of {self.num_answers} ({self.near_ties} differ at near-ties)",
-            f"sampled counts inside their {CONFIDENCE:.0%} interval: {self.inside} of {self.num_answers}",
-            f"mean probability: exact {self.mean_exact:.4f}, sampled {self.mean_sampled:.4f} (z = {self.z:+.2f})",
+            f"sampled counts inside their {level} interval: {self.inside} of {self.num_answers}",
+            f"mean probability: exact {self.mean_exact:.4f}, sampled {self.mean_sampled:.4f} (z = {z})",
             "the two methods agree" if self.is_passed else "THE TWO METHODS DISAGREE: please report this model",
         ]
 
