@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gradual.comparison.arms import ARMS
 from gradual.files.storage import Json
 from gradual.knowledge.diff import MapDiff
+from gradual.progress import warning_line
 from gradual.reporting.cells import NOTHING, number_cell, text_cell, time_cell
 from gradual.reporting.level_tables import levels_table, transition_table
 from gradual.reporting.run_story import tell
@@ -98,7 +99,7 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
 
 def diff_parts(diff: MapDiff) -> Iterator[Table | str]:
     """All that is shown of two maps compared."""
-    yield from (f"warning: {text}" for text in diff.warnings)
+    yield from (warning_line(text) for text in diff.warnings)
     yield (
         f"{plural(diff.num_facts, 'fact')} in both maps, {diff.only_in_a} only in the first, "
         f"{diff.only_in_b} only in the second"
@@ -121,7 +122,7 @@ def plan_parts(plan: RunPlan) -> Iterator[Table | str]:
     yield f"facts: {counts}; {count(plan.dropped_for_overlap)} dropped because they link training with held-out facts"
     yield f"levels: {levels} (of {plan.levels_of})"
     yield from (f"read: {remark}" for remark in plan.remarks)
-    yield from (f"warning: {text}" for text in plan.warnings)
+    yield from (warning_line(text) for text in plan.warnings)
     yield "\nA prompt of the probe, byte for byte:"
     yield from (f"  | {line}" for line in plan.probe_prompt.split("\n"))
     yield "\nA training example, token by token; only tokens marked * carry loss:"

@@ -15,6 +15,7 @@ from gradual.files.storage import Json
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map
 from gradual.knowledge.transitions import level_counts, transition_counts
+from gradual.progress import warning_line
 from gradual.text import plural
 
 _ABOUT_OTHER_FACTS = {"facts_digest", "exemplars_digest"}
@@ -70,7 +71,7 @@ class MapDiff:
         """The same for people, without tables."""
         moves = [("promoted", self.promoted), ("demoted", self.demoted)]
         return [
-            *(f"warning: {text}" for text in self.warnings),
+            *(warning_line(text) for text in self.warnings),
             f"{plural(self.num_facts, 'fact')} in both maps, {self.only_in_a} only in the first, "
             f"{self.only_in_b} only in the second",
             *(f"{name}: {len(found)}" for name, found in moves),

@@ -36,7 +36,7 @@ from gradual.knowledge.map import (
 )
 from gradual.probing.check import Check, check_against_sampling
 from gradual.probing.probe import probe_facts
-from gradual.progress import Progress
+from gradual.progress import Progress, warn
 
 CHECK_FILE = "check.json"
 """What the comparison of the map with sampled answers gave, where one was asked for."""
@@ -121,7 +121,7 @@ def say_missed_spellings(known: KnowledgeMap, settings: ProbeConfig, progress: P
     answered = ((fact.answers, [each.greedy_answer for each in fact.sets if each.greedy_answer]) for fact in known)
     told = missed_spellings(answered, matching_of(settings))
     if told:
-        progress.say(f"warning: {told}")
+        warn(progress, told)
 
 
 def _probe_into(request: ProbeRequest, engine: Engine, out: Path, progress: Progress) -> KnowledgeMap:
