@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -34,6 +35,12 @@ def flat_settings(settings: Any, path: str = "") -> dict[str, Any]:
         for name, part in parts
         for below, value in flat_settings(part, f"{path}.{name}" if path else str(name)).items()
     }
+
+
+def setting_of_stage(path: str) -> tuple[int, str] | None:
+    """Which stage, from 0, and which setting of it a path of settings or of a fingerprint is; None for all others."""
+    found = re.fullmatch(r"(?:config\.)?stages\.(\d+)\.(.+)", path)
+    return (int(found[1]), found[2]) if found else None
 
 
 def settings_that_matter(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:

@@ -5,14 +5,13 @@ Checks the shape of the files and fills nothing in; every number comes from the 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue
 
-from gradual.config.base import flat_settings
+from gradual.config.base import flat_settings, setting_of_stage
 from gradual.errors import ConfigError, RunDirError
 from gradual.files import storage
 from gradual.files.strict_yaml import read_yaml
@@ -22,6 +21,7 @@ from gradual.knowledge.map import MAP_FILE, read_map_file
 from gradual.run.cost import RunCost, StageCost
 from gradual.run.folder import Attempt, RunDir, RunInfo
 from gradual.run.stage_files import EpochNumbers
+from gradual.run.steps import possible_steps
 from gradual.run.summary.summary_file import StageSummary, Summary
 from gradual.text import stage_name
 
@@ -78,7 +78,7 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def _missing_parts(summary: Summary, *, has_summary: bool, ended: bool) -> tuple[str, ...]:
-    planned = {int(match[1]) for key in summary.settings if (match := re.match(r"stages\.(\d+)", key))}
+    planned = {found[0] for key in summary.settings if (found := setting_of_stage(key))}
     trained = len(summary.stages)
     last = trained if ended else max(len(planned), trained, len(summary.levels) - 1)
     missing = [] if has_summary else ["summary.json: the run has not been summed up yet"]
@@ -86,15 +86,16 @@ def _missing_parts(summary: Summary, *, has_summary: bool, ended: bool) -> tuple
         missing.append(f"stage {trained + 1}: no fact met its selection, so there was nothing to train on")
     if not has_summary and not planned:
         missing.append("config.yaml: the settings are not known, nor how many stages were meant")
-    for stage in range(last + 1):
-        if stage > trained:
-            missing.append(f"stage {stage}: not trained yet")
-        elif stage and not summary.stages[stage - 1].epochs:
-            missing.append(f"stage {stage}: the record of its epochs (training curves)")
-        if stage >= len(summary.levels):
-            missing.append(f"probe {stage} ({stage_name(stage)}): the levels of the training facts")
-        if stage >= len(summary.test_accuracy):
-            missing.append(f"evaluation {stage} ({stage_name(stage)}): the test accuracy")
+    for step in possible_steps(last):
+        where = f"{step.label} ({stage_name(step.stage)})"
+        if step.kind == "stage" and step.stage > trained:
+            missing.append(f"{step.label}: not trained yet")
+        elif step.kind == "stage" and not summary.stages[step.stage - 1].epochs:
+            missing.append(f"{step.label}: the record of its epochs (training curves)")
+        elif step.kind == "probe" and step.stage >= len(summary.levels):
+            missing.append(f"{where}: the levels of the training facts")
+        elif step.kind == "evaluation" and step.stage >= len(summary.test_accuracy):
+            missing.append(f"{where}: the test accuracy")
     return tuple(missing)
 
 
