@@ -17,6 +17,7 @@ from gradual.statistics.measure_text import accuracy_text, change_text, count_ch
 from gradual.statistics.measures import Measure
 from gradual.text import (
     NBSP,
+    count_change_estimate,
     join_words,
     mean_count,
     number_word,
@@ -201,13 +202,8 @@ def _relation_sentence(comparison: Comparison) -> str:
     most, name = max(sure, key=lambda one: abs(one[0]), default=(0.0, ""))
     if abs(whole) < _ROUNDING or len(found) < 2 or 2 * abs(most) <= abs(whole) + _ROUNDING:
         return ""
-    own, rest = _signed_count(most), _signed_count(whole - most)
+    own, rest = (count_change_estimate(number, None, None).number for number in (most, whole - most))
     return f"By relation, {name} differs most: {own} test facts; all others together {rest}."
-
-
-def _signed_count(number: float) -> str:
-    rounded = round(number, 1) + 0.0  # adding 0.0 turns -0.0 into 0.0
-    return f"{'+' if rounded > 0 else ''}{mean_count(rounded)}"
 
 
 def _seeds(test: Contrast | AnswerDifference) -> str:

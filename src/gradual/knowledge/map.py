@@ -23,6 +23,7 @@ from gradual.files.parquet import Column, read_table, write_table
 from gradual.files.storage import JsonScalar
 from gradual.files.typed_json import FilePart, check_content, read_typed
 from gradual.knowledge.levels import Level
+from gradual.knowledge.transitions import level_counts
 
 SCHEMA_VERSION = 1
 """Version of the folder's format of a map without confidence."""
@@ -272,10 +273,7 @@ class KnowledgeMap:
 
     def levels(self) -> dict[Level, int]:
         """Number of facts at each level, all four, worst first."""
-        counts = dict.fromkeys(Level, 0)
-        for fact in self.facts:
-            counts[fact.level] += 1
-        return counts
+        return level_counts(fact.level for fact in self.facts)
 
 
 def write_map(knowledge: KnowledgeMap, folder: Path) -> None:

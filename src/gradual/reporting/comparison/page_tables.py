@@ -12,7 +12,7 @@ from gradual.reporting.comparison.figures import contrast_name, main_readings, m
 from gradual.reporting.level_tables import transition_table
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.statistics.measures import LevelCounts, Measure
-from gradual.text import mean_count, percent, plural, signed_decimal, span_name, stage_name
+from gradual.text import count_change_estimate, mean_count, percent, plural, span_name, stage_name
 
 _RETEST_NAMES = {
     "again": "the same probe again",
@@ -127,4 +127,4 @@ def _gain_cell(base: Measure, result: Measure) -> Cell:
     if base.value is None or result.value is None:
         return NOTHING
     gain = result.value - base.value
-    return Cell(signed_decimal(gain, 0 if abs(gain - round(gain)) < 0.05 else 1), {"": gain})
+    return Cell(count_change_estimate(gain, None, None).number, {"": gain})
