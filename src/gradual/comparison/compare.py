@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gradual.comparison.arms import Arm, check_comparison, resolve_arms
 from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, ComparisonRequest, plan_of, step_fingerprint
-from gradual.comparison.retests import RETESTS, Retesting
+from gradual.comparison.retests import RETESTS, Retester
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
@@ -222,11 +222,11 @@ class _Comparison:
         config = self.request.config
         if config.compare.redraw_exemplars:  # the base map that a retest is held against has those of the first seed
             config = config.model_copy(update={"exemplar_seed": self.request.seeds[0]})
-        retesting = Retesting(config, self.request.prepared, self.loaded)
+        retester = Retester(config, self.request.prepared, self.loaded)
         for kind in RETESTS if config.compare.num_retested else ():
             out = self.folder.retest(kind)
-            retesting.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
-            if told := retesting.difference_from_settings(kind, out):
+            retester.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
+            if told := retester.difference_from_settings(kind, out):
                 warn(self.progress, told)
 
 
