@@ -102,7 +102,11 @@ def random_map(facts: Sequence[Fact], config: RunConfig, prompts: Sequence[Promp
             )
         )
     probe = {**config.probe.model_dump(mode="json"), "seed": seed}
-    return KnowledgeMap(tuple(known), tuple(prompts), MapInfo(probe, {"name": "made up"}, Cost(1.0, 1, 1, 0.5)))
+    return KnowledgeMap(
+        tuple(known),
+        tuple(prompts),
+        MapInfo(probe, {"name": "made up"}, Cost(seconds=1.0, tokens_read=1, forward_passes=1, host_share=0.5)),
+    )
 
 
 def random_answer(draw: random.Random, skill: float, fact: Fact, number: int) -> SetAnswer:

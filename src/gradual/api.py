@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gradual.environment import PROBE_PACKAGES, TRAIN_PACKAGES, prepare_environment, require_packages
 from gradual.errors import ConfigError, TrainingError
-from gradual.progress import Progress, Silent
+from gradual.progress import Progress, Silent, warn, warning_line
 
 if TYPE_CHECKING:
     from gradual.comparison.estimate import ComparisonEstimate
@@ -335,8 +335,7 @@ def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
     from gradual.models.load import load_model
 
     loaded = load_model(model)
-    for warning in reading_warnings(loaded):
-        progress.say(f"warning: {warning}")
+    warn(progress, *reading_warnings(loaded))
     return TransformersEngine(loaded)
 
 
@@ -349,4 +348,4 @@ def _warnings_said(progress: Progress) -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in (each for each in caught if issubclass(each.category, UserWarning)):
-        progress.say(str(warning.message) if issubclass(warning.category, Remark) else f"warning: {warning.message}")
+        progress.say(str(warning.message) if issubclass(warning.category, Remark) else warning_line(warning.message))

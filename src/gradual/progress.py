@@ -25,6 +25,17 @@ class Progress(Protocol):
         ...
 
 
+def warning_line(text: object) -> str:
+    """A warning as it is said."""
+    return f"warning: {text}"
+
+
+def warn(progress: Progress, *texts: object) -> None:
+    """Says warnings, one a line."""
+    for text in texts:
+        progress.say(warning_line(text))
+
+
 class Silent:
     """Shows nothing."""
 

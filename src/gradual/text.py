@@ -188,6 +188,11 @@ def stage_name(stage: int) -> str:
     return "base model" if stage == 0 else f"after stage {stage}"
 
 
+def span_name(start: int, end: int) -> str:
+    """What lies between two probes or evaluations: `base model to stage 1`."""
+    return f"{stage_name(start)} to {stage_name(end).removeprefix('after ')}"
+
+
 def join_words(parts: Sequence[str]) -> str:
     """The parts as an enumeration: `a`, `a and b`, `a, b and c`."""
     if len(parts) < 2:

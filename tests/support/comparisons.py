@@ -104,7 +104,7 @@ def known(levels: str, seconds: float = 1.0, *, ids: Sequence[str] = TRAIN, toke
         _fact(fact, LEVELS[letter], "r1" if place < half else "r2")
         for place, (fact, letter) in enumerate(zip(ids, levels, strict=False))
     ]
-    return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds, tokens_read=tokens)))
+    return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds=seconds, tokens_read=tokens)))
 
 
 def verdicts(
@@ -127,7 +127,7 @@ def verdicts(
         )
         for place, fact in enumerate(ids)
     ]
-    return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds, tokens_read=tokens)))
+    return KnowledgeMap(tuple(facts), (), MapInfo({}, {"name": "toy"}, Cost(seconds=seconds, tokens_read=tokens)))
 
 
 def _fact(name: str, level: Level, relation: str) -> FactKnowledge:

@@ -126,7 +126,7 @@ def probe(
     from gradual.probing.folder import read_check
 
     console.end(map_result(known, out, with_check=check > 0), [*map_parts(known), f"written to {out}"])
-    raise typer.Exit(int(check > 0 and not read_check(out)["is_passed"]))
+    raise typer.Exit(int(check > 0 and not read_check(out).is_passed))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gradual.comparison.arms import ARMS
 from gradual.files.storage import Json
 from gradual.knowledge.diff import MapDiff
+from gradual.progress import warning_line
 from gradual.reporting.cells import NOTHING, number_cell, text_cell, time_cell
 from gradual.reporting.level_tables import levels_table, transition_table
 from gradual.reporting.run_story import tell
@@ -29,7 +30,7 @@ from gradual.run.cost import StageCost
 from gradual.run.record import RunRecord, read_run
 from gradual.run.summary.summary_file import StageSummary
 from gradual.selection.strategies import STRATEGIES
-from gradual.text import NBSP, NO_VALUE, count, duration, plural, points_estimate, stage_name, visible
+from gradual.text import NBSP, NO_VALUE, count, duration, plural, points_estimate, span_name, stage_name, visible
 
 if TYPE_CHECKING:
     from gradual.comparison.estimate import ComparisonEstimate
@@ -69,7 +70,7 @@ def map_result(known: KnowledgeMap, out: Path, *, with_check: bool) -> dict[str,
         "seconds": known.info.cost.seconds,
         "out": str(out),
     }
-    return result | ({"check": read_check(out)} if with_check else {})
+    return result | ({"check": read_check(out).as_json()} if with_check else {})
 
 
 def run_parts(run: RunRecord) -> Iterator[Table | str]:
@@ -82,7 +83,7 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
         names = [stage_name(probe) for probe in range(len(summary.levels))]
         yield levels_table(summary.levels, names, title="Levels of the training facts")
     for moved in summary.transitions:
-        title = f"Where facts went, from {stage_name(moved.start)} to {stage_name(moved.end)} (shares of each row)"
+        title = f"Where facts went, {span_name(moved.start, moved.end)} (shares of each row)"
         yield transition_table(moved.counts, title)
     tests = (accuracy_table, paired_tests_table, answer_quality_table)
     builders = (*tests, highly_known_moves_table, highly_known_table)
@@ -98,7 +99,7 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
 
 def diff_parts(diff: MapDiff) -> Iterator[Table | str]:
     """All that is shown of two maps compared."""
-    yield from (f"warning: {text}" for text in diff.warnings)
+    yield from (warning_line(text) for text in diff.warnings)
     yield (
         f"{plural(diff.num_facts, 'fact')} in both maps, {diff.only_in_a} only in the first, "
         f"{diff.only_in_b} only in the second"
@@ -121,7 +122,7 @@ def plan_parts(plan: RunPlan) -> Iterator[Table | str]:
     yield f"facts: {counts}; {count(plan.dropped_for_overlap)} dropped because they link training with held-out facts"
     yield f"levels: {levels} (of {plan.levels_of})"
     yield from (f"read: {remark}" for remark in plan.remarks)
-    yield from (f"warning: {text}" for text in plan.warnings)
+    yield from (warning_line(text) for text in plan.warnings)
     yield "\nA prompt of the probe, byte for byte:"
     yield from (f"  | {line}" for line in plan.probe_prompt.split("\n"))
     yield "\nA training example, token by token; only tokens marked * carry loss:"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gradual.comparison.arms import Arm, check_comparison, resolve_arms
 from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, ComparisonRequest, plan_of, step_fingerprint
-from gradual.comparison.retests import RETESTS, Retesting
+from gradual.comparison.retests import RETESTS, Retester
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
@@ -27,7 +27,7 @@ from gradual.files.lock import single_writer
 from gradual.knowledge.map import KnowledgeMap, read_map
 from gradual.knowledge.transitions import came_within_reach
 from gradual.models.load import LoadedModel, load_model
-from gradual.progress import Progress, Silent
+from gradual.progress import Progress, Silent, warn
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import PAPER_WARNING, fit_loaded
 from gradual.run.stage_files import read_stage, validation_counts
@@ -80,16 +80,14 @@ def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None 
     config, folder = request.config, ComparisonFolder(out)
     for remark in request.prepared.remarks:
         progress.say(remark)
-    for warning in (*request.prepared.warnings, *check_comparison(request.arms, config.compare)):
-        progress.say(f"warning: {warning}")
+    warn(progress, *request.prepared.warnings, *check_comparison(request.arms, config.compare))
     if config.evaluation.protocol == "paper":
-        progress.say(PAPER_WARNING)
+        warn(progress, PAPER_WARNING)
     refuse_foreign_folder(out, PLAN_FILE, "comparison's")
     with single_writer(out):
         progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
         loaded = load_model(config.model)
-        for warning in reading_warnings(loaded):
-            progress.say(f"warning: {warning}")
+        warn(progress, *reading_warnings(loaded))
         check_training(loaded, config.lora, config.report_to)
         storage.write_json(folder.plan, plan_of(request, folder, loaded).as_json())
         _Comparison(request, folder, loaded, progress).all_runs()
@@ -224,12 +222,12 @@ class _Comparison:
         config = self.request.config
         if config.compare.redraw_exemplars:  # the base map that a retest is held against has those of the first seed
             config = config.model_copy(update={"exemplar_seed": self.request.seeds[0]})
-        retesting = Retesting(config, self.request.prepared, self.loaded)
+        retester = Retester(config, self.request.prepared, self.loaded)
         for kind in RETESTS if config.compare.num_retested else ():
             out = self.folder.retest(kind)
-            retesting.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
-            if told := retesting.difference_from_settings(kind, out):
-                self.progress.say(f"warning: {told}")
+            retester.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
+            if told := retester.difference_from_settings(kind, out):
+                warn(self.progress, told)
 
 
 def _within_reach(before: KnowledgeMap, after: KnowledgeMap) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from gradual.comparison.arms import Arm
 from gradual.comparison.folder import ComparisonRequest
-from gradual.comparison.retests import RETESTS, Retesting
+from gradual.comparison.retests import RETESTS, Retester
 from gradual.config.run import evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine
@@ -23,7 +23,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.stages import in_epochs, training_rows
 from gradual.run.steps import planned_steps
-from gradual.run.timing import TIMING, Reading, first_stage_size, later_stage_size, probe_sample, rows_to_time
+from gradual.run.timing import TIMING, ReadEstimate, first_stage_size, later_stage_size, probe_sample, rows_to_time
 from gradual.training.train import time_one_step
 
 
@@ -79,16 +79,16 @@ class _Timed:
         self._request, self._engine, self._sample = request, engine, sample
         rows = rows_to_time(prepared, sample, config, engine)
         self._step, _ = time_one_step(loaded, rows, config.lora)
-        reading, single = Reading(config, prepared, loaded, sample), evaluation_settings(config)
+        reading, single = ReadEstimate(config, prepared, loaded, sample), evaluation_settings(config)
         steps = planned_steps(config, prepared)
         self.look = sum(reading.step_seconds(step) for step in steps if step.stage == 1)
         """Looking at all facts after a stage."""
         self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_adapted_token
-        retesting = Retesting(config, prepared, loaded)
+        retester = Retester(config, prepared, loaded)
         retests = RETESTS if config.compare.num_retested else ()
         # Another number format than the fastest one takes about twice as long.
         passes = {kind: 2 if kind == "numerics" else 1 for kind in retests}
-        again = sum(passes[kind] * reading.tokens(retesting.facts(kind), config.probe) for kind in retests)
+        again = sum(passes[kind] * reading.tokens(retester.facts(kind), config.probe) for kind in retests)
         untrained = sum(reading.step_seconds(step) for step in steps if step.stage == 0)
         self.once = untrained + again * reading.seconds_per_token
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gradual.comparison.arms import Arm
-from gradual.config.base import settings_that_matter
+from gradual.config.base import setting_of_stage, settings_that_matter
 from gradual.config.run import RunConfig
 from gradual.errors import RunDirError
 from gradual.facts.prepare import Prepared
@@ -163,9 +162,8 @@ def step_fingerprint(fingerprint: Mapping[str, str], step: Step) -> dict[str, st
     of_training = ("config.stages.", "config.lora.", "config.training_seed", "config.evaluation.protocol")
 
     def counts(name: str) -> bool:
-        stage = re.match(r"config\.stages\.(\d+)\.", name)
-        if stage is not None:
-            return int(stage.group(1)) < step.stage
+        if (found := setting_of_stage(name)) is not None:
+            return found[0] < step.stage
         return step.stage > 0 or not name.startswith(of_training)
 
     return {name: value for name, value in fingerprint.items() if counts(name)}
@@ -224,6 +222,6 @@ def _changed_settings(folder: Path, arm: Arm) -> list[str]:
 def _stage_settings(fingerprint: Mapping[str, str]) -> list[dict[str, str]]:
     stages: dict[int, dict[str, str]] = {}
     for name, value in fingerprint.items():
-        if found := re.fullmatch(r"config\.stages\.(\d+)\.(.+)", name):
-            stages.setdefault(int(found.group(1)), {})[found.group(2)] = value
+        if found := setting_of_stage(name):
+            stages.setdefault(found[0], {})[found[1]] = value
     return [stages[index] for index in sorted(stages)]

@@ -34,7 +34,7 @@ two also ask other facts beside a fact; they draw sampled answers with the same 
 
 
 @dataclass(frozen=True)
-class Retesting:
+class Retester:
     """The probe of the untrained model that is repeated."""
 
     config: RunConfig

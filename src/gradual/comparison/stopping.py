@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 from gradual.statistics.intervals import Interval, PairedCounts, wilson
+from gradual.text import interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ def stop_reason(result: Round, null: RetestNull) -> str | None:
         return f"{result.num_promoted} facts came within reach, no more than the {most:.1f} that may in a retest"
     gain = paired_gain(result.validation)
     if gain.low <= 0.0:
-        return f"the gain on the validation facts, from {gain.low:+.1%} to {gain.high:+.1%}, may be none"
+        points = interval(100 * gain.low, 100 * gain.high, signed=True)
+        return f"the gain on the validation facts, {points} points, may be none"
     return None
 
 

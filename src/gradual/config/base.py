@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -21,22 +22,25 @@ class Settings(BaseModel):
     """For settings younger than some folders: the value that leaves results as they were before."""
 
 
-def flat_settings(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """Every setting by its dotted path; list positions are part of the path."""
-    flat: dict[str, Any] = {}
+def flat_settings(settings: Any, path: str = "") -> dict[str, Any]:
+    """Every setting of settings as JSON has them, by its dotted path; list positions are part of the path."""
+    if isinstance(settings, dict):
+        parts = list(settings.items())
+    elif isinstance(settings, list) and any(isinstance(part, dict) for part in settings):
+        parts = list(enumerate(settings))
+    else:
+        return {path: settings}
+    return {
+        below: value
+        for name, part in parts
+        for below, value in flat_settings(part, f"{path}.{name}" if path else str(name)).items()
+    }
 
-    def walk(value: Any, path: str) -> None:
-        if isinstance(value, dict):
-            for name, part in value.items():
-                walk(part, f"{path}.{name}" if path else name)
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            for index, part in enumerate(value):
-                walk(part, f"{path}.{index}")
-        else:
-            flat[path] = value
 
-    walk(settings.model_dump(mode="json", exclude=set(leave_out)), "")
-    return flat
+def setting_of_stage(path: str) -> tuple[int, str] | None:
+    """Which stage, from 0, and which setting of it a path of settings or of a fingerprint is; None for all others."""
+    found = re.fullmatch(r"(?:config\.)?stages\.(\d+)\.(.+)", path)
+    return (int(found[1]), found[2]) if found else None
 
 
 def settings_that_matter(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def settings_that_matter(settings: Settings, *, leave_out: Sequence[str] = ()) -
     unused = tuple(_unused_paths(settings))
     return {
         path: value
-        for path, value in flat_settings(settings, leave_out=leave_out).items()
+        for path, value in flat_settings(settings.model_dump(mode="json", exclude=set(leave_out))).items()
         if not any(path == each or path.startswith(f"{each}.") for each in unused)
     }
 

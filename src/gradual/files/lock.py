@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gradual.errors import RunDirError
 from gradual.files import storage
-from gradual.files.storage import Json
+from gradual.files.typed_json import FilePart, read_typed
 
 LOCK_FILE = "run.lock"
 OWNER_FILE = "owner.json"
@@ -35,7 +35,7 @@ def single_writer(folder: Path) -> Iterator[None]:
                 lock.acquire()
             except Timeout:
                 raise RunDirError(_busy_message(folder)) from None
-        storage.write_json(folder / OWNER_FILE, identify_process())
+        storage.write_json(folder / OWNER_FILE, this_process().as_json())
         yield
     finally:
         if lock.is_locked:
@@ -46,21 +46,30 @@ def single_writer(folder: Path) -> Iterator[None]:
                 lock.release()
 
 
-def identify_process() -> dict[str, Json]:
-    """This process, its host and the time, for a file that says who was at work."""
-    return {"pid": os.getpid(), "host": socket.gethostname(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
+class Process(FilePart):
+    """`owner.json`: a process that is or was at work in a folder."""
+
+    pid: int = 0
+    """0 where that is not known."""
+    host: str = ""
+    time: str = ""
+    """UTC, as ISO 8601; empty where that is not known."""
+
+
+def this_process() -> Process:
+    """This process, its host and the time."""
+    return Process(pid=os.getpid(), host=socket.gethostname(), time=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def _busy_message(folder: Path) -> str:
     remedy = "wait until it ends, stop it, or use another --out"
     try:
-        owner = storage.read_json(folder / OWNER_FILE)
+        owner = read_typed(folder / OWNER_FILE, Process)
     except RunDirError:
-        owner = {}
-    pid, host = owner.get("pid"), owner.get("host")
-    if not isinstance(pid, int) or (host == socket.gethostname() and not _is_alive(pid)):
+        owner = Process()
+    if not owner.pid or (owner.host == socket.gethostname() and not _is_alive(owner.pid)):
         return f"{folder} is in use by another process, which has not yet said which; {remedy}"
-    return f"{folder} is in use by process {pid} on {host} since {owner.get('time')}; {remedy}"
+    return f"{folder} is in use by process {owner.pid} on {owner.host} since {owner.time}; {remedy}"
 
 
 def _is_alive(pid: int) -> bool:

@@ -29,7 +29,7 @@ from gradual.findings.record import (
     Transition,
 )
 from gradual.knowledge.levels import BEST_FIRST, Level
-from gradual.knowledge.transitions import level_counts, transition_counts
+from gradual.knowledge.transitions import counts_by_name, level_counts, transition_counts
 from gradual.run.stage_files import EpochLine
 from gradual.statistics.measures import (
     LevelCounts,
@@ -128,11 +128,6 @@ def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str
             parts=parts,
         ),
     )
-
-
-def counts_by_name(counts: Mapping[Level, int]) -> LevelCounts:
-    """The counts by the levels' names."""
-    return {str(level): count for level, count in counts.items()}
 
 
 def level_moves(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, LevelCounts]:

@@ -17,7 +17,7 @@ from gradual.findings.record import CostPart
 from gradual.knowledge.answer_quality import answers_with_confidence
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import COST_FILE, MAP_FILE, KnowledgeMap, read_cost, read_map
-from gradual.run.cost import RunCost, read_run_cost
+from gradual.run.cost import RunCost, read_run_cost, stage_cost
 from gradual.run.folder import RunDir, SeedStatus, read_facts
 from gradual.run.stage_files import (
     EpochLine,
@@ -274,8 +274,7 @@ def paid_map(name: str, purpose: Purpose, folder: Path, *, stage: int = 0) -> Pa
 
 
 def _paid_stage(run: RunDir, step: Step) -> PaidStep:
-    times = read_epoch_times(run, step.stage)
-    seconds = sum(each.seconds + each.eval_seconds for each in times) if times else _seconds_in_cost_file(run, step)
+    seconds = stage_cost(read_epoch_times(run, step.stage)).seconds or _seconds_in_cost_file(run, step)
     about = read_stage(run, step.stage)
     files = [run.stage_summary(step.stage), run.epochs(step.stage)]
     contents = [storage.read_bytes(file) for file in files if file.is_file()]

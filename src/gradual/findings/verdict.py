@@ -17,6 +17,7 @@ from gradual.statistics.measure_text import accuracy_text, change_text, count_ch
 from gradual.statistics.measures import Measure
 from gradual.text import (
     NBSP,
+    count_change_estimate,
     join_words,
     mean_count,
     number_word,
@@ -201,13 +202,8 @@ def _relation_sentence(comparison: Comparison) -> str:
     most, name = max(sure, key=lambda one: abs(one[0]), default=(0.0, ""))
     if abs(whole) < _ROUNDING or len(found) < 2 or 2 * abs(most) <= abs(whole) + _ROUNDING:
         return ""
-    own, rest = _signed_count(most), _signed_count(whole - most)
+    own, rest = (count_change_estimate(number, None, None).number for number in (most, whole - most))
     return f"By relation, {name} differs most: {own} test facts; all others together {rest}."
-
-
-def _signed_count(number: float) -> str:
-    rounded = round(number, 1) + 0.0  # adding 0.0 turns -0.0 into 0.0
-    return f"{'+' if rounded > 0 else ''}{mean_count(rounded)}"
 
 
 def _seeds(test: Contrast | AnswerDifference) -> str:
@@ -249,8 +245,8 @@ def paper_bar_sentence(contrast: Contrast | None) -> str:
         return ""
     paper, reading = percent(PAPER_GAIN, digits=0), contrast.reading_b
     if reading.value is None or reading.low is None or reading.high is None:
-        why = _because(reading.note.removeprefix("undefined: "))
-        found = f"reading (b) against {contrast.against} is not defined{why}, so whether it is reached is open"
+        found = f"reading (b) against {contrast.against} is not defined{_because(reading.reason)}"
+        found += ", so whether it is reached is open"
     else:
         held = f"reading (b) against {contrast.against} is {change_text(reading)}"
         if reading.low >= PAPER_GAIN:
@@ -281,7 +277,7 @@ def _second_stage_sentence(contrast: Contrast | None) -> str:
 def _reading_b(contrast: Contrast) -> str:
     reading = contrast.reading_b
     if reading.value is None:
-        return f"the change in the gain is not defined{_because(reading.note.removeprefix('undefined: '))}"
+        return f"the change in the gain is not defined{_because(reading.reason)}"
     size = f"{percent(abs(reading.value))} {'larger' if reading.value >= 0 else 'smaller'}"
     size = f"{size} {change_text(reading).interval}".rstrip()
     return f"the gain over the base model is {size}, {_within(reading)}"

@@ -14,7 +14,8 @@ from gradual.errors import DataError, RunDirError
 from gradual.files.storage import Json
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_map
-from gradual.knowledge.transitions import level_counts, transition_counts
+from gradual.knowledge.transitions import counts_by_name, level_counts, transition_counts
+from gradual.progress import warning_line
 from gradual.text import plural
 
 _ABOUT_OTHER_FACTS = {"facts_digest", "exemplars_digest"}
@@ -59,8 +60,8 @@ class MapDiff:
             "num_facts": self.num_facts,
             "only_in_a": self.only_in_a,
             "only_in_b": self.only_in_b,
-            "levels": [_counts_by_name(counts) for counts in self.levels],
-            "transitions": {str(level): _counts_by_name(row) for level, row in self.transitions.items()},
+            "levels": [counts_by_name(counts) for counts in self.levels],
+            "transitions": {str(level): counts_by_name(row) for level, row in self.transitions.items()},
             "promoted": [move.id for move in self.promoted],
             "demoted": [move.id for move in self.demoted],
             "warnings": list(self.warnings),
@@ -70,7 +71,7 @@ class MapDiff:
         """The same for people, without tables."""
         moves = [("promoted", self.promoted), ("demoted", self.demoted)]
         return [
-            *(f"warning: {text}" for text in self.warnings),
+            *(warning_line(text) for text in self.warnings),
             f"{plural(self.num_facts, 'fact')} in both maps, {self.only_in_a} only in the first, "
             f"{self.only_in_b} only in the second",
             *(f"{name}: {len(found)}" for name, found in moves),
@@ -161,7 +162,3 @@ def _shots_by_set(fact: FactKnowledge, shots: _Shots) -> list[tuple[str, ...] | 
     """The shots a fact is asked with, by exemplar set."""
     places = [(fact.relation, answer.set) for answer in fact.sets]
     return [shots.get((*place, fact.id), shots.get((*place, ""))) for place in places]
-
-
-def _counts_by_name(counts: Mapping[Level, int]) -> dict[str, int]:
-    return {str(level): count for level, count in counts.items()}

@@ -15,11 +15,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import Field
+
 from gradual.errors import ProbeError, RunDirError
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
-from gradual.files.storage import Json, JsonScalar
+from gradual.files.storage import JsonScalar
+from gradual.files.typed_json import FilePart, check_content, read_typed
 from gradual.knowledge.levels import Level
+from gradual.knowledge.transitions import level_counts
 
 SCHEMA_VERSION = 1
 """Version of the folder's format of a map without confidence."""
@@ -170,9 +174,8 @@ class Prompt:
         return _prompt_ref(self.relation, self.set, self.for_fact)
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a probe took, since it was last continued. No part of what a map says: it has a file of its own."""
+class Cost(FilePart):
+    """`cost.json` beside a map: what its probe took, since it was last continued; no part of what the map says."""
 
     seconds: float = 0.0
     tokens_read: int = 0
@@ -188,6 +191,17 @@ class MapInfo:
     probe: Mapping[str, JsonScalar]
     model: Mapping[str, str]
     cost: Cost = field(default=Cost(), compare=False)
+
+
+class MapFile(FilePart):
+    """`map.json`: how a map was made, its counts, and the SHA-256 of its other files."""
+
+    schema_version: int = Field(validation_alias="schema", serialization_alias="schema")
+    probe: dict[str, str | int | float | bool | None]
+    model: dict[str, str]
+    num_facts: int
+    levels: dict[Level, int]
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -259,10 +273,7 @@ class KnowledgeMap:
 
     def levels(self) -> dict[Level, int]:
         """Number of facts at each level, all four, worst first."""
-        counts = dict.fromkeys(Level, 0)
-        for fact in self.facts:
-            counts[fact.level] += 1
-        return counts
+        return level_counts(fact.level for fact in self.facts)
 
 
 def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
@@ -284,18 +295,16 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
     }
     write_table(folder / PROMPTS_FILE, _PROMPTS, prompts)
     info = knowledge.info
-    storage.write_json(folder / COST_FILE, dataclasses.asdict(info.cost))
-    storage.write_json(
-        folder / MAP_FILE,
-        {
-            "schema": SCHEMA_WITH_CONFIDENCE if has_confidence else SCHEMA_VERSION,
-            "probe": info.probe,
-            "model": info.model,
-            "num_facts": len(knowledge),
-            "levels": {str(level): count for level, count in knowledge.levels().items()},
-            "files": {name: storage.sha256_of_file(folder / name) for name in (FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE)},
-        },
+    storage.write_json(folder / COST_FILE, info.cost.as_json())
+    written = MapFile(
+        schema_version=SCHEMA_WITH_CONFIDENCE if has_confidence else SCHEMA_VERSION,
+        probe=dict(info.probe),
+        model=dict(info.model),
+        num_facts=len(knowledge),
+        levels=knowledge.levels(),
+        files={name: storage.sha256_of_file(folder / name) for name in (FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE)},
     )
+    storage.write_json(folder / MAP_FILE, written.as_json())
 
 
 def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
@@ -304,14 +313,14 @@ def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
     Raises:
         RunDirError: a file or column is missing, damaged or of another format version; the message names it.
     """
-    info = _read_map_file(folder)
-    sha256 = _object(info, "files", folder)
-    facts_schema, answers_schema = _schemas(has_confidence=info["schema"] == SCHEMA_WITH_CONFIDENCE)
-    facts = read_table(folder / FACTS_FILE, facts_schema, sha256=_digest(sha256, FACTS_FILE))
+    about = read_map_file(folder)
+    sha256 = about.files
+    facts_schema, answers_schema = _schemas(has_confidence=about.schema_version == SCHEMA_WITH_CONFIDENCE)
+    facts = read_table(folder / FACTS_FILE, facts_schema, sha256=sha256.get(FACTS_FILE, "none"))
     answers: dict[str, list[Any]] = {column.name: [] for column in answers_schema}
     if with_answers:
-        answers = read_table(folder / ANSWERS_FILE, answers_schema, sha256=_digest(sha256, ANSWERS_FILE))
-    prompts = read_table(folder / PROMPTS_FILE, _PROMPTS, sha256=_digest(sha256, PROMPTS_FILE))
+        answers = read_table(folder / ANSWERS_FILE, answers_schema, sha256=sha256.get(ANSWERS_FILE, "none"))
+    prompts = read_table(folder / PROMPTS_FILE, _PROMPTS, sha256=sha256.get(PROMPTS_FILE, "none"))
 
     sets: dict[str, list[SetAnswer]] = {fact_id: [] for fact_id in facts["id"]}
     names = [attribute.name for attribute in dataclasses.fields(SetAnswer) if attribute.name in answers]
@@ -336,7 +345,7 @@ def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
             Prompt(relation, number, for_fact, tuple(exemplar_ids), before, after)
             for relation, number, for_fact, exemplar_ids, before, after in zip(*prompts.values(), strict=True)
         ),
-        info=_read_info(info, folder),
+        info=MapInfo(about.probe, about.model, read_cost(folder)),
     )
 
 
@@ -346,11 +355,15 @@ def read_cost(folder: Path) -> Cost:
     Raises:
         RunDirError: the file is damaged.
     """
-    cost = storage.read_json(folder / COST_FILE) if (folder / COST_FILE).is_file() else {}
-    return Cost(**{field.name: _number(cost, field.name, folder) for field in dataclasses.fields(Cost)})
+    return read_typed(folder / COST_FILE, Cost) if (folder / COST_FILE).is_file() else Cost()
 
 
-def _read_map_file(folder: Path) -> dict[str, Json]:
+def read_map_file(folder: Path) -> MapFile:
+    """What `map.json` of a map says.
+
+    Raises:
+        RunDirError: it is missing, damaged or of another format version.
+    """
     if not (folder / MAP_FILE).is_file():
         raise RunDirError(
             f"{folder} holds no finished knowledge map ({MAP_FILE} is missing); probe again with this --out"
@@ -359,7 +372,7 @@ def _read_map_file(folder: Path) -> dict[str, Json]:
     if info.get("schema") not in (SCHEMA_VERSION, SCHEMA_WITH_CONFIDENCE):
         found = f"expected format {SCHEMA_VERSION} or {SCHEMA_WITH_CONFIDENCE}, found {info.get('schema')!r}"
         raise RunDirError(f"{folder / MAP_FILE}: {found}; read it with the version of gradual that wrote it")
-    return info
+    return check_content(info, MapFile, where=str(folder / MAP_FILE))
 
 
 def _schemas(*, has_confidence: bool) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
@@ -417,36 +430,3 @@ def _level(name: str, folder: Path) -> Level:
         raise RunDirError(
             f"{folder / FACTS_FILE}: expected a level of {expected}, found {name!r}; probe again"
         ) from None
-
-
-def _object(info: Mapping[str, Json], name: str, folder: Path) -> Mapping[str, Json]:
-    value = info.get(name)
-    if not isinstance(value, Mapping):
-        raise RunDirError(f"{folder / MAP_FILE}: field {name!r} should be an object, found {value!r}; probe again")
-    return value
-
-
-def _digest(sha256: Mapping[str, Json], file_name: str) -> str:
-    return str(sha256.get(file_name))
-
-
-def _read_info(info: Mapping[str, Json], folder: Path) -> MapInfo:
-    probe: dict[str, JsonScalar] = {}
-    for name, value in _object(info, "probe", folder).items():
-        if value is not None and not isinstance(value, str | int | float):
-            raise RunDirError(
-                f"{folder / MAP_FILE}: field 'probe.{name}' should be one value, found {value!r}; probe again"
-            )
-        probe[name] = value
-    return MapInfo(
-        probe=probe,
-        model={name: str(value) for name, value in _object(info, "model", folder).items()},
-        cost=read_cost(folder),
-    )
-
-
-def _number(cost: Mapping[str, Json], name: str, folder: Path) -> Any:
-    value = cost.get(name, 0)
-    if not isinstance(value, int | float):
-        raise RunDirError(f"{folder / COST_FILE}: field {name!r} should be a number, found {value!r}; remove the file")
-    return value

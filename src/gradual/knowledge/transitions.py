@@ -26,6 +26,11 @@ def level_counts(levels: Iterable[Level]) -> dict[Level, int]:
     return counts
 
 
+def counts_by_name(counts: Mapping[Level, int]) -> dict[str, int]:
+    """The counts by the levels' names."""
+    return {str(level): count for level, count in counts.items()}
+
+
 def transition_counts(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[Level, dict[Level, int]]:
     """How many facts went from each level (outer) to each level (inner); all sixteen cells are present.
 

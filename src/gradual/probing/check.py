@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+
+from pydantic import computed_field
 
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.facts.fact import Fact, spread
+from gradual.files.typed_json import FilePart
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent
+from gradual.text import percent, signed_decimal
 
 CONFIDENCE = 0.99
 """Where all is right, this share of the sampled counts lies in its interval."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """How well sampling agrees with the exact probe."""
+class Check(FilePart):
+    """`check.json`: how well sampling agrees with the exact probe."""
 
     num_facts: int
     num_answers: int
@@ -41,23 +42,21 @@ class Check:
     z: float
     """How far the sampled mean lies outside the exact bounds of the mean, in standard errors of sampling."""
 
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic's documentation has it
     @property
     def is_passed(self) -> bool:
         """Whether verdicts agree but for near-ties, enough counts are inside, and the means do not differ."""
         enough = self.inside >= self.expected_inside * self.num_answers - 3 * math.sqrt(self.num_answers) * 0.1
         return self.greedy_agree + self.near_ties == self.num_answers and enough and abs(self.z) < 4.0
 
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {**asdict(self), "is_passed": self.is_passed}
-
     def lines(self) -> list[str]:
         """The check for people."""
+        level, z = percent(CONFIDENCE, digits=0), signed_decimal(self.z, 2)
         return [
             f"checked {self.num_facts} facts, {self.num_answers} prompts, {self.samples_per_answer} samples each",
             f"greedy verdicts agree: {self.greedy_agree} of {self.num_answers} ({self.near_ties} differ at near-ties)",
-            f"sampled counts inside their {CONFIDENCE:.0%} interval: {self.inside} of {self.num_answers}",
-            f"mean probability: exact {self.mean_exact:.4f}, sampled {self.mean_sampled:.4f} (z = {self.z:+.2f})",
+            f"sampled counts inside their {level} interval: {self.inside} of {self.num_answers}",
+            f"mean probability: exact {self.mean_exact:.4f}, sampled {self.mean_sampled:.4f} (z = {z})",
             "the two methods agree" if self.is_passed else "THE TWO METHODS DISAGREE: please report this model",
         ]
 

@@ -22,6 +22,7 @@ from gradual.facts.matching import matching_of
 from gradual.facts.problems import LEFT_OUT_FILE, LeftOut, write_left_out
 from gradual.files import storage
 from gradual.files.lock import single_writer
+from gradual.files.typed_json import read_typed
 from gradual.files.units import UnitStore
 from gradual.knowledge.map import (
     ANSWERS_FILE,
@@ -33,8 +34,9 @@ from gradual.knowledge.map import (
     read_map,
     write_map,
 )
+from gradual.probing.check import Check, check_against_sampling
 from gradual.probing.probe import probe_facts
-from gradual.progress import Progress
+from gradual.progress import Progress, warn
 
 CHECK_FILE = "check.json"
 """What the comparison of the map with sampled answers gave, where one was asked for."""
@@ -119,7 +121,7 @@ def say_missed_spellings(known: KnowledgeMap, settings: ProbeConfig, progress: P
     answered = ((fact.answers, [each.greedy_answer for each in fact.sets if each.greedy_answer]) for fact in known)
     told = missed_spellings(answered, matching_of(settings))
     if told:
-        progress.say(f"warning: {told}")
+        warn(progress, told)
 
 
 def _probe_into(request: ProbeRequest, engine: Engine, out: Path, progress: Progress) -> KnowledgeMap:
@@ -146,21 +148,19 @@ def _probe(request: ProbeRequest, engine: Engine, units: UnitStore | None, progr
     return dataclasses.replace(known, info=dataclasses.replace(known.info, probe=request.asked()))
 
 
-def read_check(out: Path) -> dict[str, storage.Json]:
-    """What the comparison with sampled answers came to, as `probing.check.Check.as_dict` gives it.
+def read_check(out: Path) -> Check:
+    """What the comparison with sampled answers came to.
 
     Raises:
         RunDirError: the file is missing or damaged.
     """
-    return storage.read_json(out / CHECK_FILE)
+    return read_typed(out / CHECK_FILE, Check)
 
 
 def _check(request: ProbeRequest, engine: Engine, out: Path | None, progress: Progress) -> None:
     """Compares the map with sampled answers, if asked to; says the result and keeps it beside the map."""
     if not request.num_checked:
         return
-    from gradual.probing.check import check_against_sampling
-
     check = check_against_sampling(
         request.facts,
         request.exemplars,
@@ -173,7 +173,7 @@ def _check(request: ProbeRequest, engine: Engine, out: Path | None, progress: Pr
     for line in check.lines():
         progress.say(line)
     if out is not None:
-        storage.write_json(out / CHECK_FILE, check.as_dict())
+        storage.write_json(out / CHECK_FILE, check.as_json())
 
 
 def _digest(facts: Iterable[Fact]) -> str:

@@ -24,7 +24,7 @@ from gradual.reporting.svg import Axis, Drawing, Svg, draw_both, make_axis
 from gradual.reporting.table import Table
 from gradual.run.record import RunRecord, read_run
 from gradual.run.summary.summary_file import AccuracyShare, ExampleFact, LevelMoves, StageSummary, Summary
-from gradual.text import NBSP, share_estimate, stage_name
+from gradual.text import NBSP, share_estimate, span_name, stage_name
 
 _KINDS = {
     "promoted": "Promoted: known better at the end than at the start",
@@ -128,7 +128,7 @@ def _accuracy_cell(share: AccuracyShare) -> ForestCell:
 
 
 def _transition_table(moved: LevelMoves) -> Table:
-    title = f"{stage_name(moved.start)} to {stage_name(moved.end).removeprefix('after ')}"
+    title = span_name(moved.start, moved.end)
     return transition_table(moved.counts, title[0].upper() + title[1:])
 
 

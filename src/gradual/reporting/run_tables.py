@@ -29,7 +29,7 @@ from gradual.run.cost import RunCost
 from gradual.run.record import RunRecord
 from gradual.run.summary.quality_file import ConfidenceScores, FactShare
 from gradual.run.summary.summary_file import AccuracyShare, GroupScores, Summary
-from gradual.text import count, decimal, percent, share_estimate, stage_name
+from gradual.text import count, decimal, percent, share_estimate, span_name, stage_name
 
 _TRAINED = {
     "trained_stage_1": "trained on in stage 1",
@@ -62,7 +62,7 @@ def paired_tests_table(summary: Summary) -> Table:
         is_known = max(test.start, test.end) < len(scores)
         words = verdict(scores[test.start], scores[test.end], test) if is_known else ""
         changes = [number_cell(test.gained), number_cell(test.lost), signed_cell(test.gained - test.lost)]
-        rows.append([_span_cell(test.start, test.end), *changes, p_cell(test.p_value), text_cell(words)])
+        rows.append([text_cell(span_name(test.start, test.end)), *changes, p_cell(test.p_value), text_cell(words)])
     title = "The same test facts before and after (exact McNemar test)"
     return make_table("paired-tests", title, ["", "gained", "lost", "net", "p", "what may be said"], rows, "")
 
@@ -115,7 +115,7 @@ def highly_known_moves_table(summary: Summary) -> Table:
     for moved in summary.transitions:
         gained, lost = moved.gained(Level.HIGHLY_KNOWN), moved.lost(Level.HIGHLY_KNOWN)
         cells = [number_cell(gained), number_cell(lost), signed_cell(gained - lost)]
-        rows.append([_span_cell(moved.start, moved.end), *cells])
+        rows.append([text_cell(span_name(moved.start, moved.end)), *cells])
     title = "HighlyKnown training facts: gained and lost"
     return make_table("highly-known-moves", title, ["", "gained", "lost", "net"], rows, "")
 
@@ -218,7 +218,3 @@ def settings_table(title: str, values: Mapping[str, JsonValue]) -> Table:
         for name, value in values.items()
     ]
     return make_table(title, title, ["name", "value"], rows, "")
-
-
-def _span_cell(start: int, end: int) -> Cell:
-    return text_cell(f"{stage_name(start)} to {stage_name(end).removeprefix('after ')}")

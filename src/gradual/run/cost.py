@@ -50,7 +50,7 @@ def count_cost(run: RunDir, num_stages: int) -> RunCost:
     for step in possible_steps(num_stages):
         if step.kind == "stage" and run.stage_summary(step.stage).is_file():
             times = read_epoch_times(run, step.stage)
-            stages.append(_stage_cost(times))
+            stages.append(stage_cost(times))
             tokens = round(read_stage(run, step.stage).tokens or 0)
             steps.append(StepCost(name=step.label, seconds=stages[-1].seconds, tokens=tokens))
         elif step.makes_map and (step.folder(run) / MAP_FILE).is_file():
@@ -73,7 +73,8 @@ def _map_cost(step: Step, run: RunDir) -> StepCost:
     return StepCost(name=step.label, seconds=cost.seconds, tokens=cost.tokens_read)
 
 
-def _stage_cost(times: list[EpochTimes]) -> StageCost:
+def stage_cost(times: list[EpochTimes]) -> StageCost:
+    """What the epochs of a stage took together."""
     training, scoring = sum(each.seconds for each in times), sum(each.eval_seconds for each in times)
     num_steps = sum(each.steps for each in times)
     return StageCost(seconds=training + scoring, seconds_per_step=training / num_steps if num_steps else 0.0)

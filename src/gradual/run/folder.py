@@ -24,9 +24,10 @@ from gradual.facts.fact import Fact
 from gradual.facts.problems import LEFT_OUT_FILE
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
-from gradual.files.lock import identify_process, single_writer
+from gradual.files.lock import Process, single_writer, this_process
 from gradual.files.parquet import Column, read_table, write_table
 from gradual.files.storage import Json
+from gradual.files.typed_json import FilePart, read_typed
 from gradual.files.units import UnitStore
 
 __all__ = ["RunDir", "RunStatus", "UnitStore", "open_run", "single_writer"]
@@ -44,6 +45,25 @@ _FACTS = (
     *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
     Column("answers", "texts"),
 )
+
+
+class RunInfo(FilePart):
+    """`run.json`: what made a run, and how far it is."""
+
+    gradual_version: str = ""
+    fingerprint: dict[str, str] = {}
+    status: RunStatus
+
+
+class Attempt(Process):
+    """A line of `attempts.log`."""
+
+    absent_when_none = frozenset({"error"})
+
+    event: str = ""
+    """`started`, `ended` or `stopped`."""
+    error: str | None = None
+    """The class of what stopped it."""
 
 
 class RunDir:
@@ -132,10 +152,7 @@ class RunDir:
         Raises:
             RunDirError: this is no run folder.
         """
-        fingerprint = self._read_info().get("fingerprint")
-        if not isinstance(fingerprint, Mapping):
-            raise RunDirError(f"{self.info}: field 'fingerprint' should be an object, found {fingerprint!r}")
-        return {name: str(value) for name, value in fingerprint.items()}
+        return self._read_info().fingerprint
 
     @property
     def status(self) -> RunStatus:
@@ -144,10 +161,7 @@ class RunDir:
         Raises:
             RunDirError: this is no run folder.
         """
-        status = self._read_info().get("status")
-        if status == "running" or status == "complete" or status == "nothing_to_train":
-            return status
-        raise RunDirError(f"{self.info}: field 'status' should be running or complete, found {status!r}")
+        return self._read_info().status
 
     def set_status(self, status: RunStatus) -> None:
         """Record how far the run is.
@@ -156,7 +170,7 @@ class RunDir:
             RunDirError: the disk refused, or the run was opened for reading.
         """
         self._refuse_reader()
-        storage.write_json(self.info, self._read_info() | {"status": status})
+        storage.write_json(self.info, self._read_info().model_copy(update={"status": status}).as_json())
 
     def steps(self) -> tuple[str, ...]:
         """Names of the finished steps, in the order they were finished.
@@ -226,20 +240,21 @@ class RunDir:
             storage.link_file(other.path / name, self.path / name)
         self.mark_done(step, [self.path / name for name in results])
 
-    def log_attempt(self, event: str, **details: Json) -> None:
+    def log_attempt(self, event: str, error: str | None = None) -> None:
         """Add a line with time, host and process to attempts.log, which no result depends on.
 
         Raises:
             RunDirError: the disk refused.
         """
-        storage.append_json_line(self.attempts, {**details, "event": event, **identify_process()})
+        attempt = Attempt(event=event, error=error, **dict(this_process()))
+        storage.append_json_line(self.attempts, attempt.as_json())
 
-    def _read_info(self) -> dict[str, Json]:
+    def _read_info(self) -> RunInfo:
         if not self.info.is_file():
             raise RunDirError(
                 f"{self.path} is no run folder ({self.info.name} is missing); expected the --out of a run"
             )
-        return storage.read_json(self.info)
+        return read_typed(self.info, RunInfo)
 
     def _read_journal(self) -> dict[str, dict[str, str]]:
         steps: dict[str, dict[str, str]] = {}
@@ -291,14 +306,14 @@ def open_run(path: Path, fingerprint: Mapping[str, str], *, config_yaml: str) ->
             refuse_other_fingerprint(path, run.fingerprint, dict(fingerprint))
         storage.write_text(run.config, config_yaml)
         if not run.info.exists():
-            storage.write_json(run.info, _new_info(fingerprint))
+            storage.write_json(run.info, _new_info(fingerprint).as_json())
         run._is_writer = True
         run.log_attempt("started")
         try:
             yield run
         except BaseException as error:
             with suppress(RunDirError):  # the first error says more
-                run.log_attempt("stopped", error=type(error).__name__)
+                run.log_attempt("stopped", type(error).__name__)
             raise
         else:
             run.log_attempt("ended")
@@ -316,12 +331,12 @@ def _check(record: Mapping[str, Json]) -> str:
     return hashlib.sha256(storage.canonical_json(record).encode()).hexdigest()[:16]
 
 
-def _new_info(fingerprint: Mapping[str, str]) -> dict[str, Json]:
+def _new_info(fingerprint: Mapping[str, str]) -> RunInfo:
     try:
         version = metadata.version("gradual-learning")
     except metadata.PackageNotFoundError:
         version = "unknown"
-    return {"gradual_version": version, "fingerprint": fingerprint, "status": "running"}
+    return RunInfo(gradual_version=version, fingerprint=dict(fingerprint), status="running")
 
 
 def write_facts(facts: Iterable[Fact], path: Path) -> None:

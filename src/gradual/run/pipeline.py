@@ -27,7 +27,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.probing.folder import say_missed_spellings
 from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import probe_facts
-from gradual.progress import Progress, Silent
+from gradual.progress import Progress, Silent, warn
 from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
 from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
@@ -51,7 +51,7 @@ from gradual.training.train import StageResult, check_training, train_stage
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 """Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
 on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
-PAPER_WARNING = "warning: evaluation.protocol is paper: test facts choose the epochs, so their scores flatter"
+PAPER_WARNING = "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter"
 
 
 def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Progress | None = None) -> RunDir:
@@ -67,14 +67,12 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
     progress = progress or Silent()
     for remark in prepared.remarks:
         progress.say(remark)
-    for warning in prepared.warnings:
-        progress.say(f"warning: {warning}")
+    warn(progress, *prepared.warnings)
     if config.evaluation.protocol == "paper":
-        progress.say(PAPER_WARNING)
+        warn(progress, PAPER_WARNING)
     progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
     loaded = load_model(config.model)
-    for warning in reading_warnings(loaded):
-        progress.say(f"warning: {warning}")
+    warn(progress, *reading_warnings(loaded))
     check_training(loaded, config.lora, config.report_to)
     return fit_loaded(config, prepared, loaded, Path(out), progress=progress)
 
@@ -179,8 +177,7 @@ class _Fit:
         write_selection(selection, self.run.selection(index))
         if selection.new_shortfall:
             self.progress.say(f"stage {index}: {selection.new_shortfall} facts fewer than the size asked for")
-        for told in anchor_warnings(selection, stage):
-            self.progress.say(f"warning: stage {index}: {told}")
+        warn(self.progress, *(f"stage {index}: {told}" for told in anchor_warnings(selection, stage)))
         if not selection.num_new and not selection.num_abstain:
             self.progress.say(f"stage {index}: no fact matches `{selection.strategy.select}`; the run ends here")
             return False
@@ -195,7 +192,7 @@ class _Fit:
         rows = anchored(rows, selection, stage, lambda rows, ids: self._own_answers(index, stage, rows, ids, engine))
         num_steps = rows.steps_per_epoch * stage.num_train_epochs
         if told := warm_up_warning(stage, num_steps):
-            self.progress.say(f"warning: stage {index}: {told}")
+            warn(self.progress, f"stage {index}: {told}")
         with self.progress.bar(step.name, num_steps, "steps") as advance:
             result = train_stage(
                 self.loaded,
@@ -234,10 +231,8 @@ class _Fit:
     def _tell_weights(self, index: int, stage: StageConfig, weights: Mapping[str, float]) -> None:
         num_without = sum(weight == 0.0 for weight in weights.values())
         if num_without:
-            self.progress.say(
-                f"warning: stage {index}: {num_without} of {len(weights)} facts have weight 0 by weighting "
-                f"{stage.weighting}; nothing is learnt from them"
-            )
+            told = f"{num_without} of {len(weights)} facts have weight 0 by weighting {stage.weighting}"
+            warn(self.progress, f"stage {index}: {told}; nothing is learnt from them")
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
         """Keeps an epoch's numbers at once and says them."""

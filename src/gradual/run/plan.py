@@ -26,7 +26,7 @@ from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_sta
 from gradual.run.steps import Step, planned_steps
 from gradual.run.timing import (
     TIMING,
-    Reading,
+    ReadEstimate,
     asking_of,
     first_stage_size,
     later_stage_size,
@@ -112,7 +112,7 @@ def make_plan(
     progress.say(TIMING)
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
     stages = _stage_plans(config, prepared, known, run, engine, step_seconds, step_tokens)
-    reading = Reading(config, prepared, loaded, sample)
+    reading = ReadEstimate(config, prepared, loaded, sample)
     evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
     steps = planned_steps(config, prepared)
     validation = reading.tokens(prepared.validation, evaluation_settings(config))

@@ -5,39 +5,27 @@ Checks the shape of the files and fills nothing in; every number comes from the 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue
 
+from gradual.config.base import flat_settings, setting_of_stage
 from gradual.errors import ConfigError, RunDirError
 from gradual.files import storage
 from gradual.files.strict_yaml import read_yaml
-from gradual.files.typed_json import FilePart, read_typed, read_typed_lines
+from gradual.files.typed_json import read_typed, read_typed_lines
 from gradual.knowledge.levels import Level
+from gradual.knowledge.map import MAP_FILE, read_map_file
 from gradual.run.cost import RunCost, StageCost
-from gradual.run.folder import RunDir
+from gradual.run.folder import Attempt, RunDir, RunInfo
 from gradual.run.stage_files import EpochNumbers
+from gradual.run.steps import possible_steps
 from gradual.run.summary.summary_file import StageSummary, Summary
 from gradual.text import stage_name
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-class _RunFile(FilePart):
-    gradual_version: str = ""
-    status: str = "unknown"
-    fingerprint: dict[str, JsonValue] = {}
-
-
-class _Attempt(FilePart):
-    time: str = ""
-
-
-class _MapFile(FilePart):
-    levels: dict[Level, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +56,29 @@ def read_run(folder: Path) -> RunRecord:
         raise RunDirError(f"{folder}: expected a run folder, found {'a file' if folder.exists() else 'nothing'}")
     if not any((folder / part).exists() for part in ("run.json", "summary.json", "probes")):
         raise RunDirError(f"{folder}: not a run folder: neither run.json nor summary.json nor probes/ is in it")
-    about = _read_if_there(folder / "run.json", _RunFile) or _RunFile()
+    about = _read_if_there(folder / "run.json", RunInfo)
     found = _read_if_there(folder / "summary.json", Summary)
+    status = about.status if about else "unknown"
     summary = found or Summary(levels=_levels_of_probes(folder), stages=_stages_of_files(RunDir(folder)))
     settings = summary.settings or _settings_of_config_file(folder / "config.yaml")
-    fingerprint = summary.fingerprint or about.fingerprint
-    summary = summary.model_copy(update={"settings": _flat_json(settings), "fingerprint": _flat_json(fingerprint)})
-    attempts = read_typed_lines(folder / "attempts.log", _Attempt)
+    fingerprint = summary.fingerprint or (about.fingerprint if about else {})
+    summary = summary.model_copy(
+        update={"settings": flat_settings(settings), "fingerprint": flat_settings(fingerprint)}
+    )
+    attempts = read_typed_lines(folder / "attempts.log", Attempt)
     return RunRecord(
         name=folder.resolve().name,
-        status=about.status,
+        status=status,
         created=attempts[0].time if attempts else "",
-        version=about.gradual_version,
+        version=about.gradual_version if about else "",
         summary=summary,
         cost=_read_if_there(folder / "cost.json", RunCost) or RunCost(),
-        missing=_missing_parts(summary, has_summary=found is not None, ended=about.status == "nothing_to_train"),
+        missing=_missing_parts(summary, has_summary=found is not None, ended=status == "nothing_to_train"),
     )
 
 
 def _missing_parts(summary: Summary, *, has_summary: bool, ended: bool) -> tuple[str, ...]:
-    planned = {int(match[1]) for key in summary.settings if (match := re.match(r"stages\.(\d+)", key))}
+    planned = {found[0] for key in summary.settings if (found := setting_of_stage(key))}
     trained = len(summary.stages)
     last = trained if ended else max(len(planned), trained, len(summary.levels) - 1)
     missing = [] if has_summary else ["summary.json: the run has not been summed up yet"]
@@ -95,15 +86,16 @@ def _missing_parts(summary: Summary, *, has_summary: bool, ended: bool) -> tuple
         missing.append(f"stage {trained + 1}: no fact met its selection, so there was nothing to train on")
     if not has_summary and not planned:
         missing.append("config.yaml: the settings are not known, nor how many stages were meant")
-    for stage in range(last + 1):
-        if stage > trained:
-            missing.append(f"stage {stage}: not trained yet")
-        elif stage and not summary.stages[stage - 1].epochs:
-            missing.append(f"stage {stage}: the record of its epochs (training curves)")
-        if stage >= len(summary.levels):
-            missing.append(f"probe {stage} ({stage_name(stage)}): the levels of the training facts")
-        if stage >= len(summary.test_accuracy):
-            missing.append(f"evaluation {stage} ({stage_name(stage)}): the test accuracy")
+    for step in possible_steps(last):
+        where = f"{step.label} ({stage_name(step.stage)})"
+        if step.kind == "stage" and step.stage > trained:
+            missing.append(f"{step.label}: not trained yet")
+        elif step.kind == "stage" and not summary.stages[step.stage - 1].epochs:
+            missing.append(f"{step.label}: the record of its epochs (training curves)")
+        elif step.kind == "probe" and step.stage >= len(summary.levels):
+            missing.append(f"{where}: the levels of the training facts")
+        elif step.kind == "evaluation" and step.stage >= len(summary.test_accuracy):
+            missing.append(f"{where}: the test accuracy")
     return tuple(missing)
 
 
@@ -115,8 +107,8 @@ def _read_if_there(path: Path, model: type[_Model]) -> _Model | None:
 def _levels_of_probes(folder: Path) -> list[dict[Level, int]]:
     """Level counts of probes 0, 1, ... up to the first that is not there."""
     levels: list[dict[Level, int]] = []
-    while (found := _read_if_there(folder / "probes" / str(len(levels)) / "map.json", _MapFile)) is not None:
-        levels.append(found.levels)
+    while ((path := folder / "probes" / str(len(levels))) / MAP_FILE).is_file():
+        levels.append(read_map_file(path).levels)
     return levels
 
 
@@ -140,17 +132,3 @@ def _settings_of_config_file(path: Path) -> dict[str, JsonValue]:
     except (ConfigError, UnicodeDecodeError) as error:
         raise RunDirError(f"{path}: expected the settings of the run, found something else ({error})") from error
     return settings if isinstance(settings, dict) else {}
-
-
-def _flat_json(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
-    """Nested settings as dotted keys; a list of plain values stays one value."""
-    if isinstance(value, dict):
-        children = list(value.items())
-    elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
-        children = [(str(position), part) for position, part in enumerate(value)]
-    else:
-        return {prefix: value}
-    dotted: dict[str, JsonValue] = {}
-    for key, child in children:
-        dotted |= _flat_json(child, f"{prefix}.{key}" if prefix else str(key))
-    return dotted

@@ -17,7 +17,7 @@ from gradual.knowledge.levels import WEAKLY_KNOWN_CHANCE, Level
 from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, MapInfo, read_map
 from gradual.run.folder import RunDir, read_facts
 from gradual.run.stage_files import read_selection
-from gradual.text import did_you_mean, plural, stage_name, visible
+from gradual.text import did_you_mean, interval, plural, stage_name, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +280,7 @@ def _probe_line(each: ShownProbe) -> str:
 def _set_lines(each: ShownSet) -> list[str]:
     verdict = "right" if each.greedy_correct else "wrong"
     answer = "not written out" if each.greedy_answer is None else f"“{visible(each.greedy_answer)}”"
-    bounds = f"p {each.p:.4f}" + ("" if each.p_lower == each.p_upper else f" [{each.p_lower:.4f}, {each.p_upper:.4f}]")
+    bounds = f"p {each.p:.4f}" + ("" if each.p_lower == each.p_upper else f" {interval(each.p_lower, each.p_upper, 4)}")
     if each.confidence is not None:
         bounds += f"; confidence {each.confidence:.4f}, at temperature 1 {each.confidence_t1:.4f}"
     margin = "no close decision" if each.margin is None else f"margin {each.margin:.3f}"

@@ -118,7 +118,7 @@ def later_stage_size(known: KnowledgeMap, stage: StageConfig, num_train: int, *,
     )
 
 
-class Reading:
+class ReadEstimate:
     """How much there is to read: prompts are counted token by token, searches are extrapolated from the sample."""
 
     def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:

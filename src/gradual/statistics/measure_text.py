@@ -16,8 +16,6 @@ from gradual.text import (
     share_estimate,
 )
 
-_UNDEFINED = "undefined"
-
 
 def accuracy_text(measure: Measure) -> Estimate:
     """A share: `44.8 % [41.0, 48.7]`."""
@@ -27,7 +25,7 @@ def accuracy_text(measure: Measure) -> Estimate:
 def points_text(measure: Measure, *, unit: str = "") -> Estimate:
     """A difference of shares in percentage points: `+1.9 [-0.2, +3.9]`; `unit` stands behind the number."""
     if measure.value is None:
-        return _no_number(measure)
+        return Estimate("undefined" if measure.is_undefined else NO_VALUE, "")
     return points_estimate(measure.value, measure.low, measure.high, unit=unit)
 
 
@@ -44,7 +42,3 @@ def count_text(measure: Measure) -> Estimate:
 def count_change_text(measure: Measure) -> Estimate:
     """A difference of two numbers of facts: `+18.7 [-3.3, +40.7]`."""
     return count_change_estimate(measure.value, measure.low, measure.high)
-
-
-def _no_number(measure: Measure) -> Estimate:
-    return Estimate(_UNDEFINED if measure.note.startswith(_UNDEFINED) else NO_VALUE, "")

@@ -16,8 +16,9 @@ from gradual.statistics.resampling import BySeed, Resampled, resampled_change, r
 
 ONE_SEED = "one seed: the interval says nothing of what another seed would give"
 NO_RUN = "no finished run"
-NOT_DEFINED = "undefined with some seed"
-NO_GAIN_TO_COMPARE = "undefined: the interval of what it is a share of reaches 0"
+_UNDEFINED = "undefined"
+NOT_DEFINED = f"{_UNDEFINED} with some seed"
+NO_GAIN_TO_COMPARE = f"{_UNDEFINED}: the interval of what it is a share of reaches 0"
 
 
 LevelCounts = dict[str, int]
@@ -143,6 +144,16 @@ class Measure:
     """Standard deviation over seeds (n - 1); None with fewer than two."""
     values: tuple[float | None, ...]
     note: str = ""
+
+    @property
+    def is_undefined(self) -> bool:
+        """Whether there is no value because what it is a share of is none, and not because nothing was measured."""
+        return self.note.startswith(_UNDEFINED)
+
+    @property
+    def reason(self) -> str:
+        """Why there is no value or no interval."""
+        return self.note.removeprefix(f"{_UNDEFINED}: ")
 
 
 EMPTY = Measure(None, None, None, None, (), NO_RUN)

@@ -37,7 +37,7 @@ def test_without_a_retest_no_number_of_promotions_is_enough() -> None:
 def test_a_gain_that_may_be_none_is_nothing() -> None:
     reason = stop_reason(made(30, gained=10, lost=5), QUIET)
     assert reason is not None
-    assert reason.startswith("the gain on the validation facts, from -")
+    assert reason.startswith("the gain on the validation facts, [\N{MINUS SIGN}")
 
 
 def test_a_gain_too_small_for_two_samples_of_facts_is_one_on_the_same_facts() -> None:

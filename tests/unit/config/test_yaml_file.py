@@ -443,4 +443,4 @@ def test_a_stage_without_anchor_and_refusals_matters_as_before_there_were_any() 
     assert [name for name in settings_that_matter(config) if "anchor" in name or "abstain" in name] == [
         f"stages.1.abstain.{name}" for name in ("select", "answer", "share")
     ]
-    assert {"stages.0.anchor", "stages.0.abstain"} <= flat_settings(config).keys()
+    assert {"stages.0.anchor", "stages.0.abstain"} <= flat_settings(config.model_dump(mode="json")).keys()

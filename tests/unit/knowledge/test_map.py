@@ -49,7 +49,7 @@ PROMPT = Prompt("capital", 0, "", ("x", "y"), "Q: a\nA: b\nQ: ", "\nA:")
 INFO = MapInfo(
     probe={"method": "exact", "tolerance": 1e-3, "top_p": 1.0, "levels_only": False},
     model={"weights": "abc"},
-    cost=Cost(1.5, 10, 2, 0.25),
+    cost=Cost(seconds=1.5, tokens_read=10, forward_passes=2, host_share=0.25),
 )
 
 
@@ -126,7 +126,7 @@ def test_map_without_its_cost_is_read(tmp_path: Path) -> None:
 def test_cost_that_is_no_number_is_named(tmp_path: Path) -> None:
     write_map(example(), tmp_path)
     (tmp_path / "cost.json").write_text('{"seconds": "long"}')
-    with pytest.raises(RunDirError, match=r"cost.json: field 'seconds' should be a number, found 'long'"):
+    with pytest.raises(RunDirError, match=r"cost.json: field `seconds`: .* valid number.*, found 'long'"):
         read_map(tmp_path)
 
 
@@ -216,9 +216,9 @@ def test_changed_table_is_named(tmp_path: Path, name: str) -> None:
     ("field", "value", "message"),
     [
         ("schema", 3, "expected format 1 or 2, found 3"),
-        ("files", None, "field 'files'"),
-        ("model", 3, "field 'model'"),
-        ("probe", {"a": []}, "field 'probe.a'"),
+        ("files", None, "field `files`"),
+        ("model", 3, "field `model`"),
+        ("probe", {"a": []}, "field `probe.a."),
     ],
 )
 def test_bad_field_of_map_json_is_named(tmp_path: Path, field: str, value: object, message: str) -> None:

@@ -232,7 +232,9 @@ def test_run_without_summary_is_read_from_its_other_files(tmp_path: Path) -> Non
     write_run(tmp_path, {}, status="running")
     (tmp_path / "summary.json").unlink()
     (tmp_path / "probes" / "0").mkdir(parents=True)
-    (tmp_path / "probes" / "0" / "map.json").write_text(json.dumps({"levels": {"HighlyKnown": 2, "Unknown": 5}}))
+    about = {"schema": 1, "probe": {}, "model": {}, "num_facts": 7, "files": {}}
+    about["levels"] = {"HighlyKnown": 2, "Unknown": 5}
+    (tmp_path / "probes" / "0" / "map.json").write_text(json.dumps(about))
     (tmp_path / "stages" / "1").mkdir(parents=True)
     (tmp_path / "stages" / "1" / "epochs.jsonl").write_text(
         '{"epoch": 0, "eval_accuracy": 0.25, "loss": null}\n{"epoch": 1, "eval_accuracy": 0.5, "loss": 1.25}\n{"ep'

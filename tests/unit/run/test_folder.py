@@ -125,7 +125,7 @@ class TestOpenRun:
 
     def test_attempts_tell_process_and_end(self, tmp_path: Path) -> None:
         with open_run(tmp_path, PRINT, config_yaml="") as run:
-            run.log_attempt("probe", seconds=1.5)
+            run.log_attempt("probe")
         with pytest.raises(KeyError), open_run(tmp_path, PRINT, config_yaml="") as run:
             raise KeyError("boom")
         lines = storage.read_json_lines(run.attempts)

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradual.findings.answer_record import AnswerDifference
 from gradual.findings.record import ArmFindings, Comparison, Contrast, GroupName
-from gradual.reporting.cells import NOTHING, estimate_cell, p_cell, text_cell
+from gradual.reporting.cells import NOTHING, estimate_cell, text_cell
 from gradual.reporting.table import Cell
 from gradual.statistics.measure_text import accuracy_text, change_text, count_change_text, count_text, points_text
 from gradual.statistics.measures import Measure, Share
-from gradual.text import NO_VALUE, Estimate, decimal, join_words, plural, share_estimate, signed_decimal
+from gradual.text import (
+    NO_VALUE,
+    Estimate,
+    decimal,
+    interval,
+    join_words,
+    p_value,
+    plural,
+    share_estimate,
+    signed_decimal,
+)
 
 GROUP_NAMES: dict[GroupName, str] = {
     "trained_stage_1": "trained on in stage 1",
@@ -82,12 +93,8 @@ def facts_share_cell(share: Share) -> Cell:
 
 def number_estimate_cell(measure: Measure, *, is_signed: bool = False) -> Cell:
     """A number in [0, 1], or a difference of two, with its interval: `0.713 [0.680, 0.745]`."""
-    write = signed_decimal if is_signed else decimal
-    if measure.value is None:
-        return _measure_cell(measure, Estimate(NO_VALUE, ""))
-    bounds = [write(bound, 3) for bound in (measure.low, measure.high) if bound is not None]
-    words = Estimate(write(measure.value, 3), f"[{', '.join(bounds)}]" if bounds else "")
-    return _measure_cell(measure, words)
+    number = (signed_decimal if is_signed else decimal)(measure.value, 3)
+    return _measure_cell(measure, Estimate(number, interval(measure.low, measure.high, 3, signed=is_signed)))
 
 
 def spread_cell(measure: Measure, *, times: float = 1.0, digits: int = 1) -> Cell:
@@ -102,12 +109,14 @@ def spread_cell(measure: Measure, *, times: float = 1.0, digits: int = 1) -> Cel
 
 
 def contrast_cells(contrast: Contrast | None) -> tuple[Cell, Cell]:
-    """The difference in test accuracy, and its p-value with Holm's behind it: `0.036 (0.073)`."""
-    if contrast is None:
-        return NOTHING, Cell(NO_VALUE, {"": None, "Holm": None})
-    plain = p_cell(contrast.p_value)
-    holm = f"({p_cell(contrast.p_holm).value})" if contrast.p_holm is not None else ""
-    return points_cell(contrast.test), Cell(plain.value, {**plain.raw, "Holm": contrast.p_holm}, holm)
+    """The difference in test accuracy, and its p-value with Holm's behind it."""
+    return points_cell(contrast.test) if contrast else NOTHING, holm_cell(contrast)
+
+
+def holm_cell(test: Contrast | AnswerDifference | None) -> Cell:
+    """A p-value with Holm's behind it: `0.036 (0.073)`."""
+    p, holm = (test.p_value, test.p_holm) if test else (None, None)
+    return Cell(p_value(p), {"": p, "Holm": holm}, f"({p_value(holm)})" if holm is not None else "")
 
 
 def _measure_cell(measure: Measure, words: Estimate) -> Cell:

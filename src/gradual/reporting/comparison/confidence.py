@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from gradual.findings.answer_record import AnswerFindings
 from gradual.findings.record import Comparison, Contrast
-from gradual.reporting.cells import NOTHING, p_cell
-from gradual.reporting.comparison.cells import accuracy_cell, arm_cell, facts_text, number_estimate_cell, points_cell
+from gradual.reporting.cells import NOTHING
+from gradual.reporting.comparison.cells import (
+    accuracy_cell,
+    arm_cell,
+    facts_text,
+    holm_cell,
+    number_estimate_cell,
+    points_cell,
+)
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.statistics.calibration import CONFIDENT, VERY_CONFIDENT
-from gradual.text import NO_VALUE, decimal, mean_count
+from gradual.text import decimal, mean_count
 
 
 def confidence_tables(comparison: Comparison) -> list[Table]:
@@ -80,12 +87,10 @@ def _answer_cells(found: AnswerFindings | None) -> list[Cell]:
 def _difference_cells(contrast: Contrast | None) -> list[Cell]:
     found = contrast.answers if contrast else None
     if found is None:
-        return [NOTHING, Cell(NO_VALUE, {"": None, "Holm": None}), NOTHING]
-    p = p_cell(found.p_value)
-    holm = f"({p_cell(found.p_holm).value})" if found.p_holm is not None else ""
+        return [NOTHING, holm_cell(None), NOTHING]
     area = found.area_under_risk_coverage
     return [
         points_cell(found.confidently_wrong),
-        Cell(p.value, {**p.raw, "Holm": found.p_holm}, holm),
+        holm_cell(found),
         number_estimate_cell(area, is_signed=True) if area else NOTHING,
     ]

@@ -52,8 +52,8 @@ def readings_forest(comparison: Comparison) -> Drawing:
     landmark = (100 * PAPER_GAIN, f"the paper's {percent(PAPER_GAIN, digits=0)}")
     panels = [Panel("(a) level", unit=" %"), Panel("(b) gain", unit=" %", landmark=landmark)]
     rows = [
-        ForestRow(contrast_name(contrast), (_relative_cell(contrast.reading_a), _relative_cell(contrast.reading_b)))
-        for contrast in main_readings(comparison)
+        ForestRow(contrast_name(each), tuple(_forest_cell(m, change_text(m)) for m in (each.reading_a, each.reading_b)))
+        for each in main_readings(comparison)
     ]
     return draw_both(lambda width: forest("HighlyKnown training facts", *_with_values(panels, rows), width=width))
 
@@ -182,10 +182,6 @@ def _points_cell(contrast: Contrast | None) -> ForestCell:
 
 def _change_cell(measure: Measure) -> ForestCell:
     return _forest_cell(measure, points_text(measure)) if measure.value is not None else _words_only(NO_VALUE)
-
-
-def _relative_cell(measure: Measure) -> ForestCell:
-    return _forest_cell(measure, change_text(measure))
 
 
 def _forest_cell(measure: Measure, words: Estimate) -> ForestCell:

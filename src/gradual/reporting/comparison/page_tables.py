@@ -12,7 +12,7 @@ from gradual.reporting.comparison.figures import contrast_name, main_readings, m
 from gradual.reporting.level_tables import transition_table
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.statistics.measures import LevelCounts, Measure
-from gradual.text import mean_count, percent, plural, signed_decimal, stage_name
+from gradual.text import count_change_estimate, mean_count, percent, plural, span_name, stage_name
 
 _RETEST_NAMES = {
     "again": "the same probe again",
@@ -75,7 +75,7 @@ def main_transitions(comparison: Comparison) -> list[Table]:
     tables = []
     for (start, end), counts in sorted(found.items(), key=lambda item: (item[0][1] - item[0][0] > 1, item[0])):
         few = f" ({plural(len(counts), 'seed')} of {len(runs)})" if len(counts) < len(runs) else ""
-        title = f"{stage_name(start)} to {stage_name(end).removeprefix('after ')}{few}"
+        title = f"{span_name(start, end)}{few}"
         tables.append(_mean_transitions(counts, title[0].upper() + title[1:]))
     return tables
 
@@ -127,4 +127,4 @@ def _gain_cell(base: Measure, result: Measure) -> Cell:
     if base.value is None or result.value is None:
         return NOTHING
     gain = result.value - base.value
-    return Cell(signed_decimal(gain, 0 if abs(gain - round(gain)) < 0.05 else 1), {"": gain})
+    return Cell(count_change_estimate(gain, None, None).number, {"": gain})

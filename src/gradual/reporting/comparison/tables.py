@@ -231,19 +231,12 @@ def _p_of_seed(contrast: Contrast | None, seed: int) -> float | None:
 
 
 def _cost(comparison: Comparison) -> Table:
-    parts = [*comparison.cost.parts]
-    rows = [
-        [
-            text_cell(part.name),
-            number_cell(part.steps),
-            number_cell(part.tokens),
-            time_cell(part.seconds),
-        ]
-        for part in parts
-    ]
     whole = comparison.cost
-    total = [number_cell(whole.steps), number_cell(whole.tokens), time_cell(whole.seconds)]
-    rows.append([text_cell("all"), *total])
+    rows = [
+        [text_cell(part.name), number_cell(part.steps), number_cell(part.tokens), time_cell(part.seconds)]
+        for part in whole.parts
+    ]
+    rows.append([text_cell("all"), number_cell(whole.steps), number_cell(whole.tokens), time_cell(whole.seconds)])
     note = (
         "Of all runs together; what several runs share is counted once here, and in full in the table of all arms. "
         "Tokens: read by a probe, trained on by a stage."

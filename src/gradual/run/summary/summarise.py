@@ -78,7 +78,7 @@ def summarise(run: RunDir, config: RunConfig, *, warnings: Sequence[str] = (), d
         relations=_relation_levels(maps),
         stages=[_stage_summary(run, index) for index in range(1, len(maps))],
         examples=_examples(maps),
-        settings=flat_settings(config),
+        settings=flat_settings(config.model_dump(mode="json")),
         fingerprint=dict(run.fingerprint),
         warnings=list(warnings),
     )
