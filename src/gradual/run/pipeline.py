@@ -7,7 +7,7 @@ Each step reads the run folder and writes into it, and a finished step is never 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,7 @@ from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_
 from gradual.run.stages import (
     fact_states,
     in_epochs,
-    known_ids,
     select_for_stage,
-    stage_weights,
     training_rows,
     warm_up_warning,
 )
@@ -172,8 +170,9 @@ class _Fit:
         if self.run.is_done(step.name):
             storage.remove(self.run.checkpoints(index))
             return True
-        states = fact_states(self.run, index)
-        selection = select_for_stage(states, stage, seed=self.config.seed_of_training, index=index)
+        selection = select_for_stage(
+            fact_states(self.run, index), stage, seed=self.config.seed_of_training, index=index
+        )
         write_selection(selection, self.run.selection(index))
         if selection.new_shortfall:
             self.progress.say(f"stage {index}: {selection.new_shortfall} facts fewer than the size asked for")
@@ -184,10 +183,7 @@ class _Fit:
         engine = TransformersEngine(self.loaded)
         style = engine.prompt_style(self.config.probe)
         facts = stage_facts(selection, self.prepared.train, stage, style)
-        at_end = known_ids(selection) if stage.placement == "end" else frozenset()
-        weights = stage_weights(states, selection, stage)
-        self._tell_weights(index, stage, weights)
-        rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config, at_end=at_end, weights=weights)
+        rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config)
         stage = in_epochs(stage, rows)
         rows = anchored(rows, selection, stage, lambda rows, ids: self._own_answers(index, stage, rows, ids, engine))
         num_steps = rows.steps_per_epoch * stage.num_train_epochs
@@ -227,12 +223,6 @@ class _Fit:
                 seed=f"{self.config.seed_of_training}/stage-{index}/own-answers",
                 progress=advance,
             )
-
-    def _tell_weights(self, index: int, stage: StageConfig, weights: Mapping[str, float]) -> None:
-        num_without = sum(weight == 0.0 for weight in weights.values())
-        if num_without:
-            told = f"{num_without} of {len(weights)} facts have weight 0 by weighting {stage.weighting}"
-            warn(self.progress, f"stage {index}: {told}; nothing is learnt from them")
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
         """Keeps an epoch's numbers at once and says them."""

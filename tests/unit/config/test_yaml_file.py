@@ -74,7 +74,6 @@ OTHER_VALUES: dict[str, object] = {
     "stages[1].replay.pool": "now == HighlyKnown and not trained",
     "stages[1].replay.ratio": 0.5,
     "stages[1].replay.of": "mixture",
-    "stages[1].replay.choose": "weakest_margin",
     "stages[1].as_many_as": "promoted",
     "stages[1].stand_ins.pool": "now == Unknown",
     "stages[1].stand_ins.as_many_as": "promoted",
@@ -90,9 +89,7 @@ OTHER_VALUES: dict[str, object] = {
     "stages[1].num_shots": 0,
     "stages[1].pack_size": 1,
     "stages[1].max_grad_norm": 0.5,
-    "stages[1].placement": "end",
     "stages[1].max_unknown_share": 0.25,
-    "stages[1].weighting": "p(1-p)",
     "stages[1].anchor.kind": "kl_first_epoch",
     "stages[1].anchor.select": "now == Unknown",
     "stages[1].anchor.share": 0.5,
@@ -270,6 +267,16 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         (
             {"evaluation": {"zzz": 1}},
             "evaluation.zzz: unknown setting; expected one of confidence, exemplar_seed, protocol, zero_shot",
+        ),
+        (
+            {"stages": [{"strategy": "all"}, {"strategy": "S5", "weighting": "p(1-p)"}]},
+            "stages[1]: `weighting: p(1-p)`: removed, as it helped nowhere; leave it out, or use gradual 0.1.0 of "
+            "commit c369f82",
+        ),
+        (
+            {"stages": [{"strategy": "S5", "replay": {"choose": "largest_drop"}}]},
+            "stages[0].replay: `choose: largest_drop`: removed, as it helped nowhere; leave it out, or use "
+            "gradual 0.1.0 of commit c369f82",
         ),
         (
             {"stages": [{"strategy": "all", "anchor": {"kind": "lk"}}]},
