@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
 
-__all__ = ["OddsRatio", "TwoByTwo", "conditional_odds_ratio", "mantel_haenszel"]
-
 _NOTHING_VARIES = "no stratum has both linked and unlinked facts and both promoted and other ones"
 _INFINITE = "infinite: every informative stratum lacks unlinked promoted facts or linked facts that were not promoted"
 _ZERO = "zero: every informative stratum lacks linked promoted facts or unlinked facts that were not promoted"
