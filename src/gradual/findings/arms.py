@@ -76,10 +76,8 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         runs=tuple(told),
         test=tuple(mean_accuracy(of_seeds) for of_seeds in zip_longest(*(run.test for run in numbers))),
         result=mean_accuracy([run.test[-1] for run in numbers]),
-        validation=tuple(
-            mean_accuracy([_best_validation(one) if one else None for one in of_seeds]) for of_seeds in stages
-        ),
-        validation_result=mean_accuracy([_best_validation(run.stages[-1]) if run.stages else None for run in numbers]),
+        validation=tuple(mean_accuracy([one.validation if one else None for one in of_seeds]) for of_seeds in stages),
+        validation_result=mean_accuracy([run.stages[-1].validation if run.stages else None for run in numbers]),
         best_epochs=over_stages(lambda stage: stage.best_epoch),
         trained=over_stages(lambda stage: stage.num_new + stage.num_replay),
         highly_known=tuple(
@@ -198,11 +196,6 @@ def _epoch_findings(line: EpochLine, splits: Mapping[str, int]) -> EpochFindings
 
 def _share_of_facts(accuracy: float, num_facts: int) -> Share:
     return share(round(accuracy * num_facts), num_facts)
-
-
-def _best_validation(stage: StageFindings) -> Share | None:
-    """Validation accuracy at the epoch that was kept."""
-    return next((epoch.validation for epoch in stage.epochs if epoch.epoch == stage.best_epoch), None)
 
 
 def _group_gain(name: GroupName, runs: Sequence[RunFindings]) -> GroupGain:

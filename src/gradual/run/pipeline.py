@@ -49,7 +49,6 @@ from gradual.training.train import StageResult, check_training, train_stage
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 """Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
 on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
-PAPER_WARNING = "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter"
 
 
 def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Progress | None = None) -> RunDir:
@@ -63,16 +62,30 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
+    say_what_to_know(config, prepared, progress)
+    return fit_loaded(config, prepared, load_to_train(config, progress), Path(out), progress=progress)
+
+
+def say_what_to_know(config: RunConfig, prepared: Prepared, progress: Progress, *, besides: Sequence[str] = ()) -> None:
+    """Says how the facts were read, and warns of what they and the settings, or something `besides`, do to results."""
     for remark in prepared.remarks:
         progress.say(remark)
-    warn(progress, *prepared.warnings)
+    warn(progress, *prepared.warnings, *besides)
     if config.evaluation.protocol == "paper":
-        warn(progress, PAPER_WARNING)
+        warn(progress, "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter")
+
+
+def load_to_train(config: RunConfig, progress: Progress) -> LoadedModel:
+    """The model, checked that it can be trained.
+
+    Raises:
+        ConfigError, ModelError: it cannot be loaded, or not be trained with these settings.
+    """
     progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
     loaded = load_model(config.model)
     warn(progress, *reading_warnings(loaded))
     check_training(loaded, config.lora, config.report_to)
-    return fit_loaded(config, prepared, loaded, Path(out), progress=progress)
+    return loaded
 
 
 def fit_loaded(
