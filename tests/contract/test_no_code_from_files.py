@@ -366,13 +366,6 @@ def test_data_set_folder_with_a_script_is_not_run(folder: Path, fired: Path, tmp
         load_facts(FactsConfig(path=str(data)))
 
 
-def test_config_file_cannot_trust_the_code_of_a_model(tmp_path: Path) -> None:
-    path = tmp_path / "c.yaml"
-    path.write_text("model: {name_or_path: m, trust_remote_code: true}\nfacts: f\n")
-    with pytest.raises(ConfigError, match="a config file may not switch it on"):
-        load_config(path)
-
-
 HOSTILE_NAMES = (
     "../../fired", "/fired", "a/../../../fired", "..", ".", "CON", "a\\..\\fired", "~/fired", "$(touch fired)",
     "`touch fired`", "fired;", "%2e%2e%2ffired", "x" * 3000, "\u202efired", "-rf", "map.json", "facts.parquet",

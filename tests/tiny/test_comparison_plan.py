@@ -60,9 +60,7 @@ class Made:
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     made = Made(steps=70)
     monkeypatch.setattr(comparison, "fit_loaded", made.fit)
-    monkeypatch.setattr(comparison, "load_model", lambda settings: SimpleNamespace(fingerprint={"weights": "w"}))
-    monkeypatch.setattr(comparison, "reading_warnings", lambda loaded: [])
-    monkeypatch.setattr(comparison, "check_training", lambda *_: None)
+    monkeypatch.setattr(comparison, "load_to_train", lambda *_: SimpleNamespace(fingerprint={"weights": "w"}))
     monkeypatch.setattr(comparison, "_num_steps", made.steps)
     return made
 

@@ -1,17 +1,19 @@
 """Options of a stage, from maps to the rows that are trained on; the maps are made up, so that all can be checked.
 
-Two relations: in `a`, two facts were promoted to MaybeKnown, three are Unknown and three HighlyKnown, one of which has
-fallen from 0.9 to 0.5. In `b`, one is MaybeKnown, one HighlyKnown (fallen from 0.95 to 0.6), and two are Unknown.
+Two relations: in `a`, two facts were promoted to MaybeKnown, three are Unknown and three HighlyKnown. In `b`, one is
+MaybeKnown, one HighlyKnown, and two are Unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tests.support.maps import known_fact
 
 from gradual.config.yaml_file import parse_config
 from gradual.facts.fact import Fact
@@ -19,15 +21,13 @@ from gradual.facts.prepare import Prepared
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table
 from gradual.knowledge.levels import Level
-from gradual.knowledge.map import FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
+from gradual.knowledge.map import KnowledgeMap, MapInfo
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Silent
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import fit_loaded
 from gradual.run.plan import RunPlan, make_plan
-from gradual.run.stages import fact_states, known_ids
-from gradual.selection.expressions import FactState
-from gradual.selection.strategies import Replay, Strategy, select_facts
+from gradual.run.stages import fact_states
 from gradual.training.epochs import EpochRecord
 from gradual.training.rows import TrainingRows
 from gradual.training.train import StageResult
@@ -35,31 +35,13 @@ from gradual.training.train import StageResult
 pytestmark = pytest.mark.tiny
 
 U, W, M, H = Level.UNKNOWN, Level.WEAKLY_KNOWN, Level.MAYBE_KNOWN, Level.HIGHLY_KNOWN
-MEASURED = {
-    "a-0": [(W, 0.1), (M, 0.4)],
-    "a-1": [(W, 0.1), (M, 0.6)],
-    "a-2": [(U, 0.0), (U, 0.0)],
-    "a-3": [(U, 0.0), (U, 0.0)],
-    "a-4": [(U, 0.0), (U, 0.0)],
-    "a-5": [(H, 0.9), (H, 0.8)],
-    "a-6": [(H, 0.9), (H, 0.5)],
-    "a-7": [(H, 0.9), (H, 0.9)],
-    "b-0": [(M, 0.5), (M, 0.5)],
-    "b-1": [(H, 0.95), (H, 0.6)],
-    "b-2": [(U, 0.0), (U, 0.0)],
-    "b-3": [(U, 0.0), (U, 0.0)],
+LEVELS = {
+    **dict.fromkeys(("a-0", "a-1"), (W, M)),
+    **dict.fromkeys(("a-2", "a-3", "a-4", "b-2", "b-3"), (U, U)),
+    **dict.fromkeys(("a-5", "a-6", "a-7", "b-1"), (H, H)),
+    "b-0": (M, M),
 }
-"""Level and probability of each training fact before and after the first stage."""
-
-
-def test_known_are_the_replayed_facts_and_the_new_ones_that_are_highly_known() -> None:
-    states = [
-        FactState(f"{level.value[0]}{n}", "r", level, level, level, trained=False) for level in Level for n in (0, 1)
-    ]
-    strategy = Strategy("", "now in (MaybeKnown, HighlyKnown)", Replay("now == WeaklyKnown", 0.5, "new"), "")
-    selection = select_facts(states, strategy, rng_seed=1)
-    assert (selection.num_new, selection.num_replay) == (4, 2)
-    assert known_ids(selection) == {"H0", "H1", "W0", "W1"}
+"""Level of each training fact before and after the first stage."""
 
 
 class Ran(NamedTuple):
@@ -68,17 +50,8 @@ class Ran(NamedTuple):
     run: RunDir
     rows: list[TrainingRows]
     """What each stage trained on."""
-    said: list[str]
     plan: RunPlan
     """The plan of the run afterwards."""
-
-
-class _Listening(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def fact(fact_id: str) -> Fact:
@@ -86,27 +59,7 @@ def fact(fact_id: str) -> Fact:
 
 
 def map_of(facts: Sequence[Fact], probe: int) -> KnowledgeMap:
-    known = []
-    for each in facts:
-        level, p = MEASURED.get(each.id, [(U, 0.0)] * 2)[probe]
-        right = level is H
-        known.append(
-            FactKnowledge(
-                each.id,
-                each.relation,
-                each.question,
-                each.answers,
-                level,
-                float(right),
-                p,
-                p,
-                1.0,
-                False,
-                2.0 + p,
-                None,
-                (SetAnswer(0, right, None, p, p, 2.0 + p),),
-            )
-        )
+    known = [replace(known_fact(each.id, LEVELS.get(each.id, (U, U))[probe]), relation=each.relation) for each in facts]
     return KnowledgeMap(tuple(known), (), MapInfo({}, {}))
 
 
@@ -126,10 +79,8 @@ def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
                 {"strategy": "all"},
                 {
                     "select": "now in (MaybeKnown, Unknown)",
-                    "replay": {"ratio": 0.25, "choose": "largest_drop"},
-                    "placement": "end",
-                    "weighting": "p",
-                    "max_unknown_share": 0.4,
+                    "replay": {"ratio": 0.5},
+                    "max_unknown_share": 0.35,
                     "batch_size": 4,
                     "pack_size": 2,
                     "num_train_epochs": 2,
@@ -139,8 +90,8 @@ def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     )
     others = {relation: tuple(fact(f"{relation}-x{number}") for number in range(4)) for relation in "ab"}
     held_out = tuple(fact(f"{relation}-y{number}") for relation in "ab" for number in range(2))
-    prepared = Prepared(tuple(map(fact, MEASURED)), held_out[:2], held_out[2:], others, 0, ())
-    loaded, heard, seen = load_model(config.model), _Listening(), []
+    prepared = Prepared(tuple(map(fact, LEVELS)), held_out[:2], held_out[2:], others, 0, ())
+    loaded, seen = load_model(config.model), []
     num_probed = 0
 
     def probe(facts: Sequence[Fact], *_: Any, **settings: Any) -> KnowledgeMap:
@@ -158,58 +109,42 @@ def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     with pytest.MonkeyPatch.context() as patch:
         for name, stand_in in (("probe_facts", probe), ("train_stage", train), ("with_adapter", as_it_is)):
             patch.setattr(f"gradual.run.pipeline.{name}", stand_in)
-        run = fit_loaded(config, prepared, loaded, tmp_path_factory.mktemp("runs") / "run", progress=heard)
-    return Ran(run, seen, heard.lines, make_plan(config, prepared, run.path))
+        run = fit_loaded(config, prepared, loaded, tmp_path_factory.mktemp("runs") / "run", progress=Silent())
+    return Ran(run, seen, make_plan(config, prepared, run.path))
 
 
 def test_facts_are_seen_as_the_current_and_the_previous_map_have_them(ran: Ran) -> None:
-    def measured(state: FactState) -> tuple[Any, ...]:
-        return state.before, state.now, state.p_before, state.p, state.margin
-
-    first, second = ({state.id: measured(state) for state in fact_states(ran.run, index)} for index in (1, 2))
-    assert first["a-6"] == (H, H, 0.9, 0.9, 2.9)
-    assert second["a-6"] == (H, H, 0.9, 0.5, 2.5)
-    assert second["a-0"] == (W, M, 0.1, 0.4, 2.4)
+    first, second = ({state.id: state for state in fact_states(ran.run, index)} for index in (1, 2))
+    assert (first["a-0"].before, first["a-0"].now) == (W, W)
+    assert (second["a-0"].first, second["a-0"].before, second["a-0"].now) == (W, W, M)
 
 
 def test_options_reach_the_rows_of_their_stage(ran: Ran) -> None:
     plain, rows = ran.rows
-    assert (len(plain.facts), plain.at_end, plain.weights) == (12, frozenset(), {})
-    # 8 new facts, and 2 replayed for them: those that fell by 0.4 and by 0.35. Beside 3 facts of `a` that are known,
-    # 2 may be Unknown (2 of 5); beside 2 of `b`, 1 (1 of 3).
+    assert len(plain.facts) == 12
+    # 8 new facts, and all 4 of the pool replayed for them. Beside 5 facts of `a` that are known, 2 may be Unknown (2 of
+    # 7); beside 2 of `b`, 1 (1 of 3).
     ids = {each.id for each in rows.facts}
-    assert ids > {"a-0", "a-1", "a-6", "b-0", "b-1"}
-    assert (len(ids & {"a-2", "a-3", "a-4"}), len(ids & {"b-2", "b-3"}), len(ids)) == (2, 1, 8)
-    assert rows.at_end == {"a-6", "b-1"}
-    # The sum of p is 0.4 + 0.6 + 0.5 + 0.5 + 0.6 = 2.6, the mean 2.6 / 8 = 0.325.
-    known = {"a-0": 0.4, "a-1": 0.6, "a-6": 0.5, "b-0": 0.5, "b-1": 0.6}
-    assert rows.weights == pytest.approx({each: known.get(each, 0.0) / 0.325 for each in ids})
-    order = [e.fact_id for step in range(rows.steps_per_epoch) for pack in rows.step(0, step) for e in pack.examples]
-    assert set(order[-2:]) == rows.at_end
+    assert ids > {"a-0", "a-1", "a-5", "a-6", "a-7", "b-0", "b-1"}
+    assert (len(ids & {"a-2", "a-3", "a-4"}), len(ids & {"b-2", "b-3"}), len(ids)) == (2, 1, 10)
 
 
-def test_run_tells_what_was_left_out_and_what_has_no_weight(ran: Ran) -> None:
+def test_run_tells_what_was_left_out(ran: Ran) -> None:
     summary = storage.read_json(ran.run.stage_summary(2))
     names = ("num_new", "num_replay", "replay_wanted", "promoted_trained", "unknown_left_out")
-    assert [summary[name] for name in names] == [6, 2, 2, 2, 2]
+    assert [summary[name] for name in names] == [6, 4, 4, 2, 2]
     assert storage.read_json(ran.run.stage_summary(1))["unknown_left_out"] == 0
     table = read_table(ran.run.selection(2), [Column(name, "text") for name in ("role", "reason")])
     assert dict(zip(table["role"], table["reason"], strict=True)) == {
         "new": "matches now in (MaybeKnown, Unknown)",
-        "replay": "replayed, 2 of 4 facts, from now == HighlyKnown, largest_drop first",
+        "replay": "replayed, 4 of 4 facts, from now == HighlyKnown",
     }
-    warnings = [line for line in ran.said if line.startswith("warning")]
-    assert warnings == ["warning: stage 2: 3 of 8 facts have weight 0 by weighting p; nothing is learnt from them"]
 
 
 def test_plan_of_known_maps_tells_what_the_stage_did(ran: Ran) -> None:
     plain, stage = ran.plan.stages
-    # Rows of 2 facts: 4 and 2 that are not known, in 2 + 1 rows, and 1 + 1 known ones; 2 rows a step, 2 epochs.
-    assert (stage.num_facts, stage.max_steps, stage.is_estimate) == (8, 6, False)
-    assert stage.replay == "0.25 of the new, from now == HighlyKnown, largest_drop first"
-    assert stage.options == (
-        "known facts at the end of each epoch: 2",
-        "loss weighted by p; 3 have weight 0",
-        "at most 0.4 of a relation's facts Unknown: 2 left out",
-    )
+    # Rows of 2 facts: 4 of 7 facts and 2 of 3; 2 rows a step, 2 epochs.
+    assert (stage.num_facts, stage.max_steps, stage.is_estimate) == (10, 6, False)
+    assert stage.replay == "0.5 of the new, from now == HighlyKnown"
+    assert stage.options == ("at most 0.35 of a relation's facts Unknown: 2 left out",)
     assert plain.options == ()

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from gradual.config.run import ArmConfig, CompareConfig, RunConfig, check_probe_suffices
-from gradual.config.stage import AbstainConfig, AnchorConfig, ReplayConfig, StageConfig, check_stages
+from gradual.config.run import ArmConfig, CompareConfig, RunConfig
+from gradual.config.stage import AbstainConfig, AnchorConfig, StageConfig, check_stages
 from gradual.errors import ConfigError
 from gradual.text import did_you_mean
 
@@ -18,7 +17,7 @@ BASE = "base"
 """The arm that trains nothing."""
 
 _CHOICE_OF_FACTS = (
-    *("strategy", "select", "replay", "as_many_as", "stand_ins", "max_unknown_share", "weighting"),
+    *("strategy", "select", "replay", "as_many_as", "stand_ins", "max_unknown_share"),
     *("anchor", "abstain"),
 )
 _TWICE = "occurs twice; give each arm a name of its own"
@@ -27,17 +26,6 @@ _GUARD = 0.5
 
 
 _DEFAULT = StageConfig()
-_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("known_last", "with the known facts at the end of each epoch", {"placement": "end"}),
-    ("weighted_p", "each fact weighted by the chance p that it is answered rightly", {"weighting": "p"}),
-    ("weighted_1_p", "each fact weighted by 1 - p", {"weighting": "1-p"}),
-    ("weighted_p_1_p", "each fact weighted by p (1 - p)", {"weighting": "p(1-p)"}),
-    ("replay_weakest", "replaying what is held least firmly", {"replay": ReplayConfig(choose="weakest_margin")}),
-    ("replay_dropped", "replaying what has fallen most", {"replay": ReplayConfig(choose="largest_drop")}),
-)
-"""Later methods: the name of an arm, what it is, and what its second stage does otherwise than S5."""
-
-
 _OWN_ANSWERS = AnchorConfig(kind="own_answers")
 _ANCHORED: tuple[tuple[str, str, list[StageConfig]], ...] = (
     (
@@ -116,10 +104,6 @@ ARMS: dict[str, ArmConfig] = {
             stages=[StageConfig(strategy="all", max_unknown_share=_GUARD)],
         ),
         _built_in_arm("all_then_S5", "Two stages: every fact, then S5.", "all", "S5"),
-        *(
-            ArmConfig(name=name, doc=f"S5, {doc}.", stages=[StageConfig(), StageConfig(strategy="S5", **option)])
-            for name, doc, option in _OPTIONS
-        ),
         _built_in_arm(
             "maybe_and_weakly_known",
             "Second stage: all that is MaybeKnown or WeaklyKnown now, with replay.",
@@ -251,9 +235,7 @@ def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> li
         problems.append("goes on until a round gains no more than a retest; set compare.num_retested to more than 0")
     try:
         if arm.stages:
-            stages = _resolved_stages(arm, config)
-            check_stages(stages)
-            check_probe_suffices(stages, config.probe)
+            check_stages(_resolved_stages(arm, config))
     except ConfigError as error:
         problems += str(error).splitlines()
     return [f'compare.arms: "{arm.name}": {problem}' for problem in problems]

@@ -16,7 +16,6 @@ from gradual.comparison.retests import RETESTS, Retester
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
-from gradual.engines.transformers_engine import reading_warnings
 from gradual.errors import TrainingError
 from gradual.facts.matching import matching_of
 from gradual.facts.prepare import Prepared
@@ -26,13 +25,12 @@ from gradual.files.folder_guard import refuse_foreign_folder
 from gradual.files.lock import single_writer
 from gradual.knowledge.map import KnowledgeMap, read_map
 from gradual.knowledge.transitions import came_within_reach
-from gradual.models.load import LoadedModel, load_model
+from gradual.models.load import LoadedModel
 from gradual.progress import Progress, Silent, warn
 from gradual.run.folder import RunDir
-from gradual.run.pipeline import PAPER_WARNING, fit_loaded
+from gradual.run.pipeline import fit_loaded, load_to_train, say_what_to_know
 from gradual.run.stage_files import read_stage, validation_counts
 from gradual.run.steps import Step
-from gradual.training.train import check_training
 
 
 def plan_comparison(
@@ -78,17 +76,10 @@ def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None 
     """
     progress = progress or Silent()
     config, folder = request.config, ComparisonFolder(out)
-    for remark in request.prepared.remarks:
-        progress.say(remark)
-    warn(progress, *request.prepared.warnings, *check_comparison(request.arms, config.compare))
-    if config.evaluation.protocol == "paper":
-        warn(progress, PAPER_WARNING)
+    say_what_to_know(config, request.prepared, progress, besides=check_comparison(request.arms, config.compare))
     refuse_foreign_folder(out, PLAN_FILE, "comparison's")
     with single_writer(out):
-        progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
-        loaded = load_model(config.model)
-        warn(progress, *reading_warnings(loaded))
-        check_training(loaded, config.lora, config.report_to)
+        loaded = load_to_train(config, progress)
         storage.write_json(folder.plan, plan_of(request, folder, loaded).as_json())
         _Comparison(request, folder, loaded, progress).all_runs()
     return folder

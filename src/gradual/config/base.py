@@ -6,10 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gradual.errors import ConfigError
 
 ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 NonEmptyText = Annotated[str, Field(min_length=1)]
+
+_LAST_WITH_FORMER = "gradual 0.1.0 of commit c369f82"
 
 
 class Settings(BaseModel):
@@ -20,6 +24,20 @@ class Settings(BaseModel):
     )
     EARLIER: ClassVar[Mapping[str, object]] = {}
     """For settings younger than some folders: the value that leaves results as they were before."""
+    FORMER: ClassVar[Mapping[str, object]] = {}
+    """Settings that are gone, and the value at which they changed nothing: with it they may stand in a file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_former_settings(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        used = [f"{name}: {data[name]}" for name, value in cls.FORMER.items() if data.get(name, value) != value]
+        if used:
+            raise ConfigError(
+                f"`{'`, `'.join(used)}`: removed, as it helped nowhere; leave it out, or use {_LAST_WITH_FORMER}"
+            )
+        return {name: value for name, value in data.items() if name not in cls.FORMER}
 
 
 def flat_settings(settings: Any, path: str = "") -> dict[str, Any]:
@@ -44,24 +62,31 @@ def setting_of_stage(path: str) -> tuple[int, str] | None:
 
 
 def settings_that_matter(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """As `flat_settings`, but without younger settings that change nothing: what a folder's results were made with.
+    """As `flat_settings`, but as folders of any age have it: what a folder's results were made with.
 
-    So a folder from before there was a setting is gone on with, unless the setting is used.
+    Younger settings that change nothing are left out, and former ones stand as they did. So a folder from before there
+    was a setting, or from when there still was, is gone on with, unless the setting is used.
     """
-    unused = tuple(_unused_paths(settings))
-    return {
+    sections = list(_sections(settings, leave_out=leave_out))
+    unused = [
+        f"{path}{name}"
+        for path, section in sections
+        for name, value in section.EARLIER.items()
+        if getattr(section, name) == value
+    ]
+    former = {f"{path}{name}": value for path, section in sections for name, value in section.FORMER.items()}
+    return former | {
         path: value
         for path, value in flat_settings(settings.model_dump(mode="json", exclude=set(leave_out))).items()
         if not any(path == each or path.startswith(f"{each}.") for each in unused)
     }
 
 
-def _unused_paths(settings: Settings, path: str = "") -> Iterator[str]:
+def _sections(settings: Settings, path: str = "", leave_out: Sequence[str] = ()) -> Iterator[tuple[str, Settings]]:
+    """Every section with what the paths of its settings begin with."""
+    yield path, settings
     for name, value in settings:
-        if name in settings.EARLIER and value == settings.EARLIER[name]:
-            yield f"{path}{name}"
         for index, part in enumerate(value if isinstance(value, list) else [value]):
-            if isinstance(part, Settings):
-                yield from _unused_paths(
-                    part, f"{path}{name}.{index}." if isinstance(value, list) else f"{path}{name}."
-                )
+            if isinstance(part, Settings) and name not in leave_out:
+                below = f"{path}{name}.{index}." if isinstance(value, list) else f"{path}{name}."
+                yield from _sections(part, below)

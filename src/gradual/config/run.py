@@ -6,7 +6,6 @@ second copy. Types are strict: a text is never taken for a number, nor a number 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -353,11 +352,6 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
-    def _stages_ask_for_what_is_measured(self) -> Self:
-        check_probe_suffices(self.stages, self.probe)
-        return self
-
-    @model_validator(mode="after")
     def _relations_have_one_purpose(self) -> Self:
         both = sorted(set(self.facts.relations or ()) & set(self.facts.out_of_distribution or ()))
         if both:
@@ -366,30 +360,6 @@ class RunConfig(Settings):
                 "leave them in one of the two"
             )
         return self
-
-
-def check_probe_suffices(stages: Sequence[StageConfig], probe: ProbeConfig) -> None:
-    """Refuses stages that go by probabilities which the probe leaves open.
-
-    Raises:
-        ConfigError: `probe.levels_only` is true, and a stage weights its facts or chooses its replay by p.
-    """
-    if not probe.levels_only:
-        return
-    asking = [
-        f"stages[{index}].{name}"
-        for index, stage in enumerate(stages)
-        for name, asks in (
-            ("weighting", stage.weighting != "none"),
-            ("replay.choose", stage.replay is not None and stage.replay.choose == "largest_drop"),
-        )
-        if asks
-    ]
-    if asking:
-        raise ConfigError(
-            f"{', '.join(asking)}: expected probabilities to go by, found probe.levels_only, which bounds them only "
-            "loosely - set it to false"
-        )
 
 
 def evaluation_settings(config: RunConfig) -> ProbeConfig:

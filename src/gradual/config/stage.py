@@ -13,12 +13,13 @@ from pydantic import Field, field_validator, model_validator
 from gradual.config.base import Settings, ShareBelowOne
 from gradual.errors import ConfigError
 from gradual.selection.expressions import can_match, parse_expression
-from gradual.selection.strategies import Order, Replay, StandIns, Strategy, resolve_strategy
-from gradual.selection.weights import Weighting
+from gradual.selection.strategies import Replay, StandIns, Strategy, resolve_strategy
 
 
 class ReplayConfig(Settings):
-    """Mastered facts mixed into a stage."""
+    """Mastered facts mixed into a stage, drawn at random."""
+
+    FORMER: ClassVar = {"choose": "random"}
 
     pool: str = "now == HighlyKnown"
     """Expression that says which facts may be replayed."""
@@ -26,11 +27,6 @@ class ReplayConfig(Settings):
     """How many are replayed, as a share of `of`."""
     of: Literal["new", "mixture"] = "new"
     """new: ratio x the newly selected facts; mixture: the replayed facts are this share of all that is trained on."""
-    choose: Order = "random"
-    """Which of the pool are replayed: random ones, or the weakest or most fallen first, equal ones at random.
-
-    weakest_margin: those whose greedy answers hang on the smallest gap of logits now (`min_margin`).
-    largest_drop: those whose `p_sampled` fell most since the map before; a first stage has none: all are equal."""
 
     @field_validator("pool")
     @classmethod
@@ -135,6 +131,7 @@ class StageConfig(Settings):
     """One stage: what it trains on, and how."""
 
     EARLIER: ClassVar = {"anchor": None, "abstain": None}
+    FORMER: ClassVar = {"placement": "mixed", "weighting": "none"}
 
     strategy: str | None = None
     """Named strategy (see `gradual plan --strategies`); sets `select` and `replay` unless they are given."""
@@ -173,19 +170,10 @@ class StageConfig(Settings):
     """Facts of one relation, at most `batch_size`, that share one drawn exemplar set in a training row."""
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
     """Gradients are scaled down to this norm."""
-    placement: Literal["mixed", "end"] = "mixed"
-    """Where known facts stand: those replayed, and new ones that are HighlyKnown now. mixed: among the others.
-
-    end: after them in each epoch, not only in the last one, since early stopping may keep any."""
     max_unknown_share: ShareBelowOne | None = None
     """Largest share of Unknown facts, by the level now, among all that a stage trains on, in each relation.
 
     The surplus is left out, by a seeded draw. null: no limit."""
-    weighting: Weighting = "none"
-    """Weight of a fact's loss, from its probability p of a right sampled answer now (`p_sampled` of the map).
-
-    The weights of a stage's facts have a mean of 1. A fact of weight 0 is read, but nothing is learnt from it."""
-
     anchor: AnchorConfig | None = None
     """Holds the stage to what the model said before; null: nothing does."""
     abstain: AbstainConfig | None = None
@@ -210,7 +198,7 @@ class StageConfig(Settings):
             ConfigError: the stage has neither a strategy nor a `select`.
         """
         own = self.replay
-        replay = None if own is None else Replay(own.pool, own.ratio, own.of, own.choose)
+        replay = None if own is None else Replay(own.pool, own.ratio, own.of)
         stand_ins = None if self.stand_ins is None else StandIns(self.stand_ins.pool, self.stand_ins.as_many_as)
         return resolve_strategy(self.strategy, self.select, replay, as_many_as=self.as_many_as, stand_ins=stand_ins)
 

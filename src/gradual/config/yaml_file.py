@@ -1,7 +1,7 @@
 """Reading and writing a run's settings as YAML: strict reading, overrides, and errors that name the setting.
 
-Knows the shape of `config.run.RunConfig` but none of its values: defaults, ranges and help texts stay there. `strict_yaml`
-says which YAML is read.
+Knows the shape of `config.run.RunConfig` but none of its values: defaults, ranges and help texts stay there.
+`strict_yaml` says which YAML is read.
 """
 
 from __future__ import annotations

@@ -23,8 +23,6 @@ from gradual.facts.matching import normalise
 from gradual.facts.splits import entities as stated_entities
 from gradual.facts.wording import BLANK, names, telling_words, wordings
 
-__all__ = ["Distance", "EntityGraph", "EntitySource", "FactEntities", "build_graph", "find_entities"]
-
 EntitySource = Literal["field", "template", "wording", "none"]
 """Where the entity that a question asks about comes from.
 

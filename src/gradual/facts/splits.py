@@ -17,8 +17,6 @@ from gradual.errors import DataError
 from gradual.facts.fact import Fact, by_relation
 from gradual.facts.matching import normalise
 
-__all__ = ["Splits", "entities", "split_facts"]
-
 _BALANCE_WEIGHT = 0.3
 """What a relation's uneven division costs beside a lost fact. Measured: less leaves some relations without held-out
 facts, more loses facts and evens out little."""

@@ -46,14 +46,14 @@ def refuse_other_fingerprint(folder: Path, old: Mapping[str, str], new: Mapping[
     raise RunDirError("\n".join(lines))
 
 
-def list_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+def list_differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """A line for every field that differs between a folder and what is asked for now."""
     return [
-        f"  {name}: {_describe_value(old.get(name))} in the folder, {_describe_value(new.get(name))} now"
+        f"  {name}: {_value_text(old, name)} in the folder, {_value_text(new, name)} now"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
 
 
-def _describe_value(value: str | None) -> str:
-    return "not recorded" if value is None else repr(value)
+def _value_text(values: Mapping[str, object], name: str) -> str:
+    return repr(values[name]) if name in values else "not recorded"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Literal
 
 from gradual.comparison.folder import PlannedArm, is_base
@@ -15,7 +16,6 @@ from gradual.findings.evidence import MapEvidence, RunEvidence, StageEvidence
 from gradual.findings.record import (
     ArmFindings,
     CostFindings,
-    CostPart,
     EpochFindings,
     GroupGain,
     GroupName,
@@ -60,14 +60,11 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
     done = [run for run in runs if run.is_finished]
     numbers = [one for one, run in zip(told, runs, strict=True) if run.is_finished]
     num_train = len(done[0].probes[0].levels) if done else 0
-    probes = range(max((run.last for run in done), default=-1) + 1)
-    rounds = range(len(probes) - 1)
+    stages = list(zip_longest(*(run.stages for run in numbers)))  # None where a run has fewer
     start = round(mean_over_seeds([run.highly_known.counts[0] for run in numbers]).value or 0.0)
 
     def over_stages(value: Callable[[StageFindings], float]) -> tuple[Measure, ...]:
-        return tuple(
-            mean_over_seeds([value(run.stages[k]) if k < len(run.stages) else None for run in numbers]) for k in rounds
-        )
+        return tuple(mean_over_seeds([value(one) if one else None for one in of_seeds]) for of_seeds in stages)
 
     return ArmFindings(
         name=planned.name,
@@ -77,17 +74,14 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         is_base=is_base(planned),
         seeds=tuple(run.seed for run in done),
         runs=tuple(told),
-        test=tuple(mean_accuracy([run.test[k] if k < len(run.test) else None for run in numbers]) for k in probes),
+        test=tuple(mean_accuracy(of_seeds) for of_seeds in zip_longest(*(run.test for run in numbers))),
         result=mean_accuracy([run.test[-1] for run in numbers]),
-        validation=tuple(
-            mean_accuracy([_best_validation(run.stages[k]) if k < len(run.stages) else None for run in numbers])
-            for k in rounds
-        ),
-        validation_result=mean_accuracy([_best_validation(run.stages[-1]) if run.stages else None for run in numbers]),
+        validation=tuple(mean_accuracy([one.validation if one else None for one in of_seeds]) for of_seeds in stages),
+        validation_result=mean_accuracy([run.stages[-1].validation if run.stages else None for run in numbers]),
         best_epochs=over_stages(lambda stage: stage.best_epoch),
         trained=over_stages(lambda stage: stage.num_new + stage.num_replay),
         highly_known=tuple(
-            mean_number([_count_at(run.highly_known.counts, k) for run in numbers], num_train) for k in probes
+            mean_number(of_seeds, num_train) for of_seeds in zip_longest(*(run.highly_known.counts for run in numbers))
         ),
         highly_known_result=mean_number([run.highly_known.counts[-1] for run in numbers], num_train),
         gained=mean_number([run.highly_known.gained[-1] for run in numbers], num_train - start),
@@ -107,7 +101,7 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
 def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str]) -> RunFindings:
     """The numbers of one run, as far as it came."""
     spans = [(k, k + 1) for k in range(run.last)] + ([(0, run.last)] if run.last > 1 else [])
-    parts = tuple(_part_with_sharing(step.part, step.identity in shared) for step in run.paid)
+    parts = tuple(replace(step.part, shared=step.identity in shared) for step in run.paid)
     return RunFindings(
         seed=run.seed,
         status=run.status,
@@ -133,10 +127,6 @@ def run_numbers(run: RunEvidence, num_stages: int | None, shared: Collection[str
 def level_moves(before: Mapping[str, Level], after: Mapping[str, Level]) -> dict[str, LevelCounts]:
     """Facts by level before (outer) and after (inner), all sixteen cells."""
     return {str(level): counts_by_name(row) for level, row in transition_counts(before, after).items()}
-
-
-def _part_with_sharing(part: CostPart, is_shared: bool) -> CostPart:
-    return replace(part, shared=is_shared)
 
 
 def _run_note(run: RunEvidence, num_stages: int | None) -> str:
@@ -206,15 +196,6 @@ def _epoch_findings(line: EpochLine, splits: Mapping[str, int]) -> EpochFindings
 
 def _share_of_facts(accuracy: float, num_facts: int) -> Share:
     return share(round(accuracy * num_facts), num_facts)
-
-
-def _best_validation(stage: StageFindings) -> Share | None:
-    """Validation accuracy at the epoch that was kept."""
-    return next((epoch.validation for epoch in stage.epochs if epoch.epoch == stage.best_epoch), None)
-
-
-def _count_at(counts: Sequence[int], place: int) -> int | None:
-    return counts[place] if place < len(counts) else None
 
 
 def _group_gain(name: GroupName, runs: Sequence[RunFindings]) -> GroupGain:

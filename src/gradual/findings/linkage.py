@@ -18,8 +18,6 @@ from gradual.knowledge.transitions import came_within_reach
 from gradual.statistics.intervals import Accuracy, PairedCounts, accuracy, mcnemar, paired_counts, wilson
 from gradual.statistics.odds_ratios import OddsRatio, TwoByTwo, conditional_odds_ratio, mantel_haenszel
 
-__all__ = ["Linkage", "LinkedAccuracy", "LinkedFacts", "PromotedAtDistance", "linkage", "linked_accuracy"]
-
 _NONE_PROMOTED = "no fact was promoted"
 _NONE_THERE = "no fact that could be promoted lies at this distance"
 _NO_CHOICE = "no stratum of relation and degree lets the number of promoted facts at this distance be another one"

@@ -98,6 +98,11 @@ class StageFindings:
     tokens: int
     epochs: tuple[EpochFindings, ...]
 
+    @property
+    def validation(self) -> Share | None:
+        """Validation accuracy at the epoch that was kept; None where that is not known."""
+        return next((epoch.validation for epoch in self.epochs if epoch.epoch == self.best_epoch), None)
+
 
 @dataclass(frozen=True, slots=True)
 class StageShare:

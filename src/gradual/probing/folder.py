@@ -21,6 +21,7 @@ from gradual.facts.fact import Fact
 from gradual.facts.matching import matching_of
 from gradual.facts.problems import LEFT_OUT_FILE, LeftOut, write_left_out
 from gradual.files import storage
+from gradual.files.folder_guard import list_differences
 from gradual.files.lock import single_writer
 from gradual.files.typed_json import read_typed
 from gradual.files.units import UnitStore
@@ -200,9 +201,7 @@ def _refuse_foreign_folder(out: Path) -> None:
 
 
 def _refuse_other(out: Path, section: str, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
-    differing = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
-    if not differing:
-        return
-    lines = [f"{out} holds the knowledge map of another probe:"]
-    lines += [f"  {section}.{name}: {found.get(name)!r} in the folder, {wanted.get(name)!r} now" for name in differing]
-    raise RunDirError("\n".join([*lines, "use another --out for a new map"]))
+    old, new = ({f"{section}.{name}": value for name, value in each.items()} for each in (found, wanted))
+    if differences := list_differences(old, new):
+        head = f"{out} holds the knowledge map of another probe:"
+        raise RunDirError("\n".join([head, *differences, "use another --out for a new map"]))

@@ -113,7 +113,7 @@ def anchored(
     if stage.anchor is None or not ids:
         return rows
     weight = dict.fromkeys(sorted(ids), stage.anchor.weight)
-    without = {**rows.weights, **dict.fromkeys(weight, 0.0)}
+    without = dict.fromkeys(weight, 0.0)
     if stage.anchor.kind != "own_answers":
         return replace(rows, kl=weight, weights=without)
     drawn = draw(rows, ids)
@@ -126,7 +126,7 @@ def anchored(
     if stage.anchor.soft_targets:
         shared = dict.fromkeys(weight, stage.anchor.weight / stage.anchor.per_epoch)
         return replace(rows, own_answers=answers, kl=shared, weights=without)
-    return replace(rows, own_answers=answers, weights={**rows.weights, **weight})
+    return replace(rows, own_answers=answers, weights=weight)
 
 
 def own_answers(

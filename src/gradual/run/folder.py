@@ -30,9 +30,6 @@ from gradual.files.storage import Json
 from gradual.files.typed_json import FilePart, read_typed
 from gradual.files.units import UnitStore
 
-__all__ = ["RunDir", "RunStatus", "UnitStore", "open_run", "single_writer"]
-
-
 _STEP_NAME = re.compile(r"[a-z][a-z_]*(-\d+)?")
 
 

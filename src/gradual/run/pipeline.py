@@ -7,7 +7,7 @@ Each step reads the run folder and writes into it, and a finished step is never 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,7 @@ from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_
 from gradual.run.stages import (
     fact_states,
     in_epochs,
-    known_ids,
     select_for_stage,
-    stage_weights,
     training_rows,
     warm_up_warning,
 )
@@ -51,7 +49,6 @@ from gradual.training.train import StageResult, check_training, train_stage
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 """Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
 on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
-PAPER_WARNING = "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter"
 
 
 def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Progress | None = None) -> RunDir:
@@ -65,16 +62,30 @@ def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Pro
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
+    say_what_to_know(config, prepared, progress)
+    return fit_loaded(config, prepared, load_to_train(config, progress), Path(out), progress=progress)
+
+
+def say_what_to_know(config: RunConfig, prepared: Prepared, progress: Progress, *, besides: Sequence[str] = ()) -> None:
+    """Says how the facts were read, and warns of what they and the settings, or something `besides`, do to results."""
     for remark in prepared.remarks:
         progress.say(remark)
-    warn(progress, *prepared.warnings)
+    warn(progress, *prepared.warnings, *besides)
     if config.evaluation.protocol == "paper":
-        warn(progress, PAPER_WARNING)
+        warn(progress, "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter")
+
+
+def load_to_train(config: RunConfig, progress: Progress) -> LoadedModel:
+    """The model, checked that it can be trained.
+
+    Raises:
+        ConfigError, ModelError: it cannot be loaded, or not be trained with these settings.
+    """
     progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
     loaded = load_model(config.model)
     warn(progress, *reading_warnings(loaded))
     check_training(loaded, config.lora, config.report_to)
-    return fit_loaded(config, prepared, loaded, Path(out), progress=progress)
+    return loaded
 
 
 def fit_loaded(
@@ -172,8 +183,9 @@ class _Fit:
         if self.run.is_done(step.name):
             storage.remove(self.run.checkpoints(index))
             return True
-        states = fact_states(self.run, index)
-        selection = select_for_stage(states, stage, seed=self.config.seed_of_training, index=index)
+        selection = select_for_stage(
+            fact_states(self.run, index), stage, seed=self.config.seed_of_training, index=index
+        )
         write_selection(selection, self.run.selection(index))
         if selection.new_shortfall:
             self.progress.say(f"stage {index}: {selection.new_shortfall} facts fewer than the size asked for")
@@ -184,10 +196,7 @@ class _Fit:
         engine = TransformersEngine(self.loaded)
         style = engine.prompt_style(self.config.probe)
         facts = stage_facts(selection, self.prepared.train, stage, style)
-        at_end = known_ids(selection) if stage.placement == "end" else frozenset()
-        weights = stage_weights(states, selection, stage)
-        self._tell_weights(index, stage, weights)
-        rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config, at_end=at_end, weights=weights)
+        rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config)
         stage = in_epochs(stage, rows)
         rows = anchored(rows, selection, stage, lambda rows, ids: self._own_answers(index, stage, rows, ids, engine))
         num_steps = rows.steps_per_epoch * stage.num_train_epochs
@@ -227,12 +236,6 @@ class _Fit:
                 seed=f"{self.config.seed_of_training}/stage-{index}/own-answers",
                 progress=advance,
             )
-
-    def _tell_weights(self, index: int, stage: StageConfig, weights: Mapping[str, float]) -> None:
-        num_without = sum(weight == 0.0 for weight in weights.values())
-        if num_without:
-            told = f"{num_without} of {len(weights)} facts have weight 0 by weighting {stage.weighting}"
-            warn(self.progress, f"stage {index}: {told}; nothing is learnt from them")
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
         """Keeps an epoch's numbers at once and says them."""

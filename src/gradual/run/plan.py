@@ -6,7 +6,7 @@ run folder where its map is there already, and are estimates else, marked so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.anchors import anchor_options, stage_facts
 from gradual.run.folder import RunDir
-from gradual.run.stages import fact_states, in_epochs, known_ids, select_for_stage, stage_weights, training_rows
+from gradual.run.stages import fact_states, in_epochs, select_for_stage, training_rows
 from gradual.run.steps import Step, planned_steps
 from gradual.run.timing import (
     TIMING,
@@ -152,15 +152,11 @@ def _stage_plans(
     for index, stage in enumerate(config.stages, start=1):
         strategy = stage.resolve()
         replay = strategy.replay
-        options: tuple[str, ...]
-        is_known = run is not None and (run.probe(index - 1) / MAP_FILE).is_file()
-        if run is not None and is_known:
-            states = fact_states(run, index)
-            selection = select_for_stage(states, stage, seed=config.seed_of_training, index=index)
-            style = engine.prompt_style(config.probe)
-            facts, at_end = stage_facts(selection, prepared.train, stage, style), known_ids(selection)
+        selection = None
+        if run is not None and (run.probe(index - 1) / MAP_FILE).is_file():
+            selection = select_for_stage(fact_states(run, index), stage, seed=config.seed_of_training, index=index)
+            facts = stage_facts(selection, prepared.train, stage, engine.prompt_style(config.probe))
             num_new = selection.num_new
-            options = _option_lines(stage, selection, stage_weights(states, selection, stage))
         else:
             if index == 1:
                 size = first_stage_size(known, stage, num_train)
@@ -168,20 +164,16 @@ def _stage_plans(
                 size = later_stage_size(known, stage, num_train, num_new=num_new)
             num_new = size.num_new
             facts = spread(prepared.train, size.num_facts)  # any as many: steps depend on the relations' sizes
-            at_end = frozenset(fact.id for fact in spread(facts, size.num_replay))
-            options = _option_lines(stage, None, {})
-        if stage.placement == "mixed":
-            at_end = frozenset()
-        rows = training_rows(facts, stage, prepared.exemplars, engine, config, at_end=at_end)
+        rows = training_rows(facts, stage, prepared.exemplars, engine, config)
         steps = in_epochs(stage, rows).num_train_epochs * rows.steps_per_epoch
         plans.append(
             StagePlan(
                 name=f"stage {index}",
                 select=strategy.select,
                 replay=_replay_text(replay),
-                options=options,
+                options=_option_lines(stage, selection),
                 num_facts=len(facts),
-                is_estimate=not is_known,
+                is_estimate=selection is None,
                 max_steps=steps,
                 max_tokens=steps * step_tokens,
                 max_seconds=steps * step_seconds,
@@ -193,22 +185,12 @@ def _stage_plans(
 def _replay_text(replay: Replay | None) -> str:
     if replay is None:
         return "none"
-    first = "" if replay.choose == "random" else f", {replay.choose} first"
-    return f"{replay.ratio} of the {replay.of}, from {replay.pool}{first}"
+    return f"{replay.ratio} of the {replay.of}, from {replay.pool}"
 
 
-def _option_lines(stage: StageConfig, selection: Selection | None, weights: Mapping[str, float]) -> tuple[str, ...]:
+def _option_lines(stage: StageConfig, selection: Selection | None) -> tuple[str, ...]:
     """How the stage differs from plain training; with counts where its selection is known."""
-    options = []
-    if stage.placement == "end":
-        count = "" if selection is None else f": {len(known_ids(selection))}"
-        options.append(f"known facts at the end of each epoch{count}")
-    if stage.weighting != "none":
-        num_without = sum(weight == 0.0 for weight in weights.values())
-        options.append(
-            f"loss weighted by {stage.weighting}" + (f"; {num_without} have weight 0" if num_without else "")
-        )
-    options += anchor_options(stage, selection)
+    options = list(anchor_options(stage, selection))
     if stage.max_unknown_share is not None:
         count = "" if selection is None else f": {selection.num_left_out} left out"
         options.append(f"at most {stage.max_unknown_share:g} of a relation's facts Unknown{count}")

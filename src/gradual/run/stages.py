@@ -1,4 +1,4 @@
-"""What a stage trains on, and in which rows: the levels of a run's maps, the selection they lead to, weights, epochs.
+"""What a stage trains on, and in which rows: the levels of a run's maps, the selection they lead to, epochs.
 
 Reads the run folder and trains nothing: that is done by `training.train`, in the order that `run.pipeline` gives.
 """
@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact
-from gradual.knowledge.levels import Level
 from gradual.knowledge.map import read_map
 from gradual.run.anchors import with_anchors_and_refusals
 from gradual.run.folder import RunDir
 from gradual.run.stage_files import read_taught
 from gradual.selection.expressions import FactState
-from gradual.selection.strategies import TAUGHT, Selection, select_facts
+from gradual.selection.strategies import Selection, select_facts
 from gradual.selection.unknown_limit import limit_unknown
-from gradual.selection.weights import fact_weights
 from gradual.text import plural
 from gradual.training.rows import TrainingRows
 
@@ -32,9 +29,6 @@ def training_rows(
     exemplars: Mapping[str, Sequence[Fact]],
     engine: TransformersEngine,
     config: RunConfig,
-    *,
-    at_end: frozenset[str] = frozenset(),
-    weights: Mapping[str, float] = MappingProxyType({}),
 ) -> TrainingRows:
     """The rows of a stage that trains on `facts`; of one fact each where the model reads no trees."""
     return TrainingRows(
@@ -46,8 +40,6 @@ def training_rows(
         pack_size=stage.pack_size if engine.reads_trees else 1,
         batch_size=stage.batch_size,
         seed=config.seed_of_training,
-        at_end=at_end,
-        weights=weights,
     )
 
 
@@ -81,21 +73,6 @@ def select_for_stage(states: Sequence[FactState], stage: StageConfig, *, seed: i
     return with_anchors_and_refusals(selection, states, stage, rng_seed=rng_seed)
 
 
-def stage_weights(states: Sequence[FactState], selection: Selection, stage: StageConfig) -> dict[str, float]:
-    """Weight of the loss of each fact that a stage trains on with its target; none where all count the same.
-
-    Raises:
-        TrainingError: all weights are 0.
-    """
-    chosen = {row.id for row in selection.rows if row.role in TAUGHT}
-    return fact_weights({s.id: s.p for s in states if s.id in chosen and s.p is not None}, stage.weighting)
-
-
-def known_ids(selection: Selection) -> frozenset[str]:
-    """Ids of the facts of a stage that the model knows: those replayed, and new ones that are HighlyKnown now."""
-    return frozenset(row.id for row in selection.rows if row.role == "replay" or row.now is Level.HIGHLY_KNOWN)
-
-
 def fact_states(run: RunDir, index: int) -> list[FactState]:
     """The training facts as stage `index` sees them: their levels so far, and whether one before trained on them."""
     probes = sorted({0, max(0, index - 2), index - 1})
@@ -110,9 +87,6 @@ def fact_states(run: RunDir, index: int) -> list[FactState]:
             before=before.level_of(fact.id),
             now=fact.level,
             trained=fact.id in trained,
-            p=fact.p_sampled,
-            p_before=before[fact.id].p_sampled,
-            margin=fact.min_margin,
         )
         for fact in now
     ]

@@ -83,10 +83,7 @@ class StageSize:
 
 def select_first_stage(known: KnowledgeMap, stage: StageConfig) -> Selection:
     """What a first stage would train on if the facts of a map were all there are."""
-    states = [
-        FactState(f.id, f.relation, f.level, f.level, f.level, False, f.p_sampled, f.p_sampled, f.min_margin)
-        for f in known
-    ]
+    states = [FactState(f.id, f.relation, f.level, f.level, f.level, False) for f in known]
     selection = select_facts(states, stage.resolve(), rng_seed=0)
     return with_anchors_and_refusals(selection, states, stage, rng_seed="0")
 

@@ -46,12 +46,6 @@ class FactState:
     """Level in the current map."""
     trained: bool
     """Trained on in any earlier stage."""
-    p: float | None = None
-    """Mean probability of a right sampled answer in the current map, in [0, 1]; None where it was not measured."""
-    p_before: float | None = None
-    """The same in the previous map; in the base map where there is none."""
-    margin: float | None = None
-    """Smallest gap of logits that a greedy answer hangs on in the current map; None where it was not measured."""
 
     @property
     def promoted(self) -> bool:

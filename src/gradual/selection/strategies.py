@@ -6,7 +6,7 @@ Knows levels and `expressions` about them: no models, no files, no settings.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,7 +16,6 @@ from gradual.selection.expressions import FactState, can_match, parse_expression
 from gradual.text import did_you_mean
 
 _S2 = "now == MaybeKnown and first in (HighlyKnown, MaybeKnown)"
-Order = Literal["random", "weakest_margin", "largest_drop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,6 @@ class Replay:
     """Share in [0, 1)."""
     of: Literal["new", "mixture"]
     """new: ratio x the newly selected facts; mixture: the replayed facts are this share of everything trained on."""
-    choose: Order = "random"
-    """Which of the pool come first (`draw`)."""
 
     def num_facts(self, num_new: int) -> int:
         """How many facts to replay beside `num_new` new ones, rounded to the nearest whole number."""
@@ -258,10 +255,8 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
     if strategy.replay is not None:
         pool = _leave_out(_matching_facts(states, strategy.replay.pool), new)
         replay_wanted = strategy.replay.num_facts(len(new))
-        drawn = draw(pool, replay_wanted, f"{rng_seed}/replay", strategy.replay.choose)
+        drawn = draw(pool, replay_wanted, f"{rng_seed}/replay")
         reason = f"replayed, {len(drawn)} of {len(pool)} facts, from {strategy.replay.pool}"
-        if strategy.replay.choose != "random":
-            reason += f", {strategy.replay.choose} first"
         rows += [_selected_fact(state, "replay", reason) for state in drawn]
     return Selection(
         rows=tuple(sorted(rows, key=lambda row: row.id)),
@@ -293,39 +288,6 @@ def _selected_fact(state: FactState, role: Role, reason: str) -> SelectedFact:
     return SelectedFact(state.id, role, state.first, state.before, state.now, reason)
 
 
-def draw(states: Sequence[FactState], count: int, seed: str, order: Order = "random") -> list[FactState]:
-    """At most `count` states: the first in the order, and of equal ones those whose hash of seed and id is smallest.
-
-    Args:
-        states: what may be drawn; their order does not matter.
-        count: how many to draw, where there are so many.
-        seed: decides at random; a fact's place depends on the seed and its id only.
-        order: random: all are equal; weakest_margin: smallest `margin` first; largest_drop: those whose `p` has fallen
-            most since the previous map first.
-
-    Raises:
-        DataError: a state lacks what the order goes by.
-    """
-    place = _ORDER_KEYS[order]
-    return sorted(states, key=lambda state: (place(state), _draw_hash(seed, state)))[:count]
-
-
-def _draw_hash(seed: str, state: FactState) -> bytes:
-    return hashlib.sha256(f"{seed}/{state.id}".encode()).digest()
-
-
-def _p_drop(state: FactState) -> float:
-    return _require_value(state.p, "p", state) - _require_value(state.p_before, "p_before", state)
-
-
-_ORDER_KEYS: dict[Order, Callable[[FactState], float]] = {
-    "random": lambda state: 0.0,
-    "weakest_margin": lambda state: _require_value(state.margin, "margin", state),
-    "largest_drop": _p_drop,
-}
-
-
-def _require_value(value: float | None, name: str, state: FactState) -> float:
-    if value is None:
-        raise DataError(f'fact "{state.id}": expected its {name} to draw by, found none - draw at random, or probe it')
-    return value
+def draw(states: Sequence[FactState], count: int, seed: str) -> list[FactState]:
+    """At most `count` states at random: those whose hash of seed and id is smallest, whatever the order of `states`."""
+    return sorted(states, key=lambda state: hashlib.sha256(f"{seed}/{state.id}".encode()).digest())[:count]

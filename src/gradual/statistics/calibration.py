@@ -61,9 +61,9 @@ def confidently_wrong(answers: Mapping[str, Answered], threshold: float = CONFID
     return {fact: not each.is_right and each.confidence >= threshold for fact, each in answers.items()}
 
 
-def unsure_and_wrong(answers: Mapping[str, Answered], threshold: float = CONFIDENT) -> dict[str, bool]:
-    """For each fact, whether its answer is wrong with a confidence below `threshold`: the errors that show."""
-    return {fact: not each.is_right and each.confidence < threshold for fact, each in answers.items()}
+def unsure_and_wrong(answers: Mapping[str, Answered]) -> dict[str, bool]:
+    """For each fact, whether its answer is wrong with a confidence below `CONFIDENT`: the errors that show."""
+    return {fact: not each.is_right and each.confidence < CONFIDENT for fact, each in answers.items()}
 
 
 def mean_confidence(answers: Sequence[Answered]) -> float | None:

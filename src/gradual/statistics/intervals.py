@@ -129,9 +129,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def smallest_visible_difference(
-    num_facts: int, discordant_share: float, *, power: float = 0.8, confidence: float = 0.95
-) -> float | None:
+def smallest_visible_difference(num_facts: int, discordant_share: float, *, power: float) -> float | None:
     """The smallest difference in accuracy, in (0, 1], that McNemar's test on `num_facts` facts sees with `power`.
 
     None when no difference can be seen: it would have to be larger than the share of facts that change at all.
@@ -141,8 +139,7 @@ def smallest_visible_difference(
     Args:
         num_facts: facts measured both times.
         discordant_share: share of them, in (0, 1], whose verdict changes in either direction.
-        power: chance in [0.5, 1) of a significant result when the difference is real.
-        confidence: 1 - the two-sided significance level.
+        power: chance in [0.5, 1) of a result with p < 0.05 (two-sided) when the difference is real.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -152,7 +149,7 @@ def smallest_visible_difference(
             "expected num_facts >= 1, discordant_share in (0, 1] and power in [0.5, 1), "
             f"found {num_facts}, {discordant_share} and {power}"
         )
-    z_a, z_b = _two_sided_z(confidence), NormalDist().inv_cdf(power)
+    z_a, z_b = _two_sided_z(0.95), NormalDist().inv_cdf(power)
     if num_facts < z_a * z_a:  # not even a change of every fact in one direction would be significant
         return None
     numerator = z_a * math.sqrt(num_facts) + z_b * math.sqrt(num_facts - z_a * z_a + z_b * z_b)

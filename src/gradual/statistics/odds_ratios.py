@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
 
-__all__ = ["OddsRatio", "TwoByTwo", "conditional_odds_ratio", "mantel_haenszel"]
-
 _NOTHING_VARIES = "no stratum has both linked and unlinked facts and both promoted and other ones"
 _INFINITE = "infinite: every informative stratum lacks unlinked promoted facts or linked facts that were not promoted"
 _ZERO = "zero: every informative stratum lacks linked promoted facts or unlinked facts that were not promoted"
@@ -45,11 +43,11 @@ class OddsRatio:
     """Why a number is missing."""
 
 
-def mantel_haenszel(tables: Iterable[TwoByTwo], *, confidence: float = 0.95) -> OddsRatio:
+def mantel_haenszel(tables: Iterable[TwoByTwo]) -> OddsRatio:
     """The common odds ratio of several strata, so that what differs between them alone makes no difference.
 
     With a, b, c, d the cells of a stratum and n their sum: OR = sum(ad/n) / sum(bc/n), Mantel & Haenszel (1959), JNCI
-    22. Interval: exp(ln OR +- z sqrt(V)) with V of Robins, Breslow & Greenland (1986), Biometrics 42, good for few
+    22. 95 % interval: exp(ln OR +- z sqrt(V)) with V of Robins, Breslow & Greenland (1986), Biometrics 42, good for few
     large strata and for many small ones. P-value: Cochran-Mantel-Haenszel chi-square, one degree of freedom, without
     continuity correction. Strata in which a row or column is empty say nothing and are left out.
 
@@ -75,13 +73,13 @@ def mantel_haenszel(tables: Iterable[TwoByTwo], *, confidence: float = 0.95) -> 
         return OddsRatio(0.0, None, None, p_value, len(informative), _ZERO)
     products = concordant / for_linked**2, mixed / (for_linked * for_unlinked), discordant / for_unlinked**2
     log_variance = math.fsum(products) / 2
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(log_variance)
+    half = NormalDist().inv_cdf(0.975) * math.sqrt(log_variance)
     ratio = for_linked / for_unlinked
     return OddsRatio(ratio, ratio * math.exp(-half), ratio * math.exp(half), p_value, len(informative))
 
 
-def conditional_odds_ratio(table: TwoByTwo, *, confidence: float = 0.95) -> OddsRatio:
-    """The odds ratio of one table by conditional maximum likelihood, with its exact interval and Fisher's p-value.
+def conditional_odds_ratio(table: TwoByTwo) -> OddsRatio:
+    """The odds ratio of one table by conditional maximum likelihood, with its exact 95 % interval and Fisher's p-value.
 
     `scipy.stats.contingency.odds_ratio` and `scipy.stats.fisher_exact`: Fisher (1935), JRSS 98; exact interval of
     Cornfield (1956), Proc. Third Berkeley Symposium.
@@ -96,7 +94,7 @@ def conditional_odds_ratio(table: TwoByTwo, *, confidence: float = 0.95) -> Odds
         return OddsRatio(None, None, None, None, 0, _NOTHING_VARIES)
     cells = [list(table[:2]), list(table[2:])]
     found = odds_ratio(cells, kind="conditional")
-    low, high = found.confidence_interval(confidence)
+    low, high = found.confidence_interval(0.95)
     p_value = float(fisher_exact(cells).pvalue)
     reason = _INFINITE if math.isinf(found.statistic) else _ZERO if found.statistic == 0 else ""
     return OddsRatio(_finite(found.statistic), _finite(low), _finite(high), p_value, 1, reason)

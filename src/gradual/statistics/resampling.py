@@ -43,9 +43,7 @@ class Resampled(NamedTuple):
     num_seeds: int
 
 
-def resampled_mean(
-    values: BySeed, groups: Mapping[str, str], *, num_resamples: int = NUM_RESAMPLES, confidence: float = 0.95
-) -> Resampled:
+def resampled_mean(values: BySeed, groups: Mapping[str, str], *, confidence: float = 0.95) -> Resampled:
     """Mean over facts and seeds, with a percentile interval from resampling groups of facts and seeds.
 
     Facts of one relation share their exemplars and rise and fall together, and a seed moves all facts at once: neither
@@ -61,7 +59,6 @@ def resampled_mean(
     Args:
         values: a number per fact for each seed, differences of paired measurements mostly.
         groups: the group (relation) of each fact.
-        num_resamples: bootstrap replicates.
         confidence: coverage of the interval, in (0, 1).
 
     Raises:
@@ -69,7 +66,7 @@ def resampled_mean(
     """
     ones = [dict.fromkeys(of_seed, 1.0) for of_seed in values]
     sums, count = _sums_by_seed_and_group([values, ones], groups)
-    tops, bottoms = _resampled_totals(sums, num_resamples)
+    tops, bottoms = _resampled_totals(sums)
     means = tops[bottoms > 0] / bottoms[bottoms > 0]  # a draw may miss the facts that only other seeds have
     low, high = _percentiles(means, confidence)
     p_value = _two_sided(means)
@@ -78,12 +75,7 @@ def resampled_mean(
 
 
 def resampled_change(
-    tops: BySeed,
-    bottoms: BySeed,
-    groups: Mapping[str, str],
-    *,
-    num_resamples: int = NUM_RESAMPLES,
-    confidence: float = 0.95,
+    tops: BySeed, bottoms: BySeed, groups: Mapping[str, str], *, confidence: float = 0.95
 ) -> Resampled:
     """Sum of `tops` over sum of `bottoms`, less 1, resampled as in `resampled_mean`.
 
@@ -96,7 +88,7 @@ def resampled_change(
     if [one.keys() for one in tops] != [other.keys() for other in bottoms]:
         raise ValueError("expected the same facts above and below, seed by seed")
     sums, count = _sums_by_seed_and_group([tops, bottoms], groups)
-    all_tops, all_bottoms = _resampled_totals(sums, num_resamples)
+    all_tops, all_bottoms = _resampled_totals(sums)
     top, bottom = (float(part.sum()) for part in sums)
     if bottom <= 0 or _percentiles(all_bottoms, confidence)[0] <= 0:
         return Resampled(None, None, None, None, count, len(tops))
@@ -106,12 +98,7 @@ def resampled_change(
 
 
 def resampled_statistic(
-    by_seed: Sequence[Statistic],
-    facts: Sequence[str],
-    groups: Mapping[str, str],
-    *,
-    num_resamples: int = NUM_RESAMPLES,
-    confidence: float = 0.95,
+    by_seed: Sequence[Statistic], facts: Sequence[str], groups: Mapping[str, str], *, num_resamples: int
 ) -> Resampled:
     """Mean over seeds of a number that is no mean over facts, resampled as in `resampled_mean`.
 
@@ -120,7 +107,6 @@ def resampled_statistic(
         facts: the fact that each column of the statistics' argument stands for.
         groups: the group (relation) of each fact.
         num_resamples: bootstrap replicates; those without a number are left out.
-        confidence: coverage of the interval, in (0, 1).
 
     Raises:
         ValueError: there is no fact, or a fact without a group.
@@ -139,7 +125,7 @@ def resampled_statistic(
     value = float(np.mean([statistic(np.ones((1, len(facts))))[0] for statistic in by_seed]))
     if np.isnan(value) or not len(means):
         return Resampled(None, None, None, None, len(place), len(by_seed))
-    low, high = _percentiles(means, confidence)
+    low, high = _percentiles(means)
     return Resampled(value, low, high, _two_sided(means), len(place), len(by_seed))
 
 
@@ -175,7 +161,7 @@ def _two_sided(means: Array) -> float:
     return min(1.0, 2 * (one_side + 1) / (len(means) + 1))
 
 
-def _resampled_totals(sums_PSG: Array, num_resamples: int) -> tuple[Array, Array]:
+def _resampled_totals(sums_PSG: Array) -> tuple[Array, Array]:
     """The two parts' totals in each resample, of the same draws."""
     import numpy as np
 
@@ -183,7 +169,7 @@ def _resampled_totals(sums_PSG: Array, num_resamples: int) -> tuple[Array, Array
     draws = _kept_draws if num_groups <= _MOST_GROUPS_KEPT else _draws
     totals = [
         np.stack([((times_BG @ sums_SG.T) * times_BS).sum(axis=1) for sums_SG in sums_PSG])
-        for times_BG, times_BS in draws(num_groups, num_seeds, num_resamples)
+        for times_BG, times_BS in draws(num_groups, num_seeds, NUM_RESAMPLES)
     ]
     tops, bottoms = np.concatenate(totals, axis=1)
     return tops, bottoms
@@ -209,7 +195,7 @@ def _kept_draws(num_groups: int, num_seeds: int, num_resamples: int) -> tuple[tu
     return tuple(_draws(num_groups, num_seeds, num_resamples))
 
 
-def _percentiles(values: Array, confidence: float) -> tuple[float, float]:
+def _percentiles(values: Array, confidence: float = 0.95) -> tuple[float, float]:
     import numpy as np
 
     tail = (1.0 - confidence) / 2

@@ -78,9 +78,6 @@ class TrainingRows:
     pack_size: int
     batch_size: int
     seed: int
-    at_end: frozenset[str] = frozenset()
-    """Ids of the facts that come after all others in every epoch (2511.02626: known facts at the end of training). The
-    rows of the two parts are drawn apart; where the first part ends within a step, that step holds rows of both."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Weight of each fact's loss by id; those that are not in it have 1."""
     own_answers: Mapping[str, Sequence[Sequence[DrawnTokens]]] = field(default_factory=dict)
@@ -101,9 +98,7 @@ class TrainingRows:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of one epoch."""
-        num_packs = sum(
-            -(-len(members) // self.facts_per_pack) for part in self._parts() for members in by_relation(part).values()
-        )
+        num_packs = sum(-(-len(members) // self.facts_per_pack) for members in by_relation(self.facts).values())
         return -(-num_packs // self.packs_per_step)
 
     def step(self, epoch: int, step: int) -> list[Pack]:
@@ -128,18 +123,8 @@ class TrainingRows:
     def _groups(self, epoch: int) -> list[tuple[list[Fact], list[Fact]]]:
         """All packs of an epoch in their order, as (facts, shots): every fact once, shots drawn anew."""
         rng = random.Random(f"rows/{self.seed}/{epoch}")
-        return [group for part in self._parts() for group in self._groups_of(part, rng)]
-
-    def _parts(self) -> list[list[Fact]]:
-        """The facts in the parts of an epoch that follow each other."""
-        parts: tuple[list[Fact], list[Fact]] = ([], [])
-        for fact in self.facts:
-            parts[fact.id in self.at_end].append(fact)
-        return list(parts)
-
-    def _groups_of(self, part: Sequence[Fact], rng: random.Random) -> list[tuple[list[Fact], list[Fact]]]:
         groups = []
-        for relation, members in by_relation(part).items():
+        for relation, members in by_relation(self.facts).items():
             members = sorted(members, key=lambda fact: fact.id)
             rng.shuffle(members)
             pool = sorted(self.exemplars.get(relation, ()), key=lambda fact: fact.id)

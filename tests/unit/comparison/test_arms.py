@@ -123,14 +123,6 @@ def test_what_cannot_be_is_said_in_one_line(arms: list[Any], line: str) -> None:
     assert found.startswith(line)
 
 
-def test_an_arm_that_goes_by_what_is_not_measured_is_refused() -> None:
-    arm = {"name": "sure", "stages": [{}, {"strategy": "S5", "weighting": "p"}]}
-    settings = {"model": "m", "facts": "f", "stages": [FIRST, SECOND], "compare": {"arms": [], "own_arms": [arm]}}
-    assert [each.name for each in resolve_arms(parse_config(settings), ["sure"])] == ["sure"]
-    with pytest.raises(ConfigError, match=r'^compare.arms: "sure": stages\[1\].weighting: expected probabilities'):
-        resolve_arms(parse_config({**settings, "probe": {"levels_only": True}}), ["sure"])
-
-
 def test_two_arms_of_ones_own_with_one_name_are_refused() -> None:
     mine = {"name": "mine", "stages": [{}]}
     for names in (None, ["mine"]):
@@ -165,18 +157,6 @@ def test_an_arm_that_is_asked_about_must_exist() -> None:
 def test_rounds_need_a_retest_to_end_by() -> None:
     with pytest.raises(ConfigError, match=r'"rounds": goes on until .* set compare\.num_retested to more than 0'):
         resolve_arms(config("rounds", num_retested=0))
-
-
-def test_later_methods_differ_from_s5_by_their_one_option() -> None:
-    for name in ("known_last", "weighted_p", "weighted_1_p", "weighted_p_1_p", "replay_weakest", "replay_dropped"):
-        s5, arm = resolve_arms(config("S5", name))
-        other = {
-            field
-            for field in type(arm.stages[1]).model_fields
-            if getattr(arm.stages[1], field) != getattr(s5.stages[1], field)
-        }
-        assert len(other) == 1
-        assert arm.stages[0] == s5.stages[0]
 
 
 def test_an_arm_with_the_configs_own_strategy_keeps_its_options() -> None:

@@ -74,14 +74,6 @@ def test_stage_overrides_its_strategy_in_parts() -> None:
             r"stages\[0\].max_unknown_share: `now == Unknown` matches only Unknown facts, so none would be left",
         ),
         (
-            {"stages": [{"strategy": "all"}, {"strategy": "all", "weighting": "p"}], "probe": {"levels_only": True}},
-            r"stages\[1\].weighting: expected probabilities .* found probe.levels_only",
-        ),
-        (
-            {"stages": [{"strategy": "S5", "replay": {"choose": "largest_drop"}}], "probe": {"levels_only": True}},
-            r"stages\[0\].replay.choose: expected probabilities .* found probe.levels_only",
-        ),
-        (
             {"probe": {"confidence": True, "method": "sampled"}},
             "confidence: true needs .* found method: sampled",
         ),
@@ -101,13 +93,6 @@ def test_contradictions_are_refused(parts: dict[str, object], message: str) -> N
         run_config(**parts)
 
 
-def test_margins_are_measured_where_only_levels_are_asked_for() -> None:
-    stages = [{"strategy": "S5", "replay": {"choose": "weakest_margin"}}]
-    replay = run_config(stages=stages, probe={"levels_only": True}).stages[0].resolve().replay
-    assert replay is not None
-    assert replay.choose == "weakest_margin"
-
-
 def test_unknown_facts_may_be_limited_where_others_are_replayed() -> None:
     settings = {"strategy": "unknown", "max_unknown_share": 0.5, "replay": {"ratio": 0.5}}
     assert StageConfig.model_validate(settings).max_unknown_share == 0.5
@@ -124,6 +109,32 @@ def test_what_is_kept_of_a_probe_names_confidence_only_where_it_is_asked() -> No
     assert settings_that_matter(ProbeConfig(confidence=True)) == settings_that_matter(ProbeConfig()) | {
         "confidence": True
     }
+
+
+def test_settings_that_are_gone_may_stand_where_they_changed_nothing() -> None:
+    stage: dict[str, object] = {"strategy": "S5", "replay": {"ratio": 0.1}}
+    former = stage | {"placement": "mixed", "weighting": "none", "replay": {"ratio": 0.1, "choose": "random"}}
+    old = run_config(stages=[former], compare={"own_arms": [{"name": "mine", "stages": [former]}]})
+    assert old == run_config(stages=[stage], compare={"own_arms": [{"name": "mine", "stages": [stage]}]})
+    with pytest.raises(ValidationError, match="`placement: end`, `weighting: p`: removed, as it helped nowhere"):
+        run_config(stages=[former | {"placement": "end", "weighting": "p"}])
+
+
+def test_what_folders_were_made_with_names_the_settings_that_are_gone_as_ever() -> None:
+    config = run_config(
+        stages=[{"strategy": "all"}, {"strategy": "S5", "replay": {"ratio": 0.1}}],
+        compare={"own_arms": [{"name": "mine", "stages": [{"strategy": "S5"}]}]},
+    )
+    settings = settings_that_matter(config, leave_out=("compare",))
+    assert {name: value for name, value in settings.items() if name.endswith(("placement", "weighting", "choose"))} == {
+        "stages.0.placement": "mixed",
+        "stages.0.weighting": "none",
+        "stages.1.placement": "mixed",
+        "stages.1.weighting": "none",
+        "stages.1.replay.choose": "random",
+    }
+    assert settings_that_matter(config.stages[1])["replay.choose"] == "random"
+    assert not any(name.startswith("compare") for name in settings)
 
 
 def test_whole_numbers_are_numbers() -> None:

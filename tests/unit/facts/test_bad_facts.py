@@ -54,45 +54,11 @@ def test_folder_where_only_some_files_have_a_split_is_refused(write: Write) -> N
     assert error_of("d").startswith("d: expected a split (train, validation, test) in every file name, found")
 
 
-def test_parquet_that_is_none_is_refused(write: Write) -> None:
-    assert error_of(write("f.parquet", "abc")).startswith("f.parquet: expected a Parquet file, found something else (")
-
-
-def test_empty_cell_of_a_parquet_file_is_named_by_row(write: Write) -> None:
-    write("f.parquet", "")
-    parquet.write_table(pyarrow.Table.from_pylist([*TABLE, TABLE[0] | {"question": None}]), "f.parquet")
-    assert error_of("f.parquet") == (
-        f'f.parquet: row 3: expected a non-empty question in "question", found null - {QUESTION}'
-    )
-
-
 def test_named_column_that_is_not_there_is_refused(write: Write) -> None:
     config = FactsConfig(path=write("f.jsonl", GOOD), columns=ColumnsConfig(question="frage"))
     assert error_of(config) == (
         'f.jsonl: expected the column "frage" (facts.columns.question), '
         'found the columns "question", "answers", "relation" - correct the name'
-    )
-
-
-def test_repeated_id_names_both_lines(write: Write) -> None:
-    rows = lines(*({"id": 7, "question": q, "answers": "x", "relation": "r"} for q in ("A?", "B?")))
-    assert error_of(write("f.jsonl", rows)) == (
-        'f.jsonl:2: expected an id of its own, found "7", which stands at f.jsonl:1 already - '
-        "give each fact its own id, or say that the column holds none (facts.columns.id: none)"
-    )
-
-
-def test_same_question_with_other_answers_names_both_lines(write: Write) -> None:
-    assert error_of(write("f.jsonl", GOOD + "\n" + GOOD.replace("Paris", "Lyon"))) == (
-        'f.jsonl:3: expected one set of answers to "What is the capital of France?", '
-        'found "Lyon" here and "Paris" at f.jsonl:1 - delete one row, or write all accepted answers into one'
-    )
-
-
-def test_same_question_in_two_splits_is_refused(write: Write) -> None:
-    row = {"question": "A?", "answers": "x", "relation": "r", "split": "train"}
-    assert error_of(write("f.jsonl", lines(row, row | {"split": "test"}))) == (
-        'f.jsonl:2: expected "A?" in one split, found it in test here and in train at f.jsonl:1 - delete one row'
     )
 
 

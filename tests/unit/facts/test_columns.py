@@ -7,7 +7,7 @@ from tests.support.fact_files import Write, error_of, lines
 
 from gradual.config.run import ColumnsConfig, FactsConfig
 from gradual.config.yaml_file import parse_config
-from gradual.errors import DataError, GradualError
+from gradual.errors import DataError
 from gradual.facts.loading import load_facts
 from gradual.facts.prepare import prepare
 
@@ -71,11 +71,6 @@ def test_relation_without_a_template_is_named(write: Write) -> None:
     path = write("f.jsonl", lines({"s": "lead", "p": "ore", "o": "galena"}))
     columns = ColumnsConfig(question={"symbol": "How is {s} written?"}, answers="o", relation="p")
     assert "f.jsonl:1: expected a non-empty question in" in error_of(FactsConfig(path=path, columns=columns))
-
-
-def test_names_and_numbers_do_not_mix(write: Write) -> None:
-    with pytest.raises(GradualError, match="expected names, or numbers alone for a table without a header, found both"):
-        parse_config({"model": "m", "facts": {"path": "f.csv", "columns": {"question": 1, "answers": "answer"}}})
 
 
 def test_column_that_keeps_facts_from_being_divided_is_named_with_the_remedy(write: Write) -> None:

@@ -136,11 +136,6 @@ def test_answers_of_repeated_questions_are_merged_where_the_data_set_means_that(
     assert fact.answers == (A, "lead glance")
 
 
-def test_sentences_are_refused_with_what_to_do(write: Write) -> None:
-    row = {"question": Q, "document_title": "Lead", "answer": "It is found as galena.", "label": 1}
-    assert "write a short answer for each question" in error_of(write("f.jsonl", lines(row)))
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [

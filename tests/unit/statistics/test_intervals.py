@@ -159,8 +159,8 @@ def test_smallest_visible_difference_at_even_power_by_hand() -> None:
 
 
 def test_too_few_facts_show_no_difference() -> None:
-    assert smallest_visible_difference(1, 1.0) is None
-    assert smallest_visible_difference(20, 0.05) is None
+    assert smallest_visible_difference(1, 1.0, power=0.8) is None
+    assert smallest_visible_difference(20, 0.05, power=0.8) is None
 
 
 @pytest.mark.parametrize(

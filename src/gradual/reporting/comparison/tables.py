@@ -196,7 +196,7 @@ def _seeds(comparison: Comparison) -> Table:
 def _seed_row(comparison: Comparison, arm: ArmFindings, run: RunFindings) -> list[Cell]:
     base = comparison.contrast("base", arm.name)
     stages, known = run.stages, run.highly_known
-    best = [next((e.validation for e in stage.epochs if e.epoch == stage.best_epoch), None) for stage in stages]
+    validation = stages[-1].validation if stages else None
     return [
         arm_cell(comparison, arm.name),
         Cell(str(run.seed), {"": run.seed}),
@@ -208,7 +208,7 @@ def _seed_row(comparison: Comparison, arm: ArmFindings, run: RunFindings) -> lis
         number_cell(known.lost[-1] if known.lost else None),
         text_cell(", ".join(map(_training_size, stages)) or NO_VALUE),
         text_cell(", ".join(str(stage.best_epoch) for stage in stages) or NO_VALUE),
-        facts_share_cell(best[-1]) if best and best[-1] else NOTHING,
+        facts_share_cell(validation) if validation else NOTHING,
         number_cell(run.cost.steps),
         time_cell(run.cost.seconds),
     ]
