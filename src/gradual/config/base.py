@@ -13,8 +13,6 @@ from gradual.errors import ConfigError
 ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 NonEmptyText = Annotated[str, Field(min_length=1)]
 
-_LAST_WITH_FORMER = "gradual 0.1.0 of commit c369f82"
-
 
 class Settings(BaseModel):
     """A section of settings."""
@@ -35,7 +33,7 @@ class Settings(BaseModel):
         used = [f"{name}: {data[name]}" for name, value in cls.FORMER.items() if data.get(name, value) != value]
         if used:
             raise ConfigError(
-                f"`{'`, `'.join(used)}`: removed, as it helped nowhere; leave it out, or use {_LAST_WITH_FORMER}"
+                f"`{'`, `'.join(used)}`: removed, as it helped nowhere; leave it out, or use a gradual from before December 2026"
             )
         return {name: value for name, value in data.items() if name not in cls.FORMER}
 

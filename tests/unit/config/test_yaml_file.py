@@ -242,13 +242,13 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         ),
         (
             {"stages": [{"strategy": "all"}, {"strategy": "S5", "weighting": "p(1-p)"}]},
-            "stages[1]: `weighting: p(1-p)`: removed, as it helped nowhere; leave it out, or use gradual 0.1.0 of "
-            "commit c369f82",
+            "stages[1]: `weighting: p(1-p)`: removed, as it helped nowhere; leave it out, or use a version from "
+            "before December 2026",
         ),
         (
             {"stages": [{"strategy": "S5", "replay": {"choose": "largest_drop"}}]},
-            "stages[0].replay: `choose: largest_drop`: removed, as it helped nowhere; leave it out, or use "
-            "gradual 0.1.0 of commit c369f82",
+            "stages[0].replay: `choose: largest_drop`: removed, as it helped nowhere; leave it out, or use a version "
+            "from before December 2026",
         ),
         (
             {"stages": [{"strategy": "all", "anchor": {"kind": "lk"}}]},
