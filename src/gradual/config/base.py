@@ -33,7 +33,8 @@ class Settings(BaseModel):
         used = [f"{name}: {data[name]}" for name, value in cls.FORMER.items() if data.get(name, value) != value]
         if used:
             raise ConfigError(
-                f"`{'`, `'.join(used)}`: removed, as it helped nowhere; leave it out, or use a gradual from before December 2026"
+                f"`{'`, `'.join(used)}`: removed, as it helped nowhere; leave it out, or use a version from before "
+                "December 2026"
             )
         return {name: value for name, value in data.items() if name not in cls.FORMER}
 
