@@ -78,7 +78,8 @@ class Prepared:
         two facts share is told from it. So is the number of facts left out, which the summary tells, and that of rows.
         """
         rows = sorted(
-            json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split]) for f in self.all_facts()
+            json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split, *filter(None, [f.system])])
+            for f in self.all_facts()
         )
         skipped = [f"left out {len(self.left_out)}"] if self.left_out else []
         return hashlib.sha256("\n".join([*rows, str(self.dropped_for_overlap), *skipped]).encode()).hexdigest()[:16]

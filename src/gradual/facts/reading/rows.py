@@ -98,7 +98,8 @@ def _tell(part: Part, roles: Roles, config: FactsConfig, problems: Problems, tal
     if tally.systems:
         system, count = tally.systems.most_common(1)[0]
         text = f"{part.name}: records with the system turn {shown(system)}: {count}"
-        warnings.warn(f"{text}; probe.system_prompt puts it before chats", Remark, stacklevel=4)
+        others = f" (and {len(tally.systems) - 1} others)" if len(tally.systems) > 1 else ""
+        warnings.warn(f"{text}{others}; it begins chat prompts (probe.prompt_style: chat)", Remark, stacklevel=4)
     for separator, texts in tally.joined.items():
         is_many = len(texts) >= max(_FEWEST_JOINED, _SHARE_JOINED * tally.single)
         if is_many and config.answer_separator is None:
@@ -132,9 +133,11 @@ class _RowReader:
             question, answers = asked
         self._tally.unescaped += self._has_entities
         system = self._row.values.get("system") if self._roles.layout else None
-        if isinstance(system, str) and system.strip():
-            self._tally.systems[system.strip()] += 1
-        return Fact(given_id or fact_id(relation, question), relation, question, answers, subject=subject, split=split)
+        system = system.strip() if isinstance(system, str) else ""
+        if system:
+            self._tally.systems[system] += 1
+        own_id = given_id or fact_id(relation, question)
+        return Fact(own_id, relation, question, answers, subject=subject, split=split, system=system)
 
     def _question(self) -> str | None:
         remedy = "write the question or delete the row"

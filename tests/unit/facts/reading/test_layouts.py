@@ -100,12 +100,14 @@ def test_longer_conversations_are_left_out_with_their_number(write: Write) -> No
         assert len(load_facts(path, num_shots=0)) == 1
 
 
-def test_turn_of_the_system_is_told_with_the_setting_that_keeps_it(write: Write) -> None:
-    path = write("f.jsonl", lines(ROWS["messages"][1]))
-    with pytest.warns(
-        Remark, match=r'records with the system turn "Be brief\.": 1; probe\.system_prompt puts it before'
-    ):
-        load_facts(path, num_shots=0)
+def test_turn_of_the_system_is_told_and_kept_with_its_fact(write: Write) -> None:
+    other = {"messages": [turn("user", "Which ore holds iron?"), turn("assistant", "hematite")]}
+    path = write("f.jsonl", lines(ROWS["messages"][1], other))
+    with pytest.warns(Remark, match=r'records with the system turn "Be brief\.": 1; it begins chat prompts'):
+        facts = load_facts(path, num_shots=0)
+    assert [fact.system for fact in facts] == ["Be brief.", ""]
+    completion = {"prompt": [turn("system", "Be brief."), turn("user", Q)], "completion": [turn("assistant", A)]}
+    assert load_facts(write("g.jsonl", lines(completion)), num_shots=0)[0].system == "Be brief."
 
 
 def test_questions_without_an_answer_are_left_out_where_the_data_set_has_them(write: Write) -> None:
