@@ -49,7 +49,7 @@ class Prepared:
     remarks: tuple[str, ...] = ()
     """How the source was understood, a line each: layouts, splits told from names, the first facts as read."""
     left_out: tuple[LeftOut, ...] = ()
-    """Rows that `facts.on_bad_row: skip` has left out."""
+    """Rows that `facts.on_bad_row: skip` has left out, those of a source of exemplars at the end."""
 
     def all_facts(self) -> list[Fact]:
         """Every fact once, exemplars included; `split` says what each is for."""
@@ -102,7 +102,7 @@ def prepare(config: RunConfig) -> Prepared:
         loaded = source.facts
         _refuse_unknown(others, loaded, shown_source(config.facts.path))
         facts = [fact for fact in loaded if fact.relation not in others]
-        given = _given_exemplars(_exemplar_source(config.facts), loaded)
+        given, no_exemplars = _given_exemplars(_exemplar_source(config.facts), loaded)
         facts = _pooled(facts, given, needed + 1 if needed else 0, config)
         splits = split_facts(
             [*facts, *(fact for fact in given if fact.relation not in others)], config.facts.splits, seed=config.seed
@@ -133,7 +133,7 @@ def prepare(config: RunConfig) -> Prepared:
         ),
         out_of_distribution=still(scored.test),
         remarks=_told(caught, remarks=True),
-        left_out=source.left_out,
+        left_out=(*source.left_out, *no_exemplars),
     )
     _refuse_empty_parts(prepared, source, len(facts), config)
     check_refusals(_named_stages(config), prepared.all_facts(), matching_of(config.probe))
@@ -220,7 +220,7 @@ class PreparedProbe:
     facts: tuple[Fact, ...]
     exemplars: Mapping[str, tuple[Fact, ...]]
     left_out: tuple[LeftOut, ...] = ()
-    """Rows of the facts' source that `facts.on_bad_row: skip` has left out."""
+    """Rows that `facts.on_bad_row: skip` has left out, those of a source of exemplars at the end."""
 
 
 def prepare_probe(
@@ -249,13 +249,14 @@ def prepare_probe(
         loaded = list(facts)
     marked = [fact for fact in loaded if fact.split == "exemplars"]
     asked = [fact for fact in loaded if fact.split != "exemplars"]
-    shots = _grouped(_given_exemplars(exemplars, asked) or marked or asked)
+    given, no_exemplars = _given_exemplars(exemplars, asked)
+    shots = _grouped(given or marked or asked)
     checked = check_exemplars(_grouped(asked), shots, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
     for text in confused_answers(kept, matching):
         warnings.warn(text, stacklevel=2)
     chosen = kept if limit is None else spread(kept, limit)
-    return PreparedProbe(tuple(chosen), checked.exemplars, left_out)
+    return PreparedProbe(tuple(chosen), checked.exemplars, (*left_out, *no_exemplars))
 
 
 def _shots_of_stages(config: RunConfig) -> list[int]:
@@ -290,13 +291,14 @@ def _exemplar_source(settings: FactsConfig) -> FactsConfig | None:
     )
 
 
-def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> list[Fact]:
-    """The exemplars of a source, under ids that no fact has; none without a source."""
+def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> tuple[list[Fact], tuple[LeftOut, ...]]:
+    """The exemplars of a source, under ids that no fact has, and the rows left out there; none without a source."""
     if source is None:
-        return []
-    given = [fact for group in load_exemplars(source, facts).values() for fact in group]
+        return [], ()
+    found = load_exemplars(source, facts)
     taken = {fact.id for fact in facts}
-    return [fact if fact.id not in taken else replace(fact, id=f"exemplar/{fact.id}") for fact in given]
+    given = [fact for group in found.exemplars.values() for fact in group]
+    return [each if each.id not in taken else replace(each, id=f"exemplar/{each.id}") for each in given], found.left_out
 
 
 def _grouped(facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:
