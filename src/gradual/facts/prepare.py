@@ -135,7 +135,8 @@ def prepare(config: RunConfig) -> Prepared:
         remarks=_told(caught, remarks=True),
         left_out=(*source.left_out, *no_exemplars),
     )
-    _refuse_empty_parts(prepared, source, len(facts), config)
+    divided = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    _refuse_empty_parts(prepared, divided, source, len(facts), config)
     check_refusals(_named_stages(config), prepared.all_facts(), matching_of(config.probe))
     return prepared
 
@@ -172,15 +173,26 @@ def _told(caught: Sequence[warnings.WarningMessage], *, remarks: bool) -> tuple[
     return tuple(str(each.message) for each in about if issubclass(each.category, Remark) is remarks)
 
 
-def _refuse_empty_parts(prepared: Prepared, source: SourceFacts, num_facts: int, config: RunConfig) -> None:
+def _refuse_empty_parts(
+    prepared: Prepared, divided: Mapping[str, Sequence[Fact]], source: SourceFacts, num_facts: int, config: RunConfig
+) -> None:
     """Finds out whether there is something to train on and to score.
 
     Raises:
-        DataError: a part is empty; where most facts have one subject, that is named as the cause.
+        DataError: a part is empty; where its relations lack exemplars or most facts have one subject, that is named as
+            the cause.
     """
+    source_name = shown_source(config.facts.path)
     for name in ("train", "validation", "test"):
         if getattr(prepared, name):
             continue
+        if divided[name]:
+            relations = shown_names(sorted({fact.relation for fact in divided[name]}))
+            raise DataError(
+                f"{source_name}: expected facts for {name}, found {len(divided[name])} of relations with too few "
+                f"exemplars ({relations}) - give these exemplars, from their training facts or facts.exemplars, or "
+                "lower probe.num_shots"
+            )
         remedy = "use more facts, or give them a split column"
         subjects = Counter(fact.subject for fact in source.facts)
         subject, number = subjects.most_common(1)[0]
@@ -190,7 +202,6 @@ def _refuse_empty_parts(prepared: Prepared, source: SourceFacts, num_facts: int,
                 f"there are {len(subjects)} subjects for all facts, {shown(subject)} for {number} of them ({column}); "
                 "if that is not what each question asks about, set facts.columns.subject to another column, or to none"
             )
-        source_name = shown_source(config.facts.path)
         raise DataError(
             f"{source_name}: expected facts for {name}, found none after dividing {num_facts} facts - {remedy}"
         )

@@ -175,6 +175,8 @@ class _RowReader:
         found: list[str] = []
         values = [selector.find(self._row.values) for selector in self._roles.answers]
         for selector, value in zip(self._roles.answers, values, strict=True):
+            if len(values) > 1 and self._is_blank(value):
+                continue  # of several columns one must hold an answer
             texts = self._answers_in(selector, None if value is ABSENT else value)
             if texts is None:
                 return None
@@ -189,6 +191,11 @@ class _RowReader:
             return None
         return tuple(dict.fromkeys([*found, *self._aliases(values[0])]))
 
+    def _is_blank(self, value: object) -> bool:
+        text = text_of(value)
+        is_word = isinstance(text, str) and text.strip() in ("", *self._config.missing_words)
+        return text is None or text is ABSENT or is_word
+
     def _answers_in(self, selector: Selector, value: object) -> list[str] | None:
         """The answers in one value."""
         column = shown(selector.text)
@@ -198,8 +205,12 @@ class _RowReader:
             self._note(f"a list of texts in {column}", shown(str(error)), 'write it as ["a", "b"]')
             return None
         if found is None:
-            kind = 'an object without "text"' if isinstance(value, dict) else shown(value)
-            self._note(f"text or a list of texts in {column}", kind, 'write it as "..."')
+            kind, remedy = shown(value), 'write it as "..."'
+            if isinstance(value, dict):
+                kind = 'an object without "text"'
+                path = f"{selector.text}.{next(iter(value), 'text')}"
+                remedy = f"write it as text, or name the field that holds it (facts.columns.answers: {path})"
+            self._note(f"text or a list of texts in {column}", kind, remedy)
             return None
         if self._roles.layout is not None and self._roles.layout.leaves_out_unanswered:
             found = [answer for answer in found if answer not in (None, "")]
