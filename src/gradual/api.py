@@ -326,7 +326,11 @@ def _facts_and_exemplars(
 
     check_prompt_settings(settings)
     source = FactsConfig(path=str(facts)) if isinstance(facts, str | Path) else facts
-    shots = FactsConfig(path=str(exemplars)) if exemplars is not None else None
+    shots = None
+    if exemplars is not None and isinstance(source, FactsConfig):  # read as the facts are
+        source = source.model_copy(update={"exemplars": str(exemplars)})
+    elif exemplars is not None:
+        shots = FactsConfig(path=str(exemplars))
     return prepare_probe(source, shots, num_shots=settings.num_shots, limit=limit, matching=matching_of(settings))
 
 

@@ -14,6 +14,7 @@ from gradual.config.yaml_file import parse_config
 from gradual.facts.loading import load_facts
 from gradual.files import storage
 from gradual.knowledge.map import read_map
+from gradual.progress import Silent
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::UserWarning")]
 
@@ -79,6 +80,7 @@ def test_whole_run_in_a_language(language: str, tiny_folder: Path, tmp_path: Pat
                 "num_exemplar_sets": 1, "num_shots": 2, "max_new_tokens": 4, "tolerance": 0.9,
                 "matching": "unicode", "language": language, "prompt": about["prompt"],
             },
+            "evaluation": {"confidence": False},
             "lora": {"r": 4},
             "stages": [{"strategy": "all", "num_train_epochs": 1, "num_shots": 2, "batch_size": 8}],
         }
@@ -92,3 +94,45 @@ def test_whole_run_in_a_language(language: str, tiny_folder: Path, tmp_path: Pat
     assert any(each.before.startswith(about["prompt"]["question"]) for each in known.prompts)
     page = gradual.report(run.path).read_text(encoding="utf-8")
     assert any(fact.question in page for fact in loaded)
+
+
+class Listening(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_run_says_once_what_only_its_matching_makes_wrong(tiny_folder: Path, tmp_path: Path) -> None:
+    parts = ["exemplars"] * 3 + ["train"] * 6 + ["validation", "test"]
+    rows = [
+        {"id": str(n), "question": f"Who is {n}?", "answer": f"person {n}", "relation": "who", "split": part}
+        for n, part in enumerate(parts)
+    ]
+    facts = tmp_path / "facts.jsonl"
+
+    def fit(name: str) -> tuple[Path, list[str]]:
+        facts.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        settings = {
+            "model": {"name_or_path": str(tiny_folder), "dtype": "float32", "device": "cpu"},
+            "facts": {"path": str(facts)},
+            "probe": {"num_exemplar_sets": 1, "num_shots": 2, "max_new_tokens": 4, "tolerance": 0.9},
+            "evaluation": {"confidence": False},
+            "lora": {"r": 4},
+            "stages": [{"strategy": "all", "num_train_epochs": 1, "num_shots": 2, "batch_size": 8}],
+        }  # fmt: skip
+        heard = Listening()
+        run = gradual.fit(parse_config(settings), tmp_path / name, progress=heard)
+        return run.probe(0), [line for line in heard.lines if "takes for right" in line]
+
+    probe, said = fit("first")
+    assert said == []
+    answers = {fact.id: fact.sets[0].greedy_answer or "" for fact in read_map(probe)}
+    chosen = next(name for name, answer in answers.items() if any(char.isascii() and char.isalnum() for char in answer))
+    wide = {char: chr(ord(char) + 0xFEE0) for char in map(chr, range(ord("!"), ord("~") + 1))}
+    # What the model says, as a Japanese keyboard has it: the rule unicode takes full-width letters for the same.
+    rows[int(chosen)]["answer"] = answers[chosen].translate(str.maketrans(wide)).strip()
+    _, said = fit("second")
+    assert len(said) == 1
+    assert said[0].startswith("warning: facts with a wrong answer that probe.matching: unicode takes for right: 1, ")

@@ -3,4 +3,4 @@
 Makes runs; what they show is for `findings`.
 """
 
-__all__ = ["arms", "compare", "estimate", "folder", "retests"]
+__all__ = ["arms", "compare", "estimate", "folder"]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradual.comparison.arms import Arm, check_comparison, resolve_arms
-from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, ComparisonRequest, plan_of, step_fingerprint
-from gradual.comparison.retests import RETESTS, Retester
+from gradual.comparison.folder import PLAN_FILE, RETESTS, ComparisonFolder, ComparisonRequest, plan_of, step_fingerprint
+from gradual.comparison.retests import Retester
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig

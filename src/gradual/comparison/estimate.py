@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from gradual.comparison.arms import Arm
-from gradual.comparison.folder import ComparisonRequest
-from gradual.comparison.retests import RETESTS, Retester
+from gradual.comparison.folder import RETESTS, ComparisonRequest
+from gradual.comparison.retests import Retester
 from gradual.config.run import evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine

@@ -19,11 +19,16 @@ from gradual.files.folder_guard import list_differences, refuse_other_fingerprin
 from gradual.files.typed_json import FilePart, read_typed
 from gradual.models.load import LoadedModel
 from gradual.run.folder import RunDir
-from gradual.run.pipeline import run_fingerprint
 from gradual.run.steps import Step
 from gradual.text import join_words
 
 PLAN_FILE = "comparison_plan.json"
+RETESTS = ("again", "exemplars", "numerics")
+"""What is changed when the base model is probed once more.
+
+again: nothing but the seed of sampled answers. exemplars: other exemplars. numerics: another number format. The last
+two also ask other facts beside a fact; they draw sampled answers with the same seed.
+"""
 
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -123,6 +128,8 @@ def plan_of(request: ComparisonRequest, folder: ComparisonFolder, loaded: Loaded
     Raises:
         RunDirError: the folder was made with other settings, facts or another model, or an arm of it has changed.
     """
+    from gradual.run.pipeline import run_fingerprint  # loads torch, without which a comparison is reported
+
     compare = request.config.compare
     fingerprint = run_fingerprint(request.config, request.prepared, loaded)
     fingerprint |= {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)}

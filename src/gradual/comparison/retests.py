@@ -1,6 +1,6 @@
 """Probes some training facts once more under the untrained model: what changes with nothing learned.
 
-One thing is changed in each retest (`RETESTS`). `findings.noise` holds them against the base map.
+One thing is changed in each retest (`folder.RETESTS`). `findings.noise` holds them against the base map.
 """
 
 from __future__ import annotations
@@ -23,14 +23,6 @@ _OTHER_EXEMPLARS = 1_000_003
 """Added to the seed of the exemplars for the retest `exemplars`."""
 _OTHER_SAMPLES = 2_000_003
 """Added to the seed of sampled answers, which the exact probe does not draw, for the retest `again`."""
-
-
-RETESTS = ("again", "exemplars", "numerics")
-"""What is changed when the base model is probed once more.
-
-again: nothing but the seed of sampled answers. exemplars: other exemplars. numerics: another number format. The last
-two also ask other facts beside a fact; they draw sampled answers with the same seed.
-"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ class Retester:
         """Writes the knowledge map of a retest into the folder `out`, if it is not there.
 
         Args:
-            kind: one of `RETESTS`.
+            kind: one of `folder.RETESTS`.
             out: folder of the map.
             units: folder that keeps finished units until then; a probe that was stopped goes on from there.
             progress: shows a bar.

@@ -191,7 +191,7 @@ class ProbeConfig(Settings):
     prompt: PromptConfig = PromptConfig()
     """Marks of plain prompts, in the language of the facts."""
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
-    """Turn of the system before chat prompts."""
+    """Turn of the system before chat prompts, of facts that have none of their own (chat records)."""
     chat_template_kwargs: dict[str, bool | int | float | str] = {}
     """Further arguments of the chat template, such as `enable_thinking: false`."""
     num_exemplar_sets: Annotated[int, Field(ge=1)] = 10

@@ -283,6 +283,8 @@ def _alternatives(schema: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 def _child_schema(schema: dict[str, Any] | None, part: str | int) -> dict[str, Any] | None:
     for option in _alternatives(schema):
         child = option.get("items") if isinstance(part, int) else option.get("properties", {}).get(part)
+        if child is None and isinstance(part, str) and isinstance(option.get("additionalProperties"), dict):
+            child = option["additionalProperties"]  # a mapping by names of the user's own
         if child is not None:
             return dict(child)
     return None

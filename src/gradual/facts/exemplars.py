@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gradual.config.run import FactsConfig
 from gradual.facts.fact import Fact, by_relation
 from gradual.facts.loading import OTHER, as_config, read_rows, with_wordings
-from gradual.facts.problems import Problems, data_error, shown, shown_names
+from gradual.facts.problems import LeftOut, Problems, data_error, shown, shown_names
 from gradual.facts.sources.opening import shown_source
 from gradual.facts.wording import is_wording_of
 
@@ -23,7 +23,14 @@ class ExemplifiedFacts(NamedTuple):
     exemplars: dict[str, tuple[Fact, ...]]
 
 
-def load_exemplars(source: str | Path | FactsConfig, facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:
+class SourceExemplars(NamedTuple):
+    """What is in a source of exemplars: those of each relation, and the rows that it was set to leave out."""
+
+    exemplars: dict[str, tuple[Fact, ...]]
+    left_out: tuple[LeftOut, ...]
+
+
+def load_exemplars(source: str | Path | FactsConfig, facts: Iterable[Fact]) -> SourceExemplars:
     """The exemplars in another source by relation, relations in sorted order, facts in the source's order.
 
     Their split is set to "exemplars". Where `facts` have their relations from wording, exemplars get theirs in the
@@ -53,7 +60,7 @@ def load_exemplars(source: str | Path | FactsConfig, facts: Iterable[Fact]) -> d
             problems.add(where, expected=expected, found=shown(relation), remedy="correct it or delete the exemplar")
     problems.stop_if_any()
     grouped = by_relation(replace(each, split="exemplars") for each in exemplars)
-    return {relation: tuple(group) for relation, group in grouped.items()}
+    return SourceExemplars({relation: tuple(group) for relation, group in grouped.items()}, tuple(rows.left_out))
 
 
 def check_exemplars(

@@ -22,6 +22,8 @@ class Fact:
     """The entity asked about, where it is known; empty otherwise."""
     split: str = ""
     """train, validation, test or exemplars, where the source says so; empty otherwise."""
+    system: str = ""
+    """The turn of the system that chat prompts begin with, where the source has one; empty otherwise."""
 
 
 def fact_id(relation: str, question: str) -> str:

@@ -171,7 +171,7 @@ def read_rows(config: FactsConfig) -> Rows:
 def _tell_left_out(name: str, left_out: Sequence[LeftOut]) -> None:
     if not left_out:
         return
-    reasons = Counter(each.reason for each in left_out).most_common(3)
+    reasons = Counter(each.kind for each in left_out).most_common(3)
     told = "; ".join(f"{count} {reason}" for reason, count in reasons)
     text = f"{name}: rows left out (facts.on_bad_row: skip): {len(left_out)}, of these {told}"
     warnings.warn(text, stacklevel=5)

@@ -49,7 +49,7 @@ class Prepared:
     remarks: tuple[str, ...] = ()
     """How the source was understood, a line each: layouts, splits told from names, the first facts as read."""
     left_out: tuple[LeftOut, ...] = ()
-    """Rows that `facts.on_bad_row: skip` has left out."""
+    """Rows that `facts.on_bad_row: skip` has left out, those of a source of exemplars at the end."""
 
     def all_facts(self) -> list[Fact]:
         """Every fact once, exemplars included; `split` says what each is for."""
@@ -78,7 +78,8 @@ class Prepared:
         two facts share is told from it. So is the number of facts left out, which the summary tells, and that of rows.
         """
         rows = sorted(
-            json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split]) for f in self.all_facts()
+            json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split, *filter(None, [f.system])])
+            for f in self.all_facts()
         )
         skipped = [f"left out {len(self.left_out)}"] if self.left_out else []
         return hashlib.sha256("\n".join([*rows, str(self.dropped_for_overlap), *skipped]).encode()).hexdigest()[:16]
@@ -101,7 +102,7 @@ def prepare(config: RunConfig) -> Prepared:
         loaded = source.facts
         _refuse_unknown(others, loaded, shown_source(config.facts.path))
         facts = [fact for fact in loaded if fact.relation not in others]
-        given = _given_exemplars(_exemplar_source(config.facts), loaded)
+        given, no_exemplars = _given_exemplars(_exemplar_source(config.facts), loaded)
         facts = _pooled(facts, given, needed + 1 if needed else 0, config)
         splits = split_facts(
             [*facts, *(fact for fact in given if fact.relation not in others)], config.facts.splits, seed=config.seed
@@ -132,9 +133,10 @@ def prepare(config: RunConfig) -> Prepared:
         ),
         out_of_distribution=still(scored.test),
         remarks=_told(caught, remarks=True),
-        left_out=source.left_out,
+        left_out=(*source.left_out, *no_exemplars),
     )
-    _refuse_empty_parts(prepared, source, len(facts), config)
+    divided = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    _refuse_empty_parts(prepared, divided, source, len(facts), config)
     check_refusals(_named_stages(config), prepared.all_facts(), matching_of(config.probe))
     return prepared
 
@@ -171,15 +173,26 @@ def _told(caught: Sequence[warnings.WarningMessage], *, remarks: bool) -> tuple[
     return tuple(str(each.message) for each in about if issubclass(each.category, Remark) is remarks)
 
 
-def _refuse_empty_parts(prepared: Prepared, source: SourceFacts, num_facts: int, config: RunConfig) -> None:
+def _refuse_empty_parts(
+    prepared: Prepared, divided: Mapping[str, Sequence[Fact]], source: SourceFacts, num_facts: int, config: RunConfig
+) -> None:
     """Finds out whether there is something to train on and to score.
 
     Raises:
-        DataError: a part is empty; where most facts have one subject, that is named as the cause.
+        DataError: a part is empty; where its relations lack exemplars or most facts have one subject, that is named as
+            the cause.
     """
+    source_name = shown_source(config.facts.path)
     for name in ("train", "validation", "test"):
         if getattr(prepared, name):
             continue
+        if divided[name]:
+            relations = shown_names(sorted({fact.relation for fact in divided[name]}))
+            raise DataError(
+                f"{source_name}: expected facts for {name}, found {len(divided[name])} of relations with too few "
+                f"exemplars ({relations}) - give these exemplars, from their training facts or facts.exemplars, or "
+                "lower probe.num_shots"
+            )
         remedy = "use more facts, or give them a split column"
         subjects = Counter(fact.subject for fact in source.facts)
         subject, number = subjects.most_common(1)[0]
@@ -189,7 +202,6 @@ def _refuse_empty_parts(prepared: Prepared, source: SourceFacts, num_facts: int,
                 f"there are {len(subjects)} subjects for all facts, {shown(subject)} for {number} of them ({column}); "
                 "if that is not what each question asks about, set facts.columns.subject to another column, or to none"
             )
-        source_name = shown_source(config.facts.path)
         raise DataError(
             f"{source_name}: expected facts for {name}, found none after dividing {num_facts} facts - {remedy}"
         )
@@ -219,7 +231,7 @@ class PreparedProbe:
     facts: tuple[Fact, ...]
     exemplars: Mapping[str, tuple[Fact, ...]]
     left_out: tuple[LeftOut, ...] = ()
-    """Rows of the facts' source that `facts.on_bad_row: skip` has left out."""
+    """Rows that `facts.on_bad_row: skip` has left out, those of a source of exemplars at the end."""
 
 
 def prepare_probe(
@@ -248,13 +260,14 @@ def prepare_probe(
         loaded = list(facts)
     marked = [fact for fact in loaded if fact.split == "exemplars"]
     asked = [fact for fact in loaded if fact.split != "exemplars"]
-    shots = _grouped(_given_exemplars(exemplars, asked) or marked or asked)
+    given, no_exemplars = _given_exemplars(exemplars, asked)
+    shots = _grouped(given or marked or asked)
     checked = check_exemplars(_grouped(asked), shots, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
     for text in confused_answers(kept, matching):
         warnings.warn(text, stacklevel=2)
     chosen = kept if limit is None else spread(kept, limit)
-    return PreparedProbe(tuple(chosen), checked.exemplars, left_out)
+    return PreparedProbe(tuple(chosen), checked.exemplars, (*left_out, *no_exemplars))
 
 
 def _shots_of_stages(config: RunConfig) -> list[int]:
@@ -289,13 +302,14 @@ def _exemplar_source(settings: FactsConfig) -> FactsConfig | None:
     )
 
 
-def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> list[Fact]:
-    """The exemplars of a source, under ids that no fact has; none without a source."""
+def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> tuple[list[Fact], tuple[LeftOut, ...]]:
+    """The exemplars of a source, under ids that no fact has, and the rows left out there; none without a source."""
     if source is None:
-        return []
-    given = [fact for group in load_exemplars(source, facts).values() for fact in group]
+        return [], ()
+    found = load_exemplars(source, facts)
     taken = {fact.id for fact in facts}
-    return [fact if fact.id not in taken else replace(fact, id=f"exemplar/{fact.id}") for fact in given]
+    given = [fact for group in found.exemplars.values() for fact in group]
+    return [each if each.id not in taken else replace(each, id=f"exemplar/{each.id}") for each in given], found.left_out
 
 
 def _grouped(facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:

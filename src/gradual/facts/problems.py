@@ -36,6 +36,11 @@ class LeftOut:
     reason: str
     row: Mapping[str, object]
 
+    @property
+    def kind(self) -> str:
+        """The reason without what was found in this row alone."""
+        return self.reason.split(", found ")[0]
+
     def as_json(self) -> dict[str, str]:
         """As a line of `facts_left_out.jsonl`; the row as JSON text, what JSON cannot hold as Python prints it."""
         row = json.dumps(self.row, ensure_ascii=False, default=str)

@@ -77,8 +77,8 @@ def check_prompt_settings(settings: ProbeConfig) -> None:
 class PromptStyle(Protocol):
     """Turns shots and a question into the text a model reads, and a target into the text it should write."""
 
-    def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
-        """The whole prompt, up to where the answer begins."""
+    def render_prompt(self, shots: Sequence[Fact], question: str, system: str = "") -> str:
+        """The whole prompt, up to where the answer begins; `system` is the turn of the system of the fact asked."""
         ...
 
     def render_answer(self, target: str) -> str:
@@ -112,8 +112,8 @@ class PlainPrompts:
     """Marks as in `config.run.PromptConfig`."""
     adds_special_tokens: bool = True
 
-    def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
-        """See `PromptStyle`."""
+    def render_prompt(self, shots: Sequence[Fact], question: str, system: str = "") -> str:
+        """See `PromptStyle`; a plain prompt has no turns, so it leaves `system` out."""
         asked = f"{self.question_mark}{_space_after(self.question_mark)}"
         solved = "".join(
             f"{asked}{shot.question}\n{self.answer_mark}{self.render_completion(shot.answers[0])}" for shot in shots
@@ -145,12 +145,13 @@ class ChatPrompts:
     control_tokens: tuple[str, ...] = ()
     """Texts that the tokenizer reads as one token with a meaning of its own, such as the end of a turn."""
     system: str = ""
-    """Turn before all others; empty for none."""
+    """Turn before all others, where the fact asked has none of its own; empty for none."""
     adds_special_tokens: bool = False
 
-    def render_prompt(self, shots: Sequence[Fact], question: str) -> str:
-        """See `PromptStyle`."""
-        messages = [{"role": "system", "content": self.system}] if self.system else []
+    def render_prompt(self, shots: Sequence[Fact], question: str, system: str = "") -> str:
+        """See `PromptStyle`. A prompt has one turn of the system; those of the shots are not shown."""
+        first = system or self.system
+        messages = [{"role": "system", "content": first}] if first else []
         for shot in shots:
             messages.append({"role": "user", "content": shot.question})
             messages.append({"role": "assistant", "content": shot.answers[0]})
@@ -171,7 +172,7 @@ class ChatPrompts:
         Raises:
             DataError: a text holds a control token: it would end the turn, or begin another.
         """
-        for text in (fact.question, *fact.answers):
+        for text in (fact.system, fact.question, *fact.answers):
             found = next((token for token in self.control_tokens if token in text), None)
             if found is not None:
                 raise DataError(

@@ -36,7 +36,7 @@ _QUOTED = re.compile(r"\"[^\"]+\"|“[^”]+”|«[^»]+»|(?<!\w)'[^']+'(?!\w)"
 _QUOTATION_MARKS = '"“”«»'
 _END_MARKS = "?!. ？！。؟।"
 _WORD = re.compile(r"\S+")
-_ENDING = re.compile(r"(?:['’]s|(?<=s)['’])?[,;:]*\Z")
+_ENDING = re.compile(r"(?:['’]s|(?<=s)['’])?[,;:?]*\Z")
 
 
 class Wording(NamedTuple):
@@ -188,7 +188,7 @@ def _name_spans(text: str) -> list[_Span]:
             spans[-1] = _Span(spans[-1].start, word.end)
         elif variable:
             spans.append(word)
-        follows = variable
+        follows = variable and text[word.end - 1] != "?"  # what follows is another line
     return [_without_ending(text, span) for span in spans]
 
 
@@ -198,6 +198,8 @@ def _is_variable(text: str, word: _Span, quoted: Sequence[_Span], *, is_first: b
     written = text[word.start : word.end]
     if is_first and written.lower() in _OPENERS:
         return False
+    if written.endswith(":") and text[max(0, word.start - 2)] == "?":
+        return False  # what begins a line behind the question, such as "Hint:"
     return any(char.isupper() or char.isdigit() for char in written)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gradual.comparison.retests import RETESTS
+from gradual.comparison.folder import RETESTS
 from gradual.findings.arms import level_moves
 from gradual.findings.evidence import MapEvidence, PaidStep, RunEvidence, paid_map, read_known
 from gradual.findings.record import NetPromotion, Retest

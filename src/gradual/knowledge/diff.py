@@ -19,6 +19,8 @@ from gradual.progress import warning_line
 from gradual.text import plural
 
 _ABOUT_OTHER_FACTS = {"facts_digest", "exemplars_digest"}
+_KEPT_WHERE_SET = {"matching", "language", "diacritics", "prompt", "system_prompt", "chat_template_kwargs"}
+"""Settings of how facts are asked and judged that a map keeps only where they are not what they once had to be."""
 """Fields of a map's record that tell about all its facts; the facts in both maps are compared one by one instead."""
 _ARITHMETIC = ("dtype", "device")
 
@@ -125,10 +127,11 @@ def compare_maps(map_a: KnowledgeMap, map_b: KnowledgeMap) -> MapDiff:
 def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> list[str]:
     found = []
     one, other = (_with_sampling_seed(each.info.probe) for each in (map_a, map_b))
+    in_one = {name for name in one.keys() ^ other.keys() if name.partition(".")[0] in _KEPT_WHERE_SET}
     settings = [
-        f"{name} ({json.dumps(one[name])}, then {json.dumps(other[name])})"
-        for name in sorted(one.keys() & other.keys() - _ABOUT_OTHER_FACTS)
-        if one[name] != other[name]
+        f"{name} ({_value(one, name)}, then {_value(other, name)})"
+        for name in sorted((one.keys() & other.keys() - _ABOUT_OTHER_FACTS) | in_one)
+        if name in in_one or one[name] != other[name]
     ]
     if settings:
         found.append(f"the maps were made with other probe settings: {', '.join(settings)}")
@@ -146,6 +149,10 @@ def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> li
     if arithmetic:
         found.append(f"the models computed with another {' and '.join(arithmetic)}; near ties may differ by that alone")
     return found
+
+
+def _value(probe: Mapping[str, Json], name: str) -> str:
+    return json.dumps(probe[name], ensure_ascii=False) if name in probe else "not set"
 
 
 def _with_sampling_seed(probe: Mapping[str, Json]) -> dict[str, Json]:

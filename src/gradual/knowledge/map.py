@@ -163,7 +163,8 @@ class Prompt:
     relation: str
     set: int
     for_fact: str
-    """Id of the only fact that is asked so, because it is itself among the shots of the others; else empty."""
+    """Id of the only fact that is asked so, as it is itself among the shots of the others or has another turn of the
+    system; else empty."""
     exemplar_ids: tuple[str, ...]
     before: str
     after: str

@@ -178,7 +178,11 @@ def _check(request: ProbeRequest, engine: Engine, out: Path | None, progress: Pr
 
 
 def _digest(facts: Iterable[Fact]) -> str:
-    rows = sorted(json.dumps([fact.id, fact.relation, fact.question, *fact.answers]) for fact in facts)
+    # A list in the list: no answer can be mistaken for it. Facts without a turn of the system are hashed as before.
+    rows = sorted(
+        json.dumps([fact.id, fact.relation, fact.question, *fact.answers, *([[fact.system]] if fact.system else [])])
+        for fact in facts
+    )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 

@@ -5,6 +5,7 @@ Knows prompts, tokens and trees of them; not how answers are searched or drawn (
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Asking:
     def prompt(self, fact: Fact, number: int) -> str:
         """The whole prompt of a fact under one exemplar set."""
         chosen = self.exemplar_sets[fact.relation][number]
-        before, after = self._frame(chosen.shots_for(fact))
+        before, after = self._frame(chosen.shots_for(fact), fact.system)
         return before + fact.question + after
 
     def completions(self, fact: Fact) -> list[str]:
@@ -40,19 +41,24 @@ class Asking:
         """What has to be kept so that every prompt can be rebuilt byte for byte."""
         prompts = []
         for relation, members in by_relation(facts).items():
+            system = Counter(sorted(fact.system for fact in members)).most_common(1)[0][0]
             for chosen in self.exemplar_sets[relation]:
-                variants = {chosen.shots: ""}
+                usual = self._frame(chosen.shots, system)
+                frames = {(chosen.shots, system): usual}
+                of_fact = {"": (chosen.shots, usual)}
                 for fact in members:
-                    variants.setdefault(chosen.shots_for(fact), fact.id)
-                for shots, fact_id in variants.items():
-                    before, after = self._frame(shots)
-                    ids = tuple(shot.id for shot in shots)
-                    prompts.append(Prompt(relation, chosen.index, fact_id, ids, before, after))
+                    shots = chosen.shots_for(fact)
+                    frame = frames.get((shots, fact.system)) or self._frame(shots, fact.system)
+                    frames[shots, fact.system] = frame
+                    if (shots, frame) != (chosen.shots, usual):
+                        of_fact[fact.id] = (shots, frame)
+                for fact_id, (shots, frame) in of_fact.items():
+                    prompts.append(Prompt(relation, chosen.index, fact_id, tuple(shot.id for shot in shots), *frame))
         return prompts
 
-    def _frame(self, shots: Sequence[Fact]) -> tuple[str, str]:
+    def _frame(self, shots: Sequence[Fact], system: str) -> tuple[str, str]:
         """The text before and after the question."""
-        parts = self.style.render_prompt(shots, _QUESTION).split(_QUESTION)
+        parts = self.style.render_prompt(shots, _QUESTION, system).split(_QUESTION)
         if len(parts) != 2:
             raise ModelError(
                 f"expected a chat template that writes the question once, found it {len(parts) - 1} times - "
@@ -74,9 +80,12 @@ def draw_asking(
 
     Raises:
         DataError: a relation has fewer exemplars than shots + 1, or a fact cannot be asked in this style.
+        ModelError: a chat template refuses a turn of the system.
     """
     for fact in (*facts, *(shot for group in exemplars.values() for shot in group)):
         style.check(fact)
+    for system in sorted({fact.system for fact in facts}):
+        style.render_prompt((), _QUESTION, system)  # a template may refuse turns of the system: not after hours
     relations = sorted({fact.relation for fact in facts})
     return Asking(
         style,

@@ -115,7 +115,7 @@ class TrainingRows:
         packs = []
         for members, shots in self._groups(epoch):
             if wanted := [fact for fact in members if fact.id in facts]:
-                texts = [self.style.render_prompt(shots, fact.question) for fact in wanted]
+                texts = [self.style.render_prompt(shots, fact.question, fact.system) for fact in wanted]
                 ids = self.encode(texts, self.style.adds_special_tokens)
                 packs.append([Prompt(fact.id, tokens) for fact, tokens in zip(wanted, ids, strict=True)])
         return packs
@@ -137,7 +137,7 @@ class TrainingRows:
         return groups
 
     def _pack(self, facts: Sequence[Fact], shots: Sequence[Fact], epoch: int) -> Pack:
-        prompts = [self.style.render_prompt(shots, fact.question) for fact in facts]
+        prompts = [self.style.render_prompt(shots, fact.question, fact.system) for fact in facts]
         completions = [self.style.render_completion(fact.answers[0]) for fact in facts]
         add_special_tokens = self.style.adds_special_tokens
         prompt_ids = self.encode(prompts, add_special_tokens)

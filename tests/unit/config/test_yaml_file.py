@@ -342,6 +342,13 @@ def test_override_adds_a_stage_and_list_entries() -> None:
     assert (config.facts.relations, config.lora.target_modules) == (["P17"], ["q_proj"])
 
 
+def test_override_reaches_into_a_mapping_of_own_names() -> None:
+    overrides = ("probe.chat_template_kwargs.enable_thinking=false", "facts.columns.question.ore=Which {subject}?")
+    config = parse_config({**MINIMAL, "probe": {"chat_template_kwargs": {"depth": 2}}}, overrides)
+    assert config.probe.chat_template_kwargs == {"depth": 2, "enable_thinking": False}
+    assert config.facts.columns.question == {"ore": "Which {subject}?"}
+
+
 def test_override_value_may_hold_an_equals_sign() -> None:
     config = parse_config(
         MINIMAL,

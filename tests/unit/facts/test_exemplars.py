@@ -88,3 +88,24 @@ def test_facts_are_written_once_however_often_they_are_lent() -> None:
     lent = made("ore", 2)
     found = Prepared((), (), (), {"a": tuple(lent), "b": tuple(lent)}, 0, ())
     assert found.all_facts() == lent
+
+
+def test_bad_rows_of_a_file_of_exemplars_are_kept_with_those_of_the_facts(write: Write) -> None:
+    bad: dict[str, object] = {"question": "ore bad?", "answer": None, "relation": "ore"}
+    facts = write("f.jsonl", lines(*rows("ore", "ore {}?", 40), bad))
+    solved = write("solved.jsonl", lines(bad, *rows("ore", "solved ore {}?", 5)))
+    with pytest.warns(UserWarning, match=r"rows left out \(facts\.on_bad_row: skip\): 1, "):
+        probed = prepare_probe(FactsConfig(path=facts, exemplars=solved, on_bad_row="skip"), num_shots=4)
+    for found in (probed, prepared(facts, exemplars=solved, on_bad_row="skip")):
+        assert [each.where for each in found.left_out] == ["f.jsonl:41", "solved.jsonl:1"]
+
+
+def test_part_of_which_no_relation_has_exemplars_is_refused_with_that_cause(write: Write) -> None:
+    trained = [row | {"split": "train"} for row in rows("ore", "ore {}?", 40)]
+    held = [row | {"split": "validation"} for row in rows("river", "river {}?", 16)]
+    with pytest.raises(DataError) as caught:
+        prepared(write("f.jsonl", lines(*trained, *held)))
+    assert str(caught.value) == (
+        'f.jsonl: expected facts for validation, found 16 of relations with too few exemplars ("river") - give these '
+        "exemplars, from their training facts or facts.exemplars, or lower probe.num_shots"
+    )

@@ -173,7 +173,7 @@ def test_pooling_leaves_large_groups_alone() -> None:
 
 def test_exemplars_come_by_relation(write: Write) -> None:
     path = write("e.jsonl", lines(TABLE[1]))
-    assert load_exemplars(path, [PARIS]) == {
+    assert load_exemplars(path, [PARIS]).exemplars == {
         "capital": (Fact("2", "capital", ROME.question, ROME.answers, subject="Italy", split="exemplars"),)
     }
 
@@ -202,7 +202,7 @@ def test_exemplars_get_the_wording_of_the_facts(write: Write) -> None:
     rows = [*capitals(2, start=20), {"question": "what is the capital of upper egypt?", "answers": "Thebes"}]
     exemplars = load_exemplars(
         write("e.jsonl", lines(*rows, {"question": "Who wrote Faust?", "answers": "Goethe"})), facts
-    )
+    ).exemplars
     assert {name: len(group) for name, group in exemplars.items()} == {OTHER: 1, "what is the capital of _": 3}
 
 

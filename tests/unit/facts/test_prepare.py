@@ -51,3 +51,19 @@ def test_nothing_is_said_of_an_answer_that_is_trained_on_or_not_frequent_or_of_f
     assert warned_of(tmp_path / "a.jsonl", rows_of(["USA"] * 6 + others[:4], ["USA", "Iran"])) == []
     assert warned_of(tmp_path / "b.jsonl", rows_of(["USA"] * 5 + others, ["Cuba", "Iran"])) == []
     assert warned_of(tmp_path / "c.jsonl", rows_of(["USA"] * 5, ["Cuba", "Iran"])) == []
+
+
+def test_turn_of_the_system_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    def digest(system: str) -> str:
+        turns = [{"role": "system", "content": system}] if system else []
+        rows = [
+            [*turns, {"role": "user", "content": row["question"]}, {"role": "assistant", "content": row["answer"]}]
+            for row in rows_of([f"town {n}" for n in range(30)], [f"city {n}" for n in range(30)])
+        ]
+        path = tmp_path / "facts.jsonl"
+        path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows), encoding="utf-8")
+        prepared = prepare(parse_config({"model": "m", "facts": str(path), "probe": {"num_shots": 2}}))
+        assert {fact.system for fact in prepared.all_facts()} == {system}
+        return prepared.digest()
+
+    assert len({digest(system) for system in ("", "Be brief.", "Rhyme.")}) == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,6 +78,16 @@ def test_turn_of_the_system_stands_before_all_others() -> None:
 
     prompts = ChatPrompts(template, "<end>", system="Be brief.")
     assert prompts.render_prompt([], "Who?") == "<system>Be brief.<user>Who?<assistant>"
+    shots = [replace(FACTS[0], system="Be long.")]
+    expected = "<system>Rhyme.<user>Q0?<assistant>A0<user>Who?<assistant>"  # the fact's own, once
+    assert prompts.render_prompt(shots, "Who?", "Rhyme.") == expected
+    assert PlainPrompts().render_prompt(shots, "Who?", "Rhyme.") == "Q: Q0?\nA: A0\nQ: Who?\nA:"
+
+
+def test_control_tokens_in_the_turn_of_the_system_are_refused() -> None:
+    prompts = ChatPrompts(lambda messages, _: "", "<end>", ("<end>",))
+    with pytest.raises(DataError, match=r'found "<end>" in "Be brief\.<end>"'):
+        prompts.check(replace(FACTS[0], system="Be brief.<end>"))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ from gradual.facts.wording import BLANK, is_wording_of, names, telling_words, wo
         ("France has which capital?", "_ has which capital", "France"),
         ("who wrote faust?", "who wrote _", "faust"),
         ("WHO WROTE FAUST?", "who wrote _", "FAUST"),
+        ("What is the capital of France?\nHint: a city", "what is the capital of _? hint: a city", "France"),
+        ("Which country is this?\nFrance", "which country is this? _", "France"),
+        ("Where is Are You There?\nRome", "where is _? _", ""),
         ("In which year did Goethe publish Faust?", "in which year did _ publish _", ""),
     ],
 )

@@ -48,6 +48,18 @@ def test_other_probe_settings_are_warned_of() -> None:
     assert warning == "the maps were made with other probe settings: seed (42, then 7)"
 
 
+def test_another_rule_of_matching_is_warned_of_though_a_map_keeps_it_only_where_it_is_set() -> None:
+    by_unicode = make_map({"a": UNKNOWN}, probe={**PROBE, "matching": "unicode", "prompt.question": "问："})
+    (warning,) = compare_maps(make_map({"a": UNKNOWN}), by_unicode).warnings
+    assert warning == (
+        'the maps were made with other probe settings: matching (not set, then "unicode"), '
+        'prompt.question (not set, then "问：")'
+    )
+    (warning,) = compare_maps(by_unicode, make_map({"a": UNKNOWN}, probe=PROBE | {"matching": "squad"})).warnings
+    assert 'matching ("unicode", then "squad")' in warning
+    assert compare_maps(by_unicode, by_unicode).warnings == ()
+
+
 def test_other_draws_of_sampled_answers_are_warned_of() -> None:
     sampled = {**PROBE, "method": "sampled"}
     base, again = (make_map({"a": UNKNOWN}, probe=probe) for probe in (sampled, sampled | {"sampling_seed": 7}))

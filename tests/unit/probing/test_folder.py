@@ -165,9 +165,13 @@ def test_units_left_by_a_kill_behind_the_map_are_removed(tmp_path: Path) -> None
             "probe.temperature: 0.5 in the folder, 0.7 now",
         ),
         (dataclasses.replace(REQUEST, facts=FACTS[:-1]), "probe.facts_digest: "),
+        (
+            dataclasses.replace(REQUEST, facts=(dataclasses.replace(FACTS[0], system="Be brief."), *FACTS[1:])),
+            "probe.facts_digest: ",
+        ),
         (dataclasses.replace(REQUEST, exemplars=by_relation(FACTS[1:])), "probe.exemplars_digest: "),
     ],
-    ids=["seed", "temperature", "facts", "exemplars"],
+    ids=["seed", "temperature", "facts", "system", "exemplars"],
 )
 def test_map_of_another_probe_is_refused_before_the_model_is_loaded(
     tmp_path: Path, changed: ProbeRequest, named: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gradual.facts.fact import Fact
-from gradual.facts.prompts import PlainPrompts
+from gradual.facts.prompts import ChatPrompts, PlainPrompts
 from gradual.testing import FakeEngine, toy_facts
 from gradual.training.rows import TrainingRows
 
@@ -14,11 +15,17 @@ FACTS = toy_facts(2, 10)
 
 def make_rows(facts: list[Fact] = FACTS, **changes: Any) -> TrainingRows:
     engine = FakeEngine()
-    settings: dict[str, Any] = {"num_shots": 0, "pack_size": 4, "batch_size": 8, "seed": 1} | changes
+    settings: dict[str, Any] = {
+        "exemplars": {},
+        "style": PlainPrompts(),
+        "num_shots": 0,
+        "pack_size": 4,
+        "batch_size": 8,
+        "seed": 1,
+    }
+    settings |= changes
     return TrainingRows(
         facts=facts,
-        exemplars={},
-        style=PlainPrompts(),
         encode=lambda texts, add: engine.encode(texts, add_special_tokens=add),
         **settings,
     )
@@ -46,3 +53,15 @@ def test_every_token_of_an_answer_has_the_weight_of_its_fact() -> None:
     expected = [({"toy-0-0": 0.5, "toy-0-1": 1.5}[e.fact_id], lengths[e.fact_id]) for e in pack.examples]
     assert pack.weights() == [weight for weight, length in expected for _ in range(length)]
     assert len(pack.weights()) == len(pack.tree()[1])
+
+
+def test_fact_is_trained_on_under_its_own_turn_of_the_system() -> None:
+    style = ChatPrompts(lambda messages, _: " ".join(each["content"] for each in messages), "<end>", system="Be kind.")
+    facts = [replace(FACTS[0], system="Be brief."), FACTS[1]]
+    rows = make_rows(facts, style=style)
+    (pack,) = rows.step(0, 0)
+    expected = {"toy-0-0": f"Be brief. {FACTS[0].question}", "toy-0-1": f"Be kind. {FACTS[1].question}"}
+    read = {each.fact_id: each.prompt_ids for each in pack.examples}
+    assert read == {name: FakeEngine().encode([text], add_special_tokens=False)[0] for name, text in expected.items()}
+    drawn = {each.fact_id: each.token_ids for each in rows.prompts(0, set(expected))[0]}
+    assert drawn == read

@@ -15,13 +15,16 @@ def is_chat(value: object) -> bool:
 
 
 def read_chat(values: Mapping[str, object], column: str) -> dict[str, object] | str:
-    """A row with `question`, `answers` and `system`; or what the conversation is instead of one question and answer."""
+    """A row with `question`, `answers` and `system`; or what the conversation is instead of one question and answer.
+
+    The system's turn may stand beside the others, in a column `system`.
+    """
     turns = [turn for each in _as_list(values.get(column)) if (turn := _turn(each)) is not None]
     system = "\n".join(text for role, text in turns if role == "system")
     spoken = [turn for turn in turns if turn[0] != "system"]
     if [role for role, _ in spoken] != ["user", "assistant"]:
         return f"a conversation of {len(spoken)} turns" if len(spoken) != 2 else "turns in another order"
-    return {**values, "question": spoken[0][1], "answers": spoken[1][1], "system": system}
+    return {**values, "question": spoken[0][1], "answers": spoken[1][1], "system": system or values.get("system")}
 
 
 def last_text(value: object, role: str) -> object:

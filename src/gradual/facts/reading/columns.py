@@ -39,7 +39,7 @@ class Roles(NamedTuple):
 
     question: Selector
     answers: tuple[Selector, ...]
-    """The first is the one that a row must have, unless `layout` says otherwise."""
+    """A row must have one of them, unless `layout` says otherwise; the first that it has is trained on."""
     aliases: Selector
     relation: Selector
     subject: Selector

@@ -105,7 +105,17 @@ def _has_turns(column: str) -> Callable[[Mapping[str, object]], bool]:
     return lambda row: is_chat(row.get(column))
 
 
+def _alone(row: Mapping[str, object]) -> dict[str, object] | str:
+    """An instruction that does not go on from earlier turns."""
+    history = row.get("history")
+    return f"a conversation of {2 * len(history) + 2} turns" if isinstance(history, list) and history else {**row}
+
+
 _CLOZE = ("obj_label", "sub_label")
+_SENTENCES = (
+    "the layout of WikiQA, whose answers are sentences of documents, right and wrong ones",
+    "write a short answer for each question, which can be compared exactly",
+)
 
 LAYOUTS = (
     Layout("chat records", ("messages",), _has_turns("messages"), _chat("messages")),
@@ -114,7 +124,8 @@ LAYOUTS = (
            relation=""),
     Layout("prompts and completions of chats", ("prompt", "completion"), _has_turns("prompt"),
            _turns_beside("prompt", "completion")),
-    Layout("instructions (Alpaca)", ("instruction", "output"), question=("instruction", "input"), answers=("output",)),
+    Layout("instructions (Alpaca)", ("instruction", "output"), change=_alone, question=("instruction", "input"),
+           answers=("output",)),
     Layout("instructions (Dolly)", ("instruction", "response"), question=("instruction", "context"),
            answers=("response",), relation=""),
     Layout("SimpleQA", ("problem", "answer", "metadata"), question="problem", answers=("answer",)),
@@ -129,6 +140,8 @@ LAYOUTS = (
     Layout("FreebaseQA", ("RawQuestion", "Parses"), question="RawQuestion",
            answers=("Parses[].Answers[].AnswersName[]",), id="Question-ID", repeats="merge"),
     Layout("Mintaka", ("question", "answer.mention"), answers=("answer.mention", "answer.answer[].label.en"),
+           leaves_out_unanswered=True),
+    Layout("Mintaka", ("question", "answerText", "complexityType"), answers=("answerText",),
            leaves_out_unanswered=True),
     Layout("MKQA in English (facts.columns.question and .answers name another language)",
            ("queries.en", "answers.en"), question="queries.en", answers=("answers.en[].text", "answers.en[].aliases[]"),
@@ -155,10 +168,10 @@ LAYOUTS = (
            repeats="leave out"),
     Layout("Jeopardy", ("Category", "Question", "Answer", "Round"), relation="Category", repeats="leave out"),
     Layout("Jeopardy", ("category", "question", "answer", "round"), relation="category", repeats="leave out"),
-    Layout("Open Trivia DB", ("question", "correct_answer", "incorrect_answers"), answers=("correct_answer",)),
-    Layout("WikiQA", ("question", "answer", "label", "document_title"), refusal=(
-        "the layout of WikiQA, whose answers are sentences of documents, right and wrong ones",
-        "write a short answer for each question, which can be compared exactly")),
+    Layout("Open Trivia DB", ("question", "correct_answer", "incorrect_answers"), answers=("correct_answer",),
+           relation="category"),
+    Layout("WikiQA", ("question", "answer", "label", "document_title"), refusal=_SENTENCES),
+    Layout("WikiQA", ("Question", "Sentence", "Label", "DocumentTitle"), refusal=_SENTENCES),
 )  # fmt: skip
 """Known by their fields, the more telling ones first."""
 

@@ -98,7 +98,8 @@ def _tell(part: Part, roles: Roles, config: FactsConfig, problems: Problems, tal
     if tally.systems:
         system, count = tally.systems.most_common(1)[0]
         text = f"{part.name}: records with the system turn {shown(system)}: {count}"
-        warnings.warn(f"{text}; probe.system_prompt puts it before chats", Remark, stacklevel=4)
+        others = f" (and {len(tally.systems) - 1} others)" if len(tally.systems) > 1 else ""
+        warnings.warn(f"{text}{others}; it begins chat prompts (probe.prompt_style: chat)", Remark, stacklevel=4)
     for separator, texts in tally.joined.items():
         is_many = len(texts) >= max(_FEWEST_JOINED, _SHARE_JOINED * tally.single)
         if is_many and config.answer_separator is None:
@@ -132,9 +133,11 @@ class _RowReader:
             question, answers = asked
         self._tally.unescaped += self._has_entities
         system = self._row.values.get("system") if self._roles.layout else None
-        if isinstance(system, str) and system.strip():
-            self._tally.systems[system.strip()] += 1
-        return Fact(given_id or fact_id(relation, question), relation, question, answers, subject=subject, split=split)
+        system = system.strip() if isinstance(system, str) else ""
+        if system:
+            self._tally.systems[system] += 1
+        own_id = given_id or fact_id(relation, question)
+        return Fact(own_id, relation, question, answers, subject=subject, split=split, system=system)
 
     def _question(self) -> str | None:
         remedy = "write the question or delete the row"
@@ -172,6 +175,8 @@ class _RowReader:
         found: list[str] = []
         values = [selector.find(self._row.values) for selector in self._roles.answers]
         for selector, value in zip(self._roles.answers, values, strict=True):
+            if len(values) > 1 and self._is_blank(value):
+                continue  # of several columns one must hold an answer
             texts = self._answers_in(selector, None if value is ABSENT else value)
             if texts is None:
                 return None
@@ -186,6 +191,11 @@ class _RowReader:
             return None
         return tuple(dict.fromkeys([*found, *self._aliases(values[0])]))
 
+    def _is_blank(self, value: object) -> bool:
+        text = text_of(value)
+        is_word = isinstance(text, str) and text.strip() in ("", *self._config.missing_words)
+        return text is None or text is ABSENT or is_word
+
     def _answers_in(self, selector: Selector, value: object) -> list[str] | None:
         """The answers in one value."""
         column = shown(selector.text)
@@ -195,8 +205,12 @@ class _RowReader:
             self._note(f"a list of texts in {column}", shown(str(error)), 'write it as ["a", "b"]')
             return None
         if found is None:
-            kind = 'an object without "text"' if isinstance(value, dict) else shown(value)
-            self._note(f"text or a list of texts in {column}", kind, 'write it as "..."')
+            kind, remedy = shown(value), 'write it as "..."'
+            if isinstance(value, dict):
+                kind = 'an object without "text"'
+                path = f"{selector.text}.{next(iter(value), 'text')}"
+                remedy = f"write it as text, or name the field that holds it (facts.columns.answers: {path})"
+            self._note(f"text or a list of texts in {column}", kind, remedy)
             return None
         if self._roles.layout is not None and self._roles.layout.leaves_out_unanswered:
             found = [answer for answer in found if answer not in (None, "")]

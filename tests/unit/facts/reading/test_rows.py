@@ -110,6 +110,13 @@ def test_bad_rows_stop_by_default_and_are_left_out_where_asked(write: Write) -> 
     assert len(facts) == 59  # of a contradiction neither row is kept
 
 
+def test_reasons_are_counted_by_kind_not_by_what_was_found(write: Write) -> None:
+    path = write("f.jsonl", lines(*ores(["galena", "NaN", "N/A", "None", None])))
+    told = r"skip\): 4, of these 3 expected an answer in \"answer\"; 1 expected a non-empty answer in \"answer\"\Z"
+    with pytest.warns(UserWarning, match=told):
+        load_facts(FactsConfig(path=path, on_bad_row="skip"))
+
+
 def test_rows_left_out_are_kept_with_their_reason_and_change_the_fingerprint(write: Write) -> None:
     path = write("f.jsonl", bad_and_good())
     prepared = prepare(parse_config({"model": "m", "facts": {"path": path, "on_bad_row": "skip"}}))

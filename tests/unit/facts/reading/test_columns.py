@@ -57,6 +57,24 @@ def test_several_columns_hold_answers(write: Write) -> None:
     assert facts_of(path, answers=["answer", "answer2"])[0][1] == ("galena", "lead glance")
 
 
+@pytest.mark.parametrize("blank", ["", "N/A", None])
+def test_one_of_several_columns_must_hold_an_answer(write: Write, blank: str | None) -> None:
+    path = write("f.jsonl", lines(ROW | {"answer2": blank, "answer3": "lead glance"}, ROW | {"question": "Which?"}))
+    found = facts_of(path, answers=["answer", "answer2", "answer3"])
+    assert [answers for _, answers, _, _ in found] == [("galena", "lead glance"), ("galena",)]
+    path = write("g.jsonl", lines(ROW | {"answer": blank, "answer2": "galena"}))
+    assert facts_of(path, answers=["answer", "answer2"])[0][1] == ("galena",)
+    path = write("h.jsonl", lines(ROW | {"answer": blank, "answer2": blank}))
+    with pytest.raises(DataError, match='expected a non-empty answer in "answer", found'):
+        facts_of(path, answers=["answer", "answer2"])
+
+
+def test_field_of_an_object_is_offered_where_it_holds_the_answer(write: Write) -> None:
+    path = write("f.jsonl", lines(ROW | {"answer": {"en": "galena"}}))
+    assert error_of(path).endswith("or name the field that holds it (facts.columns.answers: answer.en)")
+    assert facts_of(path, answers="answer.en")[0][1] == ("galena",)
+
+
 def test_question_is_made_by_a_template(write: Write) -> None:
     rows = [{"s": "lead", "p": "ore", "o": "galena"}, {"s": "lead", "p": "symbol", "o": "Pb"}]
     path = write("f.jsonl", lines(*rows))
