@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gradual.config.base import Settings, ShareBelowOne
+from gradual.config.base import OneLine, Settings, ShareBelowOne
 from gradual.errors import ConfigError
 from gradual.selection.expressions import can_match, parse_expression
 from gradual.selection.strategies import Replay, StandIns, Strategy, resolve_strategy
@@ -109,7 +109,7 @@ class AbstainConfig(Settings):
 
     select: str = "now == Unknown"
     """Expression that says for which facts; they need not be among those that the stage selects."""
-    answer: Annotated[str, Field(min_length=1)] = "I don't know"
+    answer: OneLine = "I don't know"
     """Text that is trained on in the place of their targets."""
     share: _Part = 1.0
     """How many of the facts that match, as a share of them, drawn at random; the others are left as they are."""
@@ -118,13 +118,6 @@ class AbstainConfig(Settings):
     @classmethod
     def _select_can_match(cls, select: str) -> str:
         return _check_expression(select)
-
-    @field_validator("answer")
-    @classmethod
-    def _answer_is_one_line(cls, answer: str) -> str:
-        if answer.strip() != answer or len(answer.splitlines()) != 1:
-            raise ConfigError(f"expected one line without white space around it, found {answer!r}")
-        return answer
 
 
 class StageConfig(Settings):

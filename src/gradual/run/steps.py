@@ -133,9 +133,8 @@ def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questio
     if kind == "probe":
         return Questions(prepared.train, full, config.seed_of_exemplars)
     if kind == "levels":  # test facts need only their level at the start
-        return Questions(
-            prepared.test, full.model_copy(update={"levels_only": True, "confidence": False}), config.seed_of_exemplars
-        )
+        changes = {"levels_only": True, "confidence": False, "refusals": []}
+        return Questions(prepared.test, full.model_copy(update=changes), config.seed_of_exemplars)
     if kind == "evaluation":
         return Questions(prepared.test, single, seed)
     if kind == "ood":
@@ -143,5 +142,5 @@ def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questio
     if not config.evaluation.zero_shot:
         return None
     # Verdicts only: bare questions are answered at length, and the answers would be written out to the end.
-    changes = {"num_shots": 0, "greedy_answers": "none", "confidence": False, "tolerance": ANY_TOLERANCE}
-    return Questions(prepared.test, single.model_copy(update=changes), seed)
+    only_verdicts = {"greedy_answers": "none", "confidence": False, "refusals": [], "tolerance": ANY_TOLERANCE}
+    return Questions(prepared.test, single.model_copy(update={"num_shots": 0, **only_verdicts}), seed)
