@@ -28,6 +28,7 @@ from gradual.findings.record import (
     StageShare,
     Transition,
 )
+from gradual.findings.refusals import refusal_findings
 from gradual.knowledge.levels import BEST_FIRST, Level
 from gradual.knowledge.transitions import counts_by_name, level_counts, transition_counts
 from gradual.run.stage_files import EpochLine
@@ -95,6 +96,7 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         tokens=mean_over_seeds([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
         seconds=mean_over_seeds([run.cost.seconds for run in numbers]),
         answers=answer_findings(done),
+        refusals=refusal_findings(done),
     )
 
 

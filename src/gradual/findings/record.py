@@ -16,6 +16,7 @@ from typing import Literal
 
 from gradual.files.storage import Json
 from gradual.findings.answer_record import AnswerDifference, AnswerFindings
+from gradual.findings.refusal_record import RefusalDifference, RefusalFindings
 from gradual.run.folder import SeedStatus
 from gradual.run.steps import Purpose
 from gradual.statistics.measures import EMPTY, LevelCounts, Measure, Share
@@ -251,6 +252,8 @@ class ArmFindings:
     """All steps of the run in full, shared ones included."""
     answers: AnswerFindings | None = None
     """How sure the answers to test facts are at the end; None where no map of the arm holds confidence."""
+    refusals: RefusalFindings | None = None
+    """What is refused of the test facts at the end; None where no map of the arm tells refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +310,8 @@ class Contrast:
     """What could not be tested, and why; empty where all was."""
     answers: AnswerDifference | None = None
     """Difference in how sure wrong answers are; None where no seed's maps hold confidence on both sides."""
+    refusals: RefusalDifference | None = None
+    """Difference in what is refused; told against the base model and the reference, where both sides tell it."""
 
     @property
     def name(self) -> str:

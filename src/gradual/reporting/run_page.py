@@ -91,6 +91,7 @@ def render(run: RunRecord) -> str:
         accuracy=_accuracy_drawing(summary.test_accuracy),
         tests=run_tables.paired_tests_table(summary),
         quality=quality_section(summary),
+        refusals=run_tables.refusals_table(summary),
         levels_by_probe=levels_table(summary.levels, [stage_name(probe) for probe in range(len(summary.levels))]),
         transitions=[_transition_table(moved) for moved in summary.transitions],
         highly_known_moves=run_tables.highly_known_moves_table(summary),

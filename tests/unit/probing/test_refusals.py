@@ -77,7 +77,7 @@ def test_a_refusal_counts_in_every_spelling_and_is_no_right_answer() -> None:
         },
         temperature=1.0,
     )
-    # Greedy: I don't know. Refusals: 0.5 (0.6 + 0.2) of "I don't know", with a full stop or none; 0.2 x 0.5 of the other.
+    # Greedy: I don't know, with a full stop or none: 0.5 (0.6 + 0.2). No idea: 0.2 x 0.5.
     assert (known.p_greedy, known.p_greedy_refuse) == (0.0, 1.0)
     assert known.p_refuse == pytest.approx(0.5)
     assert known.p_sampled == pytest.approx(0.3)

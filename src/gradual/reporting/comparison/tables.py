@@ -24,6 +24,7 @@ from gradual.reporting.comparison.cells import (
 )
 from gradual.reporting.comparison.confidence import confidence_tables
 from gradual.reporting.comparison.paper_tables import paper_tables
+from gradual.reporting.comparison.refusals import refusal_tables
 from gradual.reporting.comparison.transitions import net_promotions
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.text import NO_VALUE, count, signed_decimal
@@ -36,6 +37,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         _arms_highly_known(comparison),
         _controls(comparison),
         *confidence_tables(comparison),
+        *refusal_tables(comparison),
         *paper_tables(comparison),
         net_promotions(comparison),
         _relations(comparison),
