@@ -148,11 +148,12 @@ class StageConfig(Settings):
     """Facts per optimiser step, in whole packs."""
     early_stopping_patience: Annotated[int, Field(ge=1)] = 3
     """Epochs without a better validation score (see `keep_epoch`) before the stage stops."""
-    keep_epoch: Literal["best_accuracy", "best_p", "last"] = "best_accuracy"
+    keep_epoch: Literal["best_accuracy", "best_p", "best_risk_coverage", "last"] = "best_accuracy"
     """Which epoch's adapter is kept. best_accuracy: by greedy accuracy on the validation facts, ties by p.
 
-    best_p: by their mean probability p of a right sampled answer, which one fact near a tie can't decide. last: all
-    epochs are taken, and nothing is chosen."""
+    best_p: by their mean probability p of a right sampled answer, which one fact near a tie can't decide.
+    best_risk_coverage: by the smallest area under their risk-coverage curve, so that errors are few and unsure; each
+    epoch's scoring then computes confidence as well. last: all epochs are taken, and nothing is chosen."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant_with_warmup"
     """Course of the learning rate."""
     warmup_steps: Annotated[int, Field(ge=0)] = 3

@@ -180,6 +180,8 @@ def _stage_findings(stage: StageEvidence, splits: Mapping[str, int]) -> StageFin
         steps=round(about.steps or 0),
         tokens=round(about.tokens or 0),
         epochs=tuple(_epoch_findings(line, splits) for line in stage.epochs),
+        num_anchor=about.num_anchor,
+        num_abstain=about.num_abstain,
     )
 
 
@@ -193,6 +195,7 @@ def _epoch_findings(line: EpochLine, splits: Mapping[str, int]) -> EpochFindings
         test=_share_of_facts(line.eval_accuracy, splits.get("test", 0)) if on_test else None,
         steps=line.steps,
         tokens=line.tokens,
+        area=line.eval_area,
     )
 
 

@@ -72,6 +72,8 @@ class EpochFindings:
     """Of the test facts; None unless these chose the epoch (`evaluation.protocol: paper`)."""
     steps: int
     tokens: int
+    area: float | None = None
+    """Under the risk-coverage curve of the facts that choose; None unless the epoch is kept by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ class StageFindings:
     steps: int
     tokens: int
     epochs: tuple[EpochFindings, ...]
+    num_anchor: int | None = None
+    num_abstain: int | None = None
+    """Facts that held the stage to a reference, and that a refusal was taught for; None where it has no such part."""
 
     @property
     def validation(self) -> Share | None:

@@ -232,14 +232,23 @@ def steps_table(cost: RunCost) -> Table:
 
 
 def training_cost_table(run: RunRecord) -> Table:
-    """What each stage of training took."""
+    """What each stage of training took, and what it trained on besides targets where any stage did."""
     rows = []
+    besides = {
+        name: counts
+        for name, counts in (
+            ("facts anchored", [stage.num_anchor for stage in run.summary.stages]),
+            ("refusals taught", [stage.num_abstain for stage in run.summary.stages]),
+        )
+        if any(number is not None for number in counts)
+    }
     for number, stage in enumerate(run.summary.stages, start=1):
         cost = run.stage_cost(number)
         rate = Cell(decimal(cost.seconds_per_step), {"": cost.seconds_per_step})
         cells = [time_cell(cost.seconds), number_cell(stage.tokens), number_cell(stage.steps), rate]
+        cells += [number_cell(counts[number - 1]) for counts in besides.values()]
         rows.append([text_cell(f"stage {number}"), *cells])
-    columns = ["training", "time", "tokens", "steps", "seconds per step"]
+    columns = ["training", "time", "tokens", "steps", "seconds per step", *besides]
     return make_table("training-cost", "Training", columns, rows, "")
 
 

@@ -7,8 +7,6 @@ maps of the other arms tell no refusals.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from tests.support.comparisons import CONFIDENCE, TEST, verdicts, write_folder
 

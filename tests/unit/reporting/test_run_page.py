@@ -371,3 +371,17 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         report(tmp_path)
     with pytest.raises(RunDirError, match="found nothing"):
         report(tmp_path / "absent")
+
+
+def test_a_stage_tells_what_it_trained_on_besides_targets_and_the_area_that_kept_its_epoch(tmp_path: Path) -> None:
+    epochs = [{"epoch": each, "loss": 1.5, "eval_accuracy": 0.5, "eval_area": 0.4 - 0.1 * each} for each in (0, 1)]
+    stage = {"num_new": 3, "num_anchor": 28, "num_abstain": 18, "best_epoch": 1, "epochs": epochs}
+    summary = {**counted_summary(), "stages": [stage]}
+    words = words_of(write_run(tmp_path, summary))
+    assert "28 facts held it to what the model said before." in words
+    assert "A refusal was taught for 18 facts." in words
+    assert "Area under the risk-coverage curve by epoch, the lower the better" in words
+    assert "training time tokens steps seconds per step facts anchored refusals taught" in words
+    plain = words_of(write_run(tmp_path, counted_summary()))
+    assert "facts anchored" not in plain
+    assert "Area under the risk-coverage curve by epoch" not in plain
