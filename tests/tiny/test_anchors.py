@@ -291,7 +291,3 @@ def test_a_stage_that_teaches_a_refusal_makes_the_model_say_it(tiny_folder: Path
     assert all((fact.p_refuse or 0.0) > 0.5 for fact in tests[1] if fact.p_greedy_refuse)
     last = storage.read_json(run.summary)["refusals"]["stages"][1]
     assert last["all_facts"]["refused"]["count"] == sum(after)
-    assert storage.read_json(run.summary)["answer_quality"]["stages"][1]["all_facts"]["confidently_wrong"]["count"] <= (
-        len(after) - sum(after)
-    )
-    assert storage.read_json(run.stage_summary(1))["num_abstain"] == len(read_map(run.probe(0)))

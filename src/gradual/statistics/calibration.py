@@ -63,8 +63,8 @@ def confidently_wrong(answers: Mapping[str, Answered], threshold: float = CONFID
     """For each fact, whether its answer is wrong with a confidence of at least `threshold`.
 
     A refusal is no wrong answer, however sure. The share of true values is out of all facts, right and refused ones
-    included: a model that answers more facts rightly cannot raise it by that. Two
-    measurements of the same facts are compared by `paired_counts` and `mcnemar` of these.
+    included: a model that answers more facts rightly cannot raise it by that. Two measurements of the same facts are
+    compared by `paired_counts` and `mcnemar` of these.
     """
     return {fact: each.is_wrong and each.confidence >= threshold for fact, each in answers.items()}
 
