@@ -257,6 +257,8 @@ def test_a_run_with_own_answers_killed_anywhere_ends_the_same(tiny_folder: Path,
         "keep_epoch": "best_risk_coverage",
     }
     settings = config(tiny_folder, toys, stage)
+    # Tight bounds on what a random model is sure of would take most of the time.
+    settings = settings.model_copy(update={"probe": settings.probe.model_copy(update={"tolerance": 0.3})})
     unbroken = gradual.fit(settings, tmp_path / "unbroken")
     told = storage.read_json(unbroken.stage_summary(1))
     assert told["num_abstain"] > 0
