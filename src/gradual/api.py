@@ -331,7 +331,14 @@ def _facts_and_exemplars(
         source = source.model_copy(update={"exemplars": str(exemplars)})
     elif exemplars is not None:
         shots = FactsConfig(path=str(exemplars))
-    return prepare_probe(source, shots, num_shots=settings.num_shots, limit=limit, matching=matching_of(settings))
+    return prepare_probe(
+        source,
+        shots,
+        num_shots=settings.num_shots,
+        limit=limit,
+        matching=matching_of(settings),
+        refusals=settings.refusals,
+    )
 
 
 def _open_engine(model: ModelConfig, progress: Progress) -> Engine:

@@ -115,8 +115,12 @@ def verdicts(
     relation: str | None = None,
     tokens: int = 0,
     confidence: Mapping[str, float] = MappingProxyType({}),
+    refused: set[str] | None = None,
 ) -> KnowledgeMap:
-    """A map under one exemplar set: each fact is right or not, with this confidence by id."""
+    """A map under one exemplar set: each fact is right, refused or neither, with this confidence by id.
+
+    Where `refused` is None, refusals were not asked.
+    """
     facts = [
         replace(
             _fact(
@@ -124,6 +128,8 @@ def verdicts(
             ),
             confidence=confidence.get(fact),
             confidence_t1=confidence.get(fact),
+            p_refuse=None if refused is None else 0.9 * (fact in refused),
+            p_greedy_refuse=None if refused is None else float(fact in refused),
         )
         for place, fact in enumerate(ids)
     ]

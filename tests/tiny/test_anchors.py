@@ -25,6 +25,7 @@ from gradual.knowledge.map import read_map
 from gradual.models.load import LoadedModel
 from gradual.progress import Advance
 from gradual.run.anchors import read_own_answers
+from gradual.run.stage_files import read_epochs
 from gradual.training.anchors import Base, HeldChances, HeldWeights, adapter_weights
 from gradual.training.epochs import Score
 from gradual.training.loss import pack_tensors, packed_loss
@@ -253,12 +254,18 @@ def test_a_run_with_own_answers_killed_anywhere_ends_the_same(tiny_folder: Path,
         "abstain": {"select": "now <= HighlyKnown", "share": 0.5},
         "anchor": {"select": "now <= HighlyKnown"},
         "num_train_epochs": 2,
+        "keep_epoch": "best_risk_coverage",
     }
     settings = config(tiny_folder, toys, stage)
+    # Tight bounds on what a random model is sure of would take most of the time.
+    settings = settings.model_copy(update={"probe": settings.probe.model_copy(update={"tolerance": 0.3})})
     unbroken = gradual.fit(settings, tmp_path / "unbroken")
     told = storage.read_json(unbroken.stage_summary(1))
     assert told["num_abstain"] > 0
     assert told["num_anchor"] > 0
+    areas = {each.epoch: each.eval_area or 0.0 for each in read_epochs(unbroken, 1)}
+    assert told["best_epoch"] == min([1, 2], key=areas.__getitem__)
+    assert told["improved"] is (areas[told["best_epoch"]] < areas[0])
     answers = read_own_answers(unbroken.own_answers(1))
     table = read_table(unbroken.selection(1), [Column(name, "text") for name in ("id", "role")])
     anchors = {fact for fact, role in zip(table["id"], table["role"], strict=True) if role == "anchor"}
@@ -278,7 +285,11 @@ def test_a_stage_that_teaches_a_refusal_makes_the_model_say_it(tiny_folder: Path
     abstain = {"select": "now <= HighlyKnown", "answer": "no"}
     stage = {"strategy": "maybe_known", "abstain": abstain, "num_train_epochs": 6, "keep_epoch": "last"}
     run = gradual.fit(config(tiny_folder, toys, stage), tmp_path / "run")
-    before, after = ([fact.greedy_answer == "no" for fact in read_map(run.evaluation(stage))] for stage in (0, 1))
+    tests = [read_map(run.evaluation(stage)) for stage in (0, 1)]
+    before, after = ([fact.p_greedy_refuse for fact in known] for known in tests)
+    assert after == [float(fact.greedy_answer == "no") for fact in tests[1]]
     assert sum(before) == 0
     assert sum(after) > 0.9 * len(after)
-    assert storage.read_json(run.stage_summary(1))["num_abstain"] == len(read_map(run.probe(0)))
+    assert all((fact.p_refuse or 0.0) > 0.5 for fact in tests[1] if fact.p_greedy_refuse)
+    last = storage.read_json(run.summary)["refusals"]["stages"][1]
+    assert last["all_facts"]["refused"]["count"] == sum(after)

@@ -147,6 +147,7 @@ def run_stage(
     stage = StageConfig(**(settings | changes))
     scores = iter([0.1, 0.3, 0.5, 0.2, 0.2, 0.2, 0.2])
     probabilities = iter([0.1, 0.4, 0.3, 0.2, 0.2, 0.2, 0.2])
+    areas = iter([0.5, 0.4, 0.45, 0.3, 0.35, 0.3, 0.3])
     records: list[EpochRecord] = []
     result = train_stage(
         tiny,
@@ -155,7 +156,7 @@ def run_stage(
         lora=LoraSettings(r=4),
         start_adapter=start,
         folder=folder,
-        score=lambda model: Score(next(scores), next(probabilities)),
+        score=lambda model: Score(next(scores), next(probabilities), area=next(areas)),
         seed=3,
         on_epoch=records.append,
     )
@@ -175,13 +176,17 @@ def test_a_stage_trains_keeps_the_best_epoch_and_leaves_the_base_model_alone(tin
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize(("keep_epoch", "kept", "taken"), [("best_accuracy", 2, 4), ("best_p", 1, 3), ("last", 5, 5)])
+@pytest.mark.parametrize(
+    ("keep_epoch", "kept", "taken"),
+    [("best_accuracy", 2, 4), ("best_p", 1, 3), ("best_risk_coverage", 3, 5), ("last", 5, 5)],
+)
 def test_a_stage_keeps_the_epoch_that_it_is_told_to(
     tiny: LoadedModel, tmp_path: Path, keep_epoch: str, kept: int, taken: int
 ) -> None:
     settings = {"num_train_epochs": 5, "early_stopping_patience": 2}
     records, result = run_stage(tiny, tmp_path / "long", keep_epoch=keep_epoch, **settings)
     assert (result.best_epoch, records[-1].epoch, result.stopped_early) == (kept, taken, taken < 5)
+    assert [record.eval_area for record in records[:3]] == [0.5, 0.4, 0.45]
     run_stage(tiny, tmp_path / "short", keep_epoch="last", num_train_epochs=kept)
     adapters = [tmp_path / name / "adapter" / "adapter_model.safetensors" for name in ("long", "short")]
     assert adapters[0].read_bytes() == adapters[1].read_bytes()

@@ -24,6 +24,7 @@ from gradual.reporting.run_tables import (
     highly_known_moves_table,
     highly_known_table,
     paired_tests_table,
+    refusals_table,
 )
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.run.cost import StageCost
@@ -85,7 +86,7 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
     for moved in summary.transitions:
         title = f"Where facts went, {span_name(moved.start, moved.end)} (shares of each row)"
         yield transition_table(moved.counts, title)
-    tests = (accuracy_table, paired_tests_table, answer_quality_table)
+    tests = (accuracy_table, paired_tests_table, answer_quality_table, refusals_table)
     builders = (*tests, highly_known_moves_table, highly_known_table)
     yield from (table for build in builders if (table := build(summary)).rows)
     gain = summary.highly_known

@@ -14,12 +14,12 @@ from gradual.comparison.arms import Arm, check_comparison, resolve_arms
 from gradual.comparison.folder import PLAN_FILE, RETESTS, ComparisonFolder, ComparisonRequest, plan_of, step_fingerprint
 from gradual.comparison.retests import Retester
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
-from gradual.config.run import RunConfig
+from gradual.config.run import RunConfig, with_taught_refusals
 from gradual.config.stage import StageConfig
 from gradual.errors import TrainingError
 from gradual.facts.matching import matching_of
 from gradual.facts.prepare import Prepared
-from gradual.facts.refusals import check_refusals
+from gradual.facts.refusals import check_refusals, taught_refusals
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder
 from gradual.files.lock import single_writer
@@ -59,9 +59,17 @@ def plan_comparison(
         prepared = prepared.limited(limit)
     chosen = resolve_arms(config, arms)
     stages = {f'arm "{a.name}": stages[{index}]': stage for a in chosen for index, stage in enumerate(a.stages)}
-    check_refusals(stages, prepared.all_facts(), matching_of(config.probe))
+    check_refusals(taught_refusals(stages), prepared.all_facts(), matching_of(config.probe))
+    config = _with_one_list_of_refusals(config, list(stages.values()))
     seeds = [config.seed_of_training + number for number in range(count)]
     return ComparisonRequest(config, prepared, chosen, seeds)
+
+
+def _with_one_list_of_refusals(config: RunConfig, stages: Sequence[StageConfig]) -> RunConfig:
+    """The settings with all that any arm teaches to say among the refusals: all arms' answers are counted alike."""
+    own = [stage for arm in config.compare.own_arms for stage in arm.stages]
+    refusals = with_taught_refusals(config.evaluation.refusals, [*config.stages, *own, *stages])
+    return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"refusals": refusals})})
 
 
 def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None = None) -> ComparisonFolder:

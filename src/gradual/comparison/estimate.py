@@ -23,7 +23,15 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.stages import in_epochs, training_rows
 from gradual.run.steps import planned_steps
-from gradual.run.timing import TIMING, ReadEstimate, first_stage_size, later_stage_size, probe_sample, rows_to_time
+from gradual.run.timing import (
+    TIMING,
+    ReadEstimate,
+    first_stage_size,
+    later_stage_size,
+    probe_sample,
+    rows_to_time,
+    scorings,
+)
 from gradual.training.train import time_one_step
 
 
@@ -104,7 +112,7 @@ class _Timed:
         )
         epochs = in_epochs(stage, rows).num_train_epochs
         steps = epochs * rows.steps_per_epoch
-        return steps, steps * self._step + (epochs + 1) * self._scoring
+        return steps, steps * self._step + scorings(stage, epochs) * self._scoring
 
 
 def _arm_estimates(request: ComparisonRequest, timed: _Timed) -> Iterator[ArmEstimate]:

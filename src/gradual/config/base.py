@@ -6,12 +6,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gradual.errors import ConfigError
 
 ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 NonEmptyText = Annotated[str, Field(min_length=1)]
+
+
+def _one_line(text: str) -> str:
+    if text.strip() != text or len(text.splitlines()) != 1:
+        raise ConfigError(f"expected one line without white space around it, found {text!r}")
+    return text
+
+
+OneLine = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
+"""A text that can be a whole answer."""
 
 
 class Settings(BaseModel):

@@ -6,11 +6,12 @@ second copy. Types are strict: a text is never taken for a number, nor a number 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gradual.config.base import NonEmptyText, Settings, ShareBelowOne
+from gradual.config.base import NonEmptyText, OneLine, Settings, ShareBelowOne
 from gradual.config.stage import StageConfig, check_stages
 from gradual.errors import ConfigError
 
@@ -169,11 +170,15 @@ class PromptConfig(Settings):
     """As for the question."""
 
 
+Refusals = list[OneLine]
+
+
 class ProbeConfig(Settings):
     """How knowledge is measured; the defaults are SliCK's protocol."""
 
     EARLIER: ClassVar = {
         "confidence": False,
+        "refusals": [],
         "prompt": PromptConfig(),
         "system_prompt": None,
         "chat_template_kwargs": {},
@@ -229,6 +234,19 @@ class ProbeConfig(Settings):
     """Exact mode also tells how sure the model is of its greedy answers: the chance that a sampled answer is the same.
 
     Only exemplar sets whose greedy answers are written out (`greedy_answers`) have one."""
+    refusals: Refusals = []
+    """Texts that say that the model does not know, matched as answers are; exact mode also tells how likely they are.
+
+    Empty: nothing is told of refusals."""
+
+    @model_validator(mode="after")
+    def _refusals_can_be_told(self) -> Self:
+        if self.refusals and (self.method != "exact" or self.levels_only):
+            raise ConfigError(
+                f"refusals need method: exact and levels_only: false, found method: {self.method} and levels_only: "
+                f"{str(self.levels_only).lower()}; change these, or set refusals to []"
+            )
+        return self
 
     @model_validator(mode="after")
     def _confidence_can_be_told(self) -> Self:
@@ -257,7 +275,7 @@ class LoraSettings(Settings):
 class EvaluationConfig(Settings):
     """How accuracy is scored."""
 
-    EARLIER: ClassVar = {"confidence": False}
+    EARLIER: ClassVar = {"confidence": False, "refusals": []}
 
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
@@ -265,6 +283,10 @@ class EvaluationConfig(Settings):
     """Score the test facts without shots as well."""
     confidence: bool = True
     """Compute how sure the model is of its greedy answers to test facts (see `probe.confidence`)."""
+    refusals: Refusals = ["I don't know", "I do not know"]
+    """Answers that say that the model does not know: neither right nor wrong (see `probe.refusals`); empty: none are.
+
+    What a stage teaches to say (`abstain.answer`) is one of them, whether it stands here or not."""
     protocol: Literal["validation", "paper"] = "validation"
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 
@@ -366,4 +388,10 @@ def evaluation_settings(config: RunConfig) -> ProbeConfig:
     """How validation and test facts are asked: as in the probe, but exactly and under one exemplar set."""
     changes = {"num_exemplar_sets": 1, "method": "exact", "levels_only": False, "greedy_answers": "first"}
     changes |= {"confidence": config.evaluation.confidence}
+    changes |= {"refusals": with_taught_refusals(config.evaluation.refusals, config.stages)}
     return config.probe.model_copy(update=changes)
+
+
+def with_taught_refusals(refusals: Sequence[str], stages: Iterable[StageConfig]) -> list[str]:
+    """The refusals with those that stages teach, each once."""
+    return list(dict.fromkeys([*refusals, *(stage.abstain.answer for stage in stages if stage.abstain is not None)]))

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gradual.config.base import Settings, ShareBelowOne
+from gradual.config.base import OneLine, Settings, ShareBelowOne
 from gradual.errors import ConfigError
 from gradual.selection.expressions import can_match, parse_expression
 from gradual.selection.strategies import Replay, StandIns, Strategy, resolve_strategy
@@ -109,7 +109,7 @@ class AbstainConfig(Settings):
 
     select: str = "now == Unknown"
     """Expression that says for which facts; they need not be among those that the stage selects."""
-    answer: Annotated[str, Field(min_length=1)] = "I don't know"
+    answer: OneLine = "I don't know"
     """Text that is trained on in the place of their targets."""
     share: _Part = 1.0
     """How many of the facts that match, as a share of them, drawn at random; the others are left as they are."""
@@ -118,13 +118,6 @@ class AbstainConfig(Settings):
     @classmethod
     def _select_can_match(cls, select: str) -> str:
         return _check_expression(select)
-
-    @field_validator("answer")
-    @classmethod
-    def _answer_is_one_line(cls, answer: str) -> str:
-        if answer.strip() != answer or len(answer.splitlines()) != 1:
-            raise ConfigError(f"expected one line without white space around it, found {answer!r}")
-        return answer
 
 
 class StageConfig(Settings):
@@ -155,11 +148,12 @@ class StageConfig(Settings):
     """Facts per optimiser step, in whole packs."""
     early_stopping_patience: Annotated[int, Field(ge=1)] = 3
     """Epochs without a better validation score (see `keep_epoch`) before the stage stops."""
-    keep_epoch: Literal["best_accuracy", "best_p", "last"] = "best_accuracy"
+    keep_epoch: Literal["best_accuracy", "best_p", "best_risk_coverage", "last"] = "best_accuracy"
     """Which epoch's adapter is kept. best_accuracy: by greedy accuracy on the validation facts, ties by p.
 
-    best_p: by their mean probability p of a right sampled answer, which one fact near a tie can't decide. last: all
-    epochs are taken, and nothing is chosen."""
+    best_p: by their mean probability p of a right sampled answer, which one fact near a tie can't decide.
+    best_risk_coverage: by the smallest area under their risk-coverage curve, so that errors are few and unsure; each
+    epoch's scoring then computes confidence as well. last: all epochs are taken, and nothing is chosen."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant_with_warmup"
     """Course of the learning rate."""
     warmup_steps: Annotated[int, Field(ge=0)] = 3

@@ -23,7 +23,7 @@ from gradual.facts.loading import OTHER, SourceFacts, read_source
 from gradual.facts.matching import SQUAD, Matching, matching_of
 from gradual.facts.problems import LeftOut, Remark, shown, shown_names
 from gradual.facts.prompts import check_prompt_settings
-from gradual.facts.refusals import check_refusals
+from gradual.facts.refusals import accepted_refusals, check_refusals, taught_refusals
 from gradual.facts.sources.opening import shown_source
 from gradual.facts.splits import set_aside, split_facts
 from gradual.text import did_you_mean, visible
@@ -137,7 +137,9 @@ def prepare(config: RunConfig) -> Prepared:
     )
     divided = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     _refuse_empty_parts(prepared, divided, source, len(facts), config)
-    check_refusals(_named_stages(config), prepared.all_facts(), matching_of(config.probe))
+    refusals = accepted_refusals("evaluation", config.evaluation.refusals)
+    refusals |= accepted_refusals("probe", config.probe.refusals) | taught_refusals(_named_stages(config))
+    check_refusals(refusals, prepared.all_facts(), matching_of(config.probe))
     return prepared
 
 
@@ -241,6 +243,7 @@ def prepare_probe(
     num_shots: int,
     limit: int | None = None,
     matching: Matching = SQUAD,
+    refusals: Sequence[str] = (),
 ) -> PreparedProbe:
     """The facts to probe, the exemplars to ask them with, by relation, and the rows that are no facts.
 
@@ -250,6 +253,7 @@ def prepare_probe(
 
     Raises:
         DataError: as for `prepare`.
+        ConfigError: one of the `refusals` is an accepted answer of a fact.
     """
     left_out: tuple[LeftOut, ...] = ()
     if isinstance(facts, FactsConfig):
@@ -266,6 +270,7 @@ def prepare_probe(
     kept = [fact for group in checked.facts.values() for fact in group]
     for text in confused_answers(kept, matching):
         warnings.warn(text, stacklevel=2)
+    check_refusals(accepted_refusals("probe", refusals), kept, matching)
     chosen = kept if limit is None else spread(kept, limit)
     return PreparedProbe(tuple(chosen), checked.exemplars, (*left_out, *no_exemplars))
 

@@ -1,11 +1,11 @@
-"""Texts that a stage teaches a model to say where it does not know: none may be the right answer to anything.
+"""Texts that say that a model does not know, accepted or taught: none may be the right answer to anything.
 
 Knows settings and facts, no models: what is wrong with a refusal is found before any is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gradual.config.stage import StageConfig
 from gradual.errors import ConfigError
@@ -14,23 +14,32 @@ from gradual.facts.matching import Matching, Targets
 from gradual.facts.problems import shown
 
 
-def check_refusals(stages: Mapping[str, StageConfig], facts: Iterable[Fact], matching: Matching) -> None:
-    """Refuses stages whose `abstain.answer` counts as a right answer, or could not be told from an empty one.
+def taught_refusals(stages: Mapping[str, StageConfig]) -> dict[str, str]:
+    """What stages teach to say, by the path of the setting; stages come by the path of theirs, such as `stages[0]`."""
+    return {f"{path}.abstain.answer": stage.abstain.answer for path, stage in stages.items() if stage.abstain}
+
+
+def accepted_refusals(section: str, refusals: Sequence[str]) -> dict[str, str]:
+    """The refusals of a section of the settings (`evaluation`, `probe`), by the path of each."""
+    return {f"{section}.refusals[{index}]": text for index, text in enumerate(refusals)}
+
+
+def check_refusals(refusals: Mapping[str, str], facts: Iterable[Fact], matching: Matching) -> None:
+    """Refuses refusals that count as a right answer, or could not be told from an empty one.
 
     Args:
-        stages: by the path of their settings, such as `stages[0]`.
+        refusals: texts by the path of their setting, such as `stages[0].abstain.answer`.
         facts: all that are asked or shown in the run.
         matching: the rule that says what is right.
 
     Raises:
-        ConfigError: an answer normalises to nothing, or to an accepted answer of a fact; a line for each stage.
+        ConfigError: a refusal normalises to nothing, or to an accepted answer of a fact; a line for each.
     """
-    answers = {f"{path}.abstain.answer": stage.abstain.answer for path, stage in stages.items() if stage.abstain}
-    if not answers:
+    if not refusals:
         return
     right = {text: fact for fact in facts for text in Targets(fact.answers, matching).normalised}
     problems: list[str] = []
-    for path, answer in answers.items():
+    for path, answer in refusals.items():
         said = f"{path}: expected a text that is no answer"
         if not matching.normalise(answer):
             problems.append(f"{said}, found {shown(answer)}, of which nothing is left when answers are compared")

@@ -28,6 +28,7 @@ from gradual.findings.record import (
     StageShare,
     Transition,
 )
+from gradual.findings.refusals import refusal_findings
 from gradual.knowledge.levels import BEST_FIRST, Level
 from gradual.knowledge.transitions import counts_by_name, level_counts, transition_counts
 from gradual.run.stage_files import EpochLine
@@ -95,6 +96,7 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         tokens=mean_over_seeds([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
         seconds=mean_over_seeds([run.cost.seconds for run in numbers]),
         answers=answer_findings(done),
+        refusals=refusal_findings(done),
     )
 
 
@@ -178,6 +180,8 @@ def _stage_findings(stage: StageEvidence, splits: Mapping[str, int]) -> StageFin
         steps=round(about.steps or 0),
         tokens=round(about.tokens or 0),
         epochs=tuple(_epoch_findings(line, splits) for line in stage.epochs),
+        num_anchor=about.num_anchor,
+        num_abstain=about.num_abstain,
     )
 
 
@@ -191,6 +195,7 @@ def _epoch_findings(line: EpochLine, splits: Mapping[str, int]) -> EpochFindings
         test=_share_of_facts(line.eval_accuracy, splits.get("test", 0)) if on_test else None,
         steps=line.steps,
         tokens=line.tokens,
+        area=line.eval_area,
     )
 
 

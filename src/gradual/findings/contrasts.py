@@ -14,6 +14,7 @@ from gradual.comparison.folder import ComparisonPlan, is_base
 from gradual.findings.answers import answer_difference
 from gradual.findings.evidence import MapEvidence, RunEvidence
 from gradual.findings.record import Contrast, PairedTest, RelationDifference
+from gradual.findings.refusals import refusal_difference
 from gradual.knowledge.levels import Level
 from gradual.statistics import calibration
 from gradual.statistics.intervals import holm, mcnemar, paired_counts, smallest_visible_difference
@@ -162,6 +163,7 @@ def _contrast(
     tests = tuple(_paired_test(*each) for each in zip(pairs, after, before, strict=True))
     if len(pairs) == 1:
         p_value = tests[0].p_value
+    seeds_and_sides = [(pair.seed, now, was) for pair, now, was in zip(pairs, after, before, strict=True)]
     num_facts = len(after[0].right) if after else 0
     highly, reading_a, reading_b = _highly_known_measures(pairs)
     return Contrast(
@@ -185,10 +187,8 @@ def _contrast(
         zero_shot=_other_difference(pairs, lambda run: run.zero_shot),
         validation=_other_difference(pairs, lambda run: run.validation),
         note=_seed_note(len(pairs)),
-        answers=answer_difference(
-            [(pair.seed, now, was) for pair, now, was in zip(pairs, after, before, strict=True)],
-            with_area=kind in ("base", "reference"),
-        ),
+        answers=answer_difference(seeds_and_sides, with_area=kind in ("base", "reference")),
+        refusals=refusal_difference(seeds_and_sides) if kind in ("base", "reference") else None,
     )
 
 

@@ -17,6 +17,7 @@ from gradual.findings.record import CostPart
 from gradual.knowledge.answer_quality import answers_with_confidence
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import COST_FILE, MAP_FILE, KnowledgeMap, read_cost, read_map
+from gradual.knowledge.replies import replies
 from gradual.run.cost import RunCost, read_run_cost, stage_cost
 from gradual.run.folder import RunDir, SeedStatus, read_facts
 from gradual.run.stage_files import (
@@ -29,6 +30,7 @@ from gradual.run.stage_files import (
     verdicts_by_epoch,
 )
 from gradual.run.steps import Purpose, Step, possible_steps
+from gradual.statistics.abstaining import Reply
 from gradual.statistics.calibration import Answered
 
 
@@ -46,6 +48,8 @@ class MapEvidence:
     """How it was asked: `exact` or `sampled`; empty where the map doesn't say."""
     answers: Mapping[str, Answered] = field(default_factory=dict)
     """Verdict and confidence of each greedy answer of a test; empty where the map was made without confidence."""
+    replies: Mapping[str, Reply] = field(default_factory=dict)
+    """What each greedy answer of a test comes to; empty where the map was made without refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ def read_known(folder: Path, *, with_confidence: bool = False) -> MapEvidence | 
 
     Args:
         folder: of the map.
-        with_confidence: read how sure the answers are; for maps with one exemplar set.
+        with_confidence: read how sure the answers are, and which are refusals; for maps with one exemplar set.
 
     Raises:
         RunDirError: the map is damaged.
@@ -146,6 +150,7 @@ def read_known(folder: Path, *, with_confidence: bool = False) -> MapEvidence | 
         dtype=known.info.model.get("dtype", ""),
         method=str(known.info.probe.get("method", "")),
         answers=_read_answers(known, folder) if with_confidence else {},
+        replies=replies(known) if with_confidence else {},
     )
 
 

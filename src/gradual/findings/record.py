@@ -16,6 +16,7 @@ from typing import Literal
 
 from gradual.files.storage import Json
 from gradual.findings.answer_record import AnswerDifference, AnswerFindings
+from gradual.findings.refusal_record import RefusalDifference, RefusalFindings
 from gradual.run.folder import SeedStatus
 from gradual.run.steps import Purpose
 from gradual.statistics.measures import EMPTY, LevelCounts, Measure, Share
@@ -71,6 +72,8 @@ class EpochFindings:
     """Of the test facts; None unless these chose the epoch (`evaluation.protocol: paper`)."""
     steps: int
     tokens: int
+    area: float | None = None
+    """Under the risk-coverage curve of the facts that choose; None unless the epoch is kept by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,9 @@ class StageFindings:
     steps: int
     tokens: int
     epochs: tuple[EpochFindings, ...]
+    num_anchor: int | None = None
+    num_abstain: int | None = None
+    """Facts that held the stage to a reference, and that a refusal was taught for; None where it has no such part."""
 
     @property
     def validation(self) -> Share | None:
@@ -251,6 +257,8 @@ class ArmFindings:
     """All steps of the run in full, shared ones included."""
     answers: AnswerFindings | None = None
     """How sure the answers to test facts are at the end; None where no map of the arm holds confidence."""
+    refusals: RefusalFindings | None = None
+    """What is refused of the test facts at the end; None where no map of the arm tells refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +315,8 @@ class Contrast:
     """What could not be tested, and why; empty where all was."""
     answers: AnswerDifference | None = None
     """Difference in how sure wrong answers are; None where no seed's maps hold confidence on both sides."""
+    refusals: RefusalDifference | None = None
+    """Difference in what is refused; told against the base model and the reference, where both sides tell it."""
 
     @property
     def name(self) -> str:

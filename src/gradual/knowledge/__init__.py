@@ -3,4 +3,4 @@
 Knows no model: how a map comes about is for `probing`.
 """
 
-__all__ = ["answer_quality", "diff", "levels", "map", "transitions"]
+__all__ = ["answer_quality", "diff", "levels", "map", "replies", "transitions"]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import KnowledgeMap
+from gradual.knowledge.replies import reply_of
+from gradual.statistics.abstaining import Reply
 from gradual.statistics.calibration import (
     VERY_CONFIDENT,
     Answered,
@@ -36,6 +38,8 @@ class AnswerQuality:
     """Wrong with a confidence of at least 0.9; counted in `confidently_wrong` too."""
     unsure_and_wrong: Share
     """Wrong with a confidence below 0.5."""
+    refused: Share
+    """Neither right nor wrong; none where the map was made without refusals."""
     confidence_of_right: float | None
     """Mean confidence of right answers; None where there is none."""
     confidence_of_wrong: float | None
@@ -59,6 +63,8 @@ class QualityByLevel:
 def answers_with_confidence(evaluation: KnowledgeMap, *, at_temperature_1: bool = False) -> dict[str, Answered]:
     """Each fact's confidence and verdict, by id; empty where the map was made without confidence.
 
+    A refusal claims nothing: its confidence here is 0, whatever the model's chance of giving it.
+
     Args:
         evaluation: a map with one exemplar set; its answers need not be read (`read_map(with_answers=False)`).
         at_temperature_1: take confidence at temperature 1 in place of the probe's.
@@ -73,8 +79,9 @@ def answers_with_confidence(evaluation: KnowledgeMap, *, at_temperature_1: bool 
             raise ValueError(
                 f"expected an evaluation map with one exemplar set, found p_greedy {fact.p_greedy:g} for {fact.id!r}"
             )
+        is_refused = reply_of(fact) is Reply.REFUSED
         if confidence is not None:
-            answers[fact.id] = Answered(confidence, fact.p_greedy == 1.0)
+            answers[fact.id] = Answered(0.0 if is_refused else confidence, fact.p_greedy == 1.0, is_refused)
     if answers and len(answers) != len(evaluation):
         raise ValueError(f"expected a confidence for each fact, found one for {len(answers)} of {len(evaluation)}")
     return answers
@@ -111,8 +118,9 @@ def answer_quality(answers: Mapping[str, Answered]) -> AnswerQuality:
         confidently_wrong=share_of(confidently_wrong(answers).values()),
         very_confidently_wrong=share_of(confidently_wrong(answers, VERY_CONFIDENT).values()),
         unsure_and_wrong=share_of(unsure_and_wrong(answers).values()),
+        refused=share_of(each.is_refused for each in told),
         confidence_of_right=mean_confidence([each for each in told if each.is_right]),
-        confidence_of_wrong=mean_confidence([each for each in told if not each.is_right]),
+        confidence_of_wrong=mean_confidence([each for each in told if each.is_wrong]),
         calibration_error=calibration_error(told),
         auroc=auroc(told),
         area_under_risk_coverage=area_under_risk_coverage(told),

@@ -13,14 +13,13 @@ from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import Field
 
 from gradual.errors import ProbeError, RunDirError
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
-from gradual.files.storage import JsonScalar
 from gradual.files.typed_json import FilePart, check_content, read_typed
 from gradual.knowledge.levels import Level
 from gradual.knowledge.transitions import level_counts
@@ -28,13 +27,17 @@ from gradual.knowledge.transitions import level_counts
 SCHEMA_VERSION = 1
 """Version of the folder's format of a map without confidence."""
 SCHEMA_WITH_CONFIDENCE = 2
-"""Version with the columns of confidence; readers refuse any other one."""
+"""Version with the columns of confidence."""
+SCHEMA_WITH_REFUSALS = 3
+"""Version with those of refusals too, confidence being empty where it was not asked; readers refuse any other one."""
 
 MAP_FILE = "map.json"
 FACTS_FILE = "facts.parquet"
 ANSWERS_FILE = "answers.parquet"
 PROMPTS_FILE = "prompts.parquet"
 COST_FILE = "cost.json"
+
+ProbeSetting: TypeAlias = str | int | float | bool | list[str] | None
 
 _FACTS = (
     Column("id", "text"),
@@ -68,6 +71,12 @@ _ANSWERS_CONFIDENCE = (
     Column("confidence_upper", "number", nullable=True),
     Column("confidence_t1_lower", "number", nullable=True),
     Column("confidence_t1_upper", "number", nullable=True),
+)
+_FACTS_REFUSALS = (Column("p_greedy_refuse", "number", nullable=True), Column("p_refuse", "number", nullable=True))
+_ANSWERS_REFUSALS = (
+    Column("greedy_refused", "truth", nullable=True),
+    Column("p_refuse_lower", "number", nullable=True),
+    Column("p_refuse_upper", "number", nullable=True),
 )
 _PROMPTS = (
     Column("relation", "text"),
@@ -108,6 +117,12 @@ class SetAnswer:
     """The same with temperature 1 in place of the probe's: lower bound."""
     confidence_t1_upper: float | None = None
     """The same: upper bound."""
+    greedy_refused: bool | None = None
+    """Whether the greedy answer is a refusal, where refusals were asked (`probe.refusals`)."""
+    p_refuse_lower: float | None = None
+    """Probability in [0, 1] that a sampled answer is a refusal: lower bound, where refusals were asked."""
+    p_refuse_upper: float | None = None
+    """The same: upper bound."""
 
     @property
     def p(self) -> float:
@@ -123,6 +138,11 @@ class SetAnswer:
     def confidence_t1(self) -> float | None:
         """The same with temperature 1."""
         return _middle(self.confidence_t1_lower, self.confidence_t1_upper)
+
+    @property
+    def p_refuse(self) -> float | None:
+        """Probability in [0, 1] that a sampled answer is a refusal: the middle of its bounds."""
+        return _middle(self.p_refuse_lower, self.p_refuse_upper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +174,10 @@ class FactKnowledge:
     """Mean of `SetAnswer.confidence` over the exemplar sets that have it; None where none has."""
     confidence_t1: float | None = None
     """The same with temperature 1."""
+    p_greedy_refuse: float | None = None
+    """Share of exemplar sets whose greedy answer is a refusal; None where refusals were not asked."""
+    p_refuse: float | None = None
+    """Mean over exemplar sets of the probability that a sampled answer is a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +213,7 @@ class Cost(FilePart):
 class MapInfo:
     """How a map was made: the settings of the probe and the fingerprint of the model."""
 
-    probe: Mapping[str, JsonScalar]
+    probe: Mapping[str, ProbeSetting]
     model: Mapping[str, str]
     cost: Cost = field(default=Cost(), compare=False)
 
@@ -198,7 +222,7 @@ class MapFile(FilePart):
     """`map.json`: how a map was made, its counts, and the SHA-256 of its other files."""
 
     schema_version: int = Field(validation_alias="schema", serialization_alias="schema")
-    probe: dict[str, str | int | float | bool | None]
+    probe: dict[str, ProbeSetting]
     model: dict[str, str]
     num_facts: int
     levels: dict[Level, int]
@@ -272,6 +296,11 @@ class KnowledgeMap:
         """Whether it was asked how sure the model is of its greedy answers."""
         return any(fact.confidence is not None for fact in self.facts)
 
+    @property
+    def has_refusals(self) -> bool:
+        """Whether it was asked whether answers are refusals."""
+        return any(fact.p_refuse is not None for fact in self.facts)
+
     def levels(self) -> dict[Level, int]:
         """Number of facts at each level, all four, worst first."""
         return level_counts(fact.level for fact in self.facts)
@@ -287,8 +316,9 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
         RunDirError: the disk refused, or a number is NaN.
     """
     storage.make_folder(folder)
-    has_confidence = knowledge.has_confidence
-    facts_schema, answers_schema = _schemas(has_confidence=has_confidence)
+    schema = SCHEMA_WITH_CONFIDENCE if knowledge.has_confidence else SCHEMA_VERSION
+    schema = SCHEMA_WITH_REFUSALS if knowledge.has_refusals else schema
+    facts_schema, answers_schema = _schemas(schema)
     write_table(folder / FACTS_FILE, facts_schema, _facts_columns(knowledge, facts_schema))
     write_table(folder / ANSWERS_FILE, answers_schema, _answers_columns(knowledge, answers_schema))
     prompts: dict[str, list[object]] = {
@@ -298,7 +328,7 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
     info = knowledge.info
     storage.write_json(folder / COST_FILE, info.cost.as_json())
     written = MapFile(
-        schema_version=SCHEMA_WITH_CONFIDENCE if has_confidence else SCHEMA_VERSION,
+        schema_version=schema,
         probe=dict(info.probe),
         model=dict(info.model),
         num_facts=len(knowledge),
@@ -316,7 +346,7 @@ def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
     """
     about = read_map_file(folder)
     sha256 = about.files
-    facts_schema, answers_schema = _schemas(has_confidence=about.schema_version == SCHEMA_WITH_CONFIDENCE)
+    facts_schema, answers_schema = _schemas(about.schema_version)
     facts = read_table(folder / FACTS_FILE, facts_schema, sha256=sha256.get(FACTS_FILE, "none"))
     answers: dict[str, list[Any]] = {column.name: [] for column in answers_schema}
     if with_answers:
@@ -370,17 +400,20 @@ def read_map_file(folder: Path) -> MapFile:
             f"{folder} holds no finished knowledge map ({MAP_FILE} is missing); probe again with this --out"
         )
     info = storage.read_json(folder / MAP_FILE)
-    if info.get("schema") not in (SCHEMA_VERSION, SCHEMA_WITH_CONFIDENCE):
-        found = f"expected format {SCHEMA_VERSION} or {SCHEMA_WITH_CONFIDENCE}, found {info.get('schema')!r}"
+    if info.get("schema") not in (SCHEMA_VERSION, SCHEMA_WITH_CONFIDENCE, SCHEMA_WITH_REFUSALS):
+        found = f"expected format {SCHEMA_VERSION} to {SCHEMA_WITH_REFUSALS}, found {info.get('schema')!r}"
         raise RunDirError(f"{folder / MAP_FILE}: {found}; read it with the version of gradual that wrote it")
     return check_content(info, MapFile, where=str(folder / MAP_FILE))
 
 
-def _schemas(*, has_confidence: bool) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+def _schemas(version: int) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
     """The columns of facts and of answers."""
-    if has_confidence:
-        return _FACTS + _FACTS_CONFIDENCE, _ANSWERS + _ANSWERS_CONFIDENCE
-    return _FACTS, _ANSWERS
+    if version == SCHEMA_VERSION:
+        return _FACTS, _ANSWERS
+    facts, answers = _FACTS + _FACTS_CONFIDENCE, _ANSWERS + _ANSWERS_CONFIDENCE
+    if version == SCHEMA_WITH_CONFIDENCE:
+        return facts, answers
+    return facts + _FACTS_REFUSALS, answers + _ANSWERS_REFUSALS
 
 
 def _facts_columns(knowledge: KnowledgeMap, schema: Sequence[Column]) -> dict[str, list[object]]:

@@ -79,10 +79,10 @@ def check_against_sampling(
     """
     progress = progress or Silent()
     chosen = spread(facts, num_facts)
-    exact_settings = settings.model_copy(update={"method": "exact", "levels_only": False, "confidence": False})
-    sampled_settings = settings.model_copy(
-        update={"method": "sampled", "levels_only": False, "confidence": False, "num_samples": num_samples}
+    exact_settings = settings.model_copy(
+        update={"method": "exact", "levels_only": False, "confidence": False, "refusals": []}
     )
+    sampled_settings = exact_settings.model_copy(update={"method": "sampled", "num_samples": num_samples})
     with progress.bar("check: exact", len(chosen), "facts") as advance:
         exact = probe_facts(chosen, exemplars, engine, exact_settings, seed=seed, progress=advance)
     with progress.bar("check: sampled", len(chosen), "facts") as advance:

@@ -89,6 +89,8 @@ class Search:
     """Where greedy decoding went wrong without ending: (node, next token); the answer is written on from there."""
     same: Search | None = None
     """Where confidence is asked and the greedy answer is wrong: the search for answers that are the same as it."""
+    refusal: Search | None = None
+    """Where refusals are asked: the search for them in their place; its greedy verdict says whether one was given."""
 
     def __post_init__(self) -> None:
         """Opens the empty answer, behind the prompt."""
@@ -118,7 +120,7 @@ class Search:
     def confidence(self) -> Search | None:
         """The search whose bounds are those of the greedy answer's confidence; None where it is not known.
 
-        That of a right answer is the probability of all accepted answers: they name one thing.
+        That of a right answer is the probability of all accepted answers: they name one thing. So do all refusals.
         """
         if not self.wants_confidence:
             return None
@@ -168,7 +170,11 @@ def usual_paths(targets_ids: Iterable[Sequence[int]], vocabulary: Vocabulary) ->
 class ExactProbe:
     """Searches all facts of one forest together, each row being one exemplar set."""
 
-    def __init__(self, forest: Forest, vocabulary: Vocabulary, settings: ProbeConfig) -> None:
+    def __init__(
+        self, forest: Forest, vocabulary: Vocabulary, settings: ProbeConfig, refusals: FactTask | None = None
+    ) -> None:
+        """Args: `refusals` is one task for all facts, without searches; None where nothing is told of refusals."""
+        self._refusals = refusals
         self._forest = forest
         self._reads = NodeReads(forest, settings)
         self._vocabulary = vocabulary
@@ -181,8 +187,22 @@ class ExactProbe:
         """
         self._search(tasks)
         self._write_wrong_answers(tasks)
+        self._search_refusals(tasks)
         wrong = [search for task in tasks for search in task.searches if _lacks_confidence(search)]
         self._search([self._same_answer_task(search) for search in wrong])
+
+    def _search_refusals(self, tasks: Sequence[FactTask]) -> None:
+        """Asks how likely refusals are, in the trees that hold the greedy answers already."""
+        if self._refusals is None:
+            return
+        asked = [search for task in tasks for search in task.searches if search.refusal is None]
+        for search in asked:
+            search.refusal = Search(search.row, self._refusals, search.prompt_end, search.wants_confidence)
+        self._refusals.searches = [search.refusal for search in asked if search.refusal is not None]
+        self._search([self._refusals])
+        for search in asked:
+            if search.refusal is not None and search.refusal.greedy_correct and search.greedy_correct is False:
+                search.same = search.refusal
 
     def _search(self, tasks: Sequence[FactTask]) -> None:
         """Opens nodes until none is left to open."""

@@ -192,7 +192,7 @@ def _probe_exactly(
     for fact in (fact for block in blocks for fact in block):
         paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
         tasks[fact] = FactTask(Targets(fact.answers, matching_of(settings)), paths)
-    probe = ExactProbe(forest, engine.vocabulary, settings)
+    probe = ExactProbe(forest, engine.vocabulary, settings, _refusal_task(next(iter(tasks)), asking, engine, settings))
     num_confident = num_written_sets(settings) if settings.confidence else 0
     for sets in _waves(settings):
         undecided = [[fact for fact in block if settled_level(tasks[fact], settings) is None] for block in blocks]
@@ -205,6 +205,20 @@ def _probe_exactly(
     return [_exact_knowledge(fact, task, settings) for fact, task in tasks.items()]
 
 
+def _refusal_task(fact: Fact, asking: Asking, engine: Engine, settings: ProbeConfig) -> FactTask | None:
+    """What searches for refusals, whatever the fact; None where they are not asked.
+
+    They are hardly ever likely: their usual tokens are read ahead only where they have begun.
+    """
+    if not settings.refusals:
+        return None
+    refusing = dataclasses.replace(fact, answers=tuple(settings.refusals))
+    paths = usual_paths(usual_completion_ids(asking, refusing, engine), engine.vocabulary)
+    return FactTask(
+        Targets(refusing.answers, matching_of(settings)), {text: path for text, path in paths.items() if text}
+    )
+
+
 def _waves(settings: ProbeConfig) -> list[range]:
     """The exemplar sets in the order they are asked: a few first where one right and one wrong answer decide."""
     later = [start for start in _WAVE_STARTS if settings.levels_only and start < settings.num_exemplar_sets]
@@ -214,7 +228,7 @@ def _waves(settings: ProbeConfig) -> list[range]:
 def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactKnowledge:
     answers = []
     for number, search in enumerate(task.searches):
-        sure = search.confidence
+        sure, refusal = search.confidence, search.refusal
         is_written = search.greedy_correct is True or (search.greedy_correct is False and search.wrong_end is None)
         answers.append(
             SetAnswer(
@@ -228,6 +242,9 @@ def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactK
                 confidence_upper=sure.p_upper if sure else None,
                 confidence_t1_lower=min(1.0, sure.p_t1_lower) if sure else None,
                 confidence_t1_upper=sure.p_t1_upper if sure else None,
+                greedy_refused=refusal.greedy_correct is True if refusal else None,
+                p_refuse_lower=min(1.0, refusal.p_lower) if refusal else None,
+                p_refuse_upper=refusal.p_upper if refusal else None,
             )
         )
     p_any = chance_of_right_sample([answer.p for answer in answers], settings.num_samples)
@@ -273,6 +290,8 @@ def _knowledge(fact: Fact, answers: Sequence[SetAnswer], p_any: float, settings:
         sets=tuple(answers),
         confidence=_mean([answer.confidence for answer in answers]),
         confidence_t1=_mean([answer.confidence_t1 for answer in answers]),
+        p_greedy_refuse=_mean([answer.greedy_refused for answer in answers]),
+        p_refuse=_mean([answer.p_refuse for answer in answers]),
     )
 
 

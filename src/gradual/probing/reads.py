@@ -27,12 +27,13 @@ class Choices(NamedTuple):
 
 
 class NodeReads:
-    """Reads nodes of a forest; where confidence is asked, remembers them: its search comes back to nodes."""
+    """Reads nodes of a forest; where confidence or refusals are asked, remembers them: these come back to nodes."""
 
     def __init__(self, forest: Forest, settings: ProbeConfig) -> None:
         self._forest = forest
         self._settings = settings
         self._at_one = settings.model_copy(update={"temperature": 1.0}) if settings.confidence else None
+        self._remembers = settings.confidence or bool(settings.refusals)
         self._known: dict[Node, Choices] = {}
 
     def at(self, nodes: Sequence[Node]) -> list[Choices]:
@@ -43,7 +44,7 @@ class NodeReads:
         found = self._forest.read(new)
         chances = sampling_chances(found, self._settings)
         chances_t1 = sampling_chances(found, self._at_one) if self._at_one else np.zeros_like(chances)
-        if not self._at_one:
+        if not self._remembers:
             return [Choices(*rows) for rows in zip(*found, chances, chances_t1, strict=True)]
         self._known |= {node: Choices(*rows) for node, *rows in zip(new, *found, chances, chances_t1, strict=True)}
         return [self._known[node] for node in nodes]

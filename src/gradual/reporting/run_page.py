@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gradual.facts.matching import Matching, Targets, recorded_matching
 from gradual.files import storage
@@ -60,6 +61,8 @@ class _StageCurves:
     stage: StageSummary
     loss: Svg
     accuracy: Svg
+    area: Svg
+    """Empty where the epoch was not kept by the area under the risk-coverage curve."""
 
 
 def report(run_dir: str | Path) -> Path:
@@ -91,6 +94,7 @@ def render(run: RunRecord) -> str:
         accuracy=_accuracy_drawing(summary.test_accuracy),
         tests=run_tables.paired_tests_table(summary),
         quality=quality_section(summary),
+        refusals=run_tables.refusals_table(summary),
         levels_by_probe=levels_table(summary.levels, [stage_name(probe) for probe in range(len(summary.levels))]),
         transitions=[_transition_table(moved) for moved in summary.transitions],
         highly_known_moves=run_tables.highly_known_moves_table(summary),
@@ -147,19 +151,31 @@ def _stages(summary: Summary) -> list[_StageCurves]:
     """Every stage with its curves; all stages share the two scales, so that their heights compare."""
     epochs = [epoch for stage in summary.stages for epoch in stage.epochs]
     losses = make_axis([0.0, *(epoch.loss for epoch in epochs if epoch.loss is not None)], floor=0.0)
-    scores = [epoch.eval_accuracy for epoch in epochs]
-    shares = make_axis(scores, floor=0.0, ceiling=1.0)
+    shares = make_axis([epoch.eval_accuracy for epoch in epochs], floor=0.0, ceiling=1.0)
+    areas = make_axis([epoch.eval_area for epoch in epochs if epoch.eval_area is not None], floor=0.0, ceiling=1.0)
     return [
         _StageCurves(
-            stage=stage, loss=_curve(stage, losses, number, "loss"), accuracy=_curve(stage, shares, number, "accuracy")
+            stage=stage,
+            loss=_curve(stage, losses, number, "loss"),
+            accuracy=_curve(stage, shares, number, "accuracy"),
+            area=_curve(stage, areas, number, "area"),
         )
         for number, stage in enumerate(summary.stages, start=1)
     ]
 
 
-def _curve(stage: StageSummary, axis: Axis, number: int, what: str) -> Svg:
-    shares = what == "accuracy"
-    values = [(epoch.epoch, epoch.eval_accuracy if shares else epoch.loss) for epoch in stage.epochs]
+_CURVES = {
+    "loss": "training loss",
+    "accuracy": "validation accuracy",
+    "area": "area under the risk-coverage curve of validation facts",
+}
+
+
+def _curve(stage: StageSummary, axis: Axis, number: int, what: Literal["loss", "accuracy", "area"]) -> Svg:
+    values = [
+        (epoch.epoch, {"loss": epoch.loss, "accuracy": epoch.eval_accuracy, "area": epoch.eval_area}[what])
+        for epoch in stage.epochs
+    ]
     points = [(epoch, value) for epoch, value in values if value is not None]
-    title = f"StageSummary {number}: {'validation accuracy' if shares else 'training loss'} by epoch"
-    return curve(points, axis, title=title, best=stage.best_epoch, shares=shares)
+    title = f"Stage {number}: {_CURVES[what]} by epoch"
+    return curve(points, axis, title=title, best=stage.best_epoch, shares=what == "accuracy")

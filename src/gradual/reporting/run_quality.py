@@ -17,6 +17,7 @@ from gradual.text import count, decimal, plural, stage_name
 
 KINDS = {
     "right": "right",
+    "refused": "refused",
     "unsure": "wrong, confidence below 0.5",
     "sure": "wrong, 0.5 to 0.9",
     "very-sure": "wrong, at least 0.9",
@@ -49,11 +50,12 @@ def quality_section(summary: Summary) -> QualitySection | None:
     """The section; None where the run did not ask how sure the model is."""
     if summary.answer_quality is None or not summary.answer_quality.stages:
         return None
+    refuses = any(each.all_facts.refused.count for each in summary.answer_quality.stages)
     return QualitySection(
         table=answer_quality_table(summary),
         risk=_risk_drawing(summary.answer_quality),
         bars=_bars_drawing(summary.answer_quality),
-        kinds=KINDS,
+        kinds={kind: words for kind, words in KINDS.items() if refuses or kind != "refused"},
         lists=_wrong_answer_lists(summary),
     )
 
@@ -78,6 +80,7 @@ def _segments(scores: AnswerScores) -> tuple[Segment, ...]:
     very_sure = scores.very_confidently_wrong.count
     numbers = (
         scores.right.count,
+        scores.refused.count,
         scores.unsure_and_wrong.count,
         scores.confidently_wrong.count - very_sure,
         very_sure,
@@ -85,6 +88,7 @@ def _segments(scores: AnswerScores) -> tuple[Segment, ...]:
     return tuple(
         Segment(f"answer-{kind}", number, count(number), f"{count(number)} {words}")
         for (kind, words), number in zip(KINDS.items(), numbers, strict=True)
+        if number or kind != "refused"
     )
 
 

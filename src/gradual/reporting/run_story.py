@@ -1,4 +1,4 @@
-"""What happened in a run, in at most six plain sentences.
+"""What happened in a run, in at most seven plain sentences.
 
 Says a difference only as firmly as the intervals and paired tests in the record allow. Knows no HTML and no files.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from gradual.knowledge.levels import Level
 from gradual.run.record import RunRecord
-from gradual.run.summary.quality_file import StageQuality
 from gradual.run.summary.summary_file import AccuracyShare, McNemar, Summary
 from gradual.text import Estimate, count, join_words, number_word, p_equals, percent, plural, share_estimate, signed
 
@@ -16,9 +15,10 @@ SIGNIFICANCE = 0.05
 
 
 def tell(run: RunRecord) -> tuple[str, ...]:
-    """The sentences: the start, the stages, gained beside lost, the test, confidently wrong answers, the last step.
+    """The sentences: start, stages, gained beside lost, test, confidently wrong answers, refusals, the last step.
 
-    Of confidently wrong answers nothing is said where the run did not ask how sure the model is.
+    Of confidently wrong answers nothing is said where the run did not ask how sure the model is, nor of refusals where
+    there are none.
     """
     summary = run.summary
     sentences = [_start(summary)]
@@ -30,7 +30,7 @@ def tell(run: RunRecord) -> tuple[str, ...]:
         )
     elif summary.levels:
         sentences.append("What a stage changed is not known yet: no probe after a stage is in the run folder.")
-    sentences += [_test(summary), _confidently_wrong(summary), _last_step(summary)]
+    sentences += [_test(summary), _confidently_wrong(summary), _refused(summary), _last_step(summary)]
     return tuple(sentence for sentence in sentences if sentence)
 
 
@@ -141,16 +141,33 @@ def _confidently_wrong(summary: Summary) -> str:
     claim = "no more than chance could give" if is_chance else "more than chance would give"
     return (
         f"Confidently wrong answers (confidence at least 0.5) {course} of {facts}; {count(change.became)} became so, "
-        f"{count(change.no_longer)} no longer are, exact McNemar {p_equals(change.p_value)}: {claim}"
-        f"{_refusals_among(stages[-1])}."
+        f"{count(change.no_longer)} no longer are, exact McNemar {p_equals(change.p_value)}: {claim}."
     )
 
 
-def _refusals_among(stage: StageQuality) -> str:
-    """How many of the confidently wrong only say what a stage taught the model to say where it does not know."""
-    if stage.taught_refusals is None:
+def _refused(summary: Summary) -> str:
+    """How often the model says that it does not know, and of what; empty where it never does."""
+    stages = summary.refusals.stages if summary.refusals else []
+    if not stages or not any(each.all_facts.refused.count for each in stages):
         return ""
-    return f"; of those at the end {count(stage.taught_refusals)} say that the model does not know, as a stage taught"
+    first, last = stages[0], stages[-1]
+    scores, known = last.all_facts, last.known_refused
+    before = f", the base model on {count(first.all_facts.refused.count)}" if len(stages) > 1 else ""
+    answered = scores.accuracy_of_answered
+    right = (
+        f"; {percent(answered.share)} of the {count(answered.total)} that it answers are right"
+        if answered.total
+        else ""
+    )
+    harm = (
+        f"; it refuses {count(known.count)} of {count(known.total)} that were HighlyKnown or MaybeKnown at the start"
+        if known.total
+        else ""
+    )
+    return (
+        f"It says that it does not know on {count(scores.refused.count)} of {plural(scores.refused.total, 'test fact')}"
+        f"{before}{right}{harm}."
+    )
 
 
 def _last_step(summary: Summary) -> str:

@@ -28,8 +28,9 @@ from gradual.reporting.table import Cell, Table, make_table
 from gradual.run.cost import RunCost
 from gradual.run.record import RunRecord
 from gradual.run.summary.quality_file import ConfidenceScores, FactShare
+from gradual.run.summary.refusals_file import TargetScore
 from gradual.run.summary.summary_file import AccuracyShare, GroupScores, Summary
-from gradual.text import count, decimal, percent, share_estimate, span_name, stage_name
+from gradual.text import NO_VALUE, count, decimal, percent, share_estimate, signed_decimal, span_name, stage_name
 
 _TRAINED = {
     "trained_stage_1": "trained on in stage 1",
@@ -89,6 +90,37 @@ def answer_quality_table(summary: Summary) -> Table:
     measures = ("unsure and wrong", "AUROC", "ECE at temperature 1", "area")
     title = "When it does not know: wrong test answers by confidence (confidently: at least 0.5)"
     return make_table("answer-quality", title, ["", *columns, *measures], rows, "")
+
+
+def refusals_table(summary: Summary) -> Table:
+    """What the model refuses to answer at each stage, and what its answers are worth for that; empty if not asked."""
+    rows = []
+    for each in summary.refusals.stages if summary.refusals else ():
+        scores, unknown = each.all_facts, each.by_level.get(Level.UNKNOWN)
+        rows.append(
+            [
+                text_cell(stage_name(each.stage)),
+                _share_cell(scores.coverage),
+                _share_cell(scores.accuracy_of_answered),
+                _share_cell(each.known_refused) if each.known_refused.total else NOTHING,
+                _share_cell(unknown.refused) if unknown else NOTHING,
+                *map(_score_cell, each.scores),
+            ]
+        )
+    targets = summary.refusals.stages[0].scores if summary.refusals and summary.refusals.stages else []
+    columns = ("answered", "right of these", "known facts refused", "Unknown facts refused")
+    worth = [f"score at {each.target:g}" for each in targets]
+    title = "When it says that it does not know"
+    return make_table("refusals", title, ["", *columns, *worth], rows, "")
+
+
+def _score_cell(score: TargetScore) -> Cell:
+    """A mean score of answers, with its interval."""
+    raw = {"": score.value, "low": score.low, "high": score.high}
+    if score.value is None:
+        return Cell(NO_VALUE, raw)
+    bounds = [signed_decimal(bound, 2) for bound in (score.low, score.high) if bound is not None]
+    return Cell(signed_decimal(score.value, 2), raw, f"[{', '.join(bounds)}]" if bounds else "")
 
 
 def _share_cell(share: FactShare) -> Cell:
@@ -200,14 +232,23 @@ def steps_table(cost: RunCost) -> Table:
 
 
 def training_cost_table(run: RunRecord) -> Table:
-    """What each stage of training took."""
+    """What each stage of training took, and what it trained on besides targets where any stage did."""
     rows = []
+    besides = {
+        name: counts
+        for name, counts in (
+            ("facts anchored", [stage.num_anchor for stage in run.summary.stages]),
+            ("refusals taught", [stage.num_abstain for stage in run.summary.stages]),
+        )
+        if any(number is not None for number in counts)
+    }
     for number, stage in enumerate(run.summary.stages, start=1):
         cost = run.stage_cost(number)
         rate = Cell(decimal(cost.seconds_per_step), {"": cost.seconds_per_step})
         cells = [time_cell(cost.seconds), number_cell(stage.tokens), number_cell(stage.steps), rate]
+        cells += [number_cell(counts[number - 1]) for counts in besides.values()]
         rows.append([text_cell(f"stage {number}"), *cells])
-    columns = ["training", "time", "tokens", "steps", "seconds per step"]
+    columns = ["training", "time", "tokens", "steps", "seconds per step", *besides]
     return make_table("training-cost", "Training", columns, rows, "")
 
 

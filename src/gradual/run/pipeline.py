@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from gradual.config.base import settings_that_matter
-from gradual.config.run import RunConfig, evaluation_settings
+from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
 from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
@@ -21,6 +22,7 @@ from gradual.facts.fact import Fact
 from gradual.facts.prepare import Prepared
 from gradual.facts.problems import write_left_out
 from gradual.files import storage
+from gradual.knowledge.answer_quality import answers_with_confidence
 from gradual.knowledge.map import write_map
 from gradual.models.adapters import with_adapter
 from gradual.models.load import LoadedModel, load_model
@@ -39,9 +41,10 @@ from gradual.run.stages import (
     training_rows,
     warm_up_warning,
 )
-from gradual.run.steps import ANY_TOLERANCE, Questions, Step, planned_steps
+from gradual.run.steps import Questions, Step, planned_steps, scoring_settings
 from gradual.run.summary.summarise import summarise
 from gradual.selection.strategies import Selection
+from gradual.statistics.calibration import area_under_risk_coverage
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows
 from gradual.training.train import StageResult, check_training, train_stage
@@ -210,7 +213,7 @@ class _Fit:
                 lora=self.config.lora,
                 start_adapter=self.run.adapter(index - 1) if index > 1 else None,
                 folder=self.run.stage(index),
-                score=self._score,
+                score=partial(self._score, stage),
                 seed=self.config.seed_of_training,
                 report_to=self.config.report_to,
                 on_step=lambda: advance(1),
@@ -242,30 +245,34 @@ class _Fit:
         append_epoch(self.run, index, record)
         loss = "" if record.loss is None else f"loss {record.loss:.3f}, "
         facts = "validation" if self.config.evaluation.protocol == "validation" else "test"
-        self.progress.say(f"stage {index}, epoch {record.epoch}: {loss}{facts} accuracy {record.eval_accuracy:.3f}")
+        area = "" if record.eval_area is None else f", area {record.eval_area:.3f}"
+        self.progress.say(
+            f"stage {index}, epoch {record.epoch}: {loss}{facts} accuracy {record.eval_accuracy:.3f}{area}"
+        )
 
-    def _score(self, model: Any) -> Score:
+    def _score(self, stage: StageConfig, model: Any) -> Score:
         """How a model does on the facts that choose the best epoch."""
         engine = TransformersEngine(
             LoadedModel(model, self.loaded.tokenizer, self.loaded.source, self.loaded.fingerprint)
         )
-        validation = self._accuracy(self.prepared.validation, engine)
-        if self.config.evaluation.protocol == "validation":
+        with_area = stage.keep_epoch == "best_risk_coverage"
+        is_by_test = self.config.evaluation.protocol == "paper"
+        validation = self._accuracy(self.prepared.validation, engine, with_area=with_area and not is_by_test)
+        if not is_by_test:
             return validation
-        on_test = self._accuracy(self.prepared.test, engine)
+        on_test = self._accuracy(self.prepared.test, engine, with_area=with_area)
         return on_test._replace(verdicts=validation.verdicts, validation_accuracy=validation.accuracy)
 
-    def _accuracy(self, facts: Sequence[Fact], engine: TransformersEngine) -> Score:
-        """Greedy accuracy on some facts, under the fixed exemplar set."""
-        # Greedy verdicts only: bounds may stay as wide as they come, and wrong answers are read by nobody.
-        changes = {"tolerance": ANY_TOLERANCE, "greedy_answers": "none", "confidence": False}
-        settings = evaluation_settings(self.config).model_copy(update=changes)
+    def _accuracy(self, facts: Sequence[Fact], engine: TransformersEngine, *, with_area: bool) -> Score:
+        """Greedy accuracy on some facts, under the fixed exemplar set; the area of risk and coverage where asked."""
+        settings = scoring_settings(self.config, with_confidence=with_area)
         known = probe_facts(facts, self.prepared.exemplars, engine, settings, seed=self.config.evaluation.exemplar_seed)
         right = {fact.id: fact.sets[0].greedy_correct for fact in known}
         return Score(
             accuracy=sum(right.values()) / len(known),
             p=sum(fact.sets[0].p_lower for fact in known) / len(known),
             verdicts="".join(str(int(right[fact])) for fact in sorted(right)),
+            area=area_under_risk_coverage(list(answers_with_confidence(known).values())),
         )
 
     def _finish_stage(self, step: Step, stage: StageConfig, selection: Selection, result: StageResult) -> None:

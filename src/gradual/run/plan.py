@@ -32,6 +32,7 @@ from gradual.run.timing import (
     later_stage_size,
     probe_sample,
     rows_to_time,
+    scorings,
 )
 from gradual.selection.strategies import Replay, Selection
 from gradual.training.train import time_one_step
@@ -113,7 +114,7 @@ def make_plan(
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
     stages = _stage_plans(config, prepared, known, run, engine, step_seconds, step_tokens)
     reading = ReadEstimate(config, prepared, loaded, sample)
-    evaluations = sum(stage.num_train_epochs + 1 for stage in config.stages)
+    evaluations = sum(scorings(stage, stage.num_train_epochs) for stage in config.stages)
     steps = planned_steps(config, prepared)
     validation = reading.tokens(prepared.validation, evaluation_settings(config))
     example = timed.step(0, 0)[0].examples[0]

@@ -42,6 +42,12 @@ class ShownSet:
     confidence_t1_upper: float | None
     confidence_t1: float | None
     """The same with temperature 1."""
+    greedy_refused: bool | None
+    """Whether the greedy answer is a refusal; nothing, as below, where refusals were not asked."""
+    p_refuse_lower: float | None
+    p_refuse_upper: float | None
+    p_refuse: float | None
+    """Probability in [0, 1] that a sampled answer is a refusal."""
     margin: float | None
     """Gap of the two largest logits at the closest decision; nothing where there was no decision."""
     near_tie: bool
@@ -88,6 +94,9 @@ class ShownFact:
     confidence: float | None
     """Mean over the exemplar sets that have it; nothing where it was not asked."""
     confidence_t1: float | None
+    p_greedy_refuse: float | None
+    """Share of exemplar sets whose greedy answer is a refusal; nothing where refusals were not asked."""
+    p_refuse: float | None
     sets: tuple[ShownSet, ...]
     probes: tuple[ShownProbe, ...] = ()
     trained: tuple[ShownTraining, ...] = ()
@@ -204,6 +213,8 @@ def _shown_fact(known: KnowledgeMap, fact_id: str, *, source: str) -> ShownFact:
         near_tie=fact.near_tie,
         confidence=fact.confidence,
         confidence_t1=fact.confidence_t1,
+        p_greedy_refuse=fact.p_greedy_refuse,
+        p_refuse=fact.p_refuse,
         sets=tuple(_shown_sets(known, fact)),
     )
 
@@ -229,6 +240,10 @@ def _shown_sets(known: KnowledgeMap, fact: FactKnowledge) -> list[ShownSet]:
             confidence_t1_lower=answer.confidence_t1_lower,
             confidence_t1_upper=answer.confidence_t1_upper,
             confidence_t1=answer.confidence_t1,
+            greedy_refused=answer.greedy_refused,
+            p_refuse_lower=answer.p_refuse_lower,
+            p_refuse_upper=answer.p_refuse_upper,
+            p_refuse=answer.p_refuse,
             margin=answer.margin if math.isfinite(answer.margin) else None,
             near_tie=answer.margin < near,
             exemplar_ids=prompt.exemplar_ids,
@@ -278,11 +293,13 @@ def _probe_line(each: ShownProbe) -> str:
 
 
 def _set_lines(each: ShownSet) -> list[str]:
-    verdict = "right" if each.greedy_correct else "wrong"
+    verdict = "right" if each.greedy_correct else "refused" if each.greedy_refused else "wrong"
     answer = "not written out" if each.greedy_answer is None else f"“{visible(each.greedy_answer)}”"
     bounds = f"p {each.p:.4f}" + ("" if each.p_lower == each.p_upper else f" {interval(each.p_lower, each.p_upper, 4)}")
     if each.confidence is not None:
         bounds += f"; confidence {each.confidence:.4f}, at temperature 1 {each.confidence_t1:.4f}"
+    if each.p_refuse is not None:
+        bounds += f"; p_refuse {each.p_refuse:.4f}"
     margin = "no close decision" if each.margin is None else f"margin {each.margin:.3f}"
     tie = ", near tie" if each.near_tie else ""
     shots = ", ".join(visible(shot) for shot in each.exemplar_ids) or "none"

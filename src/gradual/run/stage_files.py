@@ -60,13 +60,15 @@ class StageFile(FilePart):
 class EpochNumbers(FilePart):
     """One epoch of a stage; 0 is before training."""
 
-    absent_when_none = frozenset({"validation_accuracy"})
+    absent_when_none = frozenset({"eval_area", "validation_accuracy"})
     epoch: int
     loss: float | None = None
     eval_accuracy: float
     """Of the facts that choose the epoch."""
     eval_p: float = 0.0
     """Mean lower bound of p on the same facts."""
+    eval_area: float | None = None
+    """Area under the risk-coverage curve of the same facts; left out of the file unless the epoch is kept by it."""
     learning_rate: float | None = None
     tokens: int = 0
     steps: int = 0
@@ -119,7 +121,7 @@ def write_stage(
     Raises:
         RunDirError: the disk refused.
     """
-    accuracy = {each.epoch: each.eval_accuracy for each in epochs}
+    by_epoch = {each.epoch: each for each in epochs}
     stage = StageFile(
         strategy=selection.strategy.name,
         select=selection.strategy.select,
@@ -134,7 +136,7 @@ def write_stage(
         unknown_left_out=selection.num_left_out,
         best_epoch=best_epoch,
         stopped_early=stopped_early,
-        improved=accuracy[best_epoch] > accuracy[0],
+        improved=_is_better(by_epoch[best_epoch], by_epoch[0]),
         tokens=sum(each.tokens for each in epochs),
         steps=sum(each.steps for each in epochs),
         optimism=optimism,
@@ -142,6 +144,13 @@ def write_stage(
     storage.write_text(run.epochs(number), "".join(f"{storage.canonical_json(each.as_json())}\n" for each in epochs))
     storage.write_json(run.stage_summary(number), stage.as_json())
     return stage
+
+
+def _is_better(epoch: EpochNumbers, start: EpochNumbers) -> bool:
+    """By the area under the risk-coverage curve where there is one, else by accuracy."""
+    if epoch.eval_area is not None and start.eval_area is not None:
+        return epoch.eval_area < start.eval_area
+    return epoch.eval_accuracy > start.eval_accuracy
 
 
 def read_stage(run: RunDir, number: int) -> StageFile:

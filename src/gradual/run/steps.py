@@ -22,8 +22,8 @@ StepKind = Literal["facts", "probe", "evaluation", "ood", "zero_shot", "levels",
 Purpose = Literal["probing", "training", "testing"]
 """What time is spent on: knowing the levels of facts, training, or scoring the test."""
 
-ANY_TOLERANCE = 1.0
-"""Bounds of probabilities may stay as wide as they come."""
+_ONLY_VERDICTS = {"greedy_answers": "none", "confidence": False, "refusals": [], "tolerance": 1.0}
+"""Settings that ask for greedy verdicts alone: bounds may stay as wide as they come, nobody reads wrong answers."""
 
 _LOOK: tuple[StepKind, ...] = ("probe", "evaluation", "ood", "zero_shot")
 """What is asked of the base model and after each stage, in this order."""
@@ -133,9 +133,8 @@ def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questio
     if kind == "probe":
         return Questions(prepared.train, full, config.seed_of_exemplars)
     if kind == "levels":  # test facts need only their level at the start
-        return Questions(
-            prepared.test, full.model_copy(update={"levels_only": True, "confidence": False}), config.seed_of_exemplars
-        )
+        changes = {"levels_only": True, "confidence": False, "refusals": []}
+        return Questions(prepared.test, full.model_copy(update=changes), config.seed_of_exemplars)
     if kind == "evaluation":
         return Questions(prepared.test, single, seed)
     if kind == "ood":
@@ -143,5 +142,10 @@ def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questio
     if not config.evaluation.zero_shot:
         return None
     # Verdicts only: bare questions are answered at length, and the answers would be written out to the end.
-    changes = {"num_shots": 0, "greedy_answers": "none", "confidence": False, "tolerance": ANY_TOLERANCE}
-    return Questions(prepared.test, single.model_copy(update=changes), seed)
+    return Questions(prepared.test, single.model_copy(update={"num_shots": 0, **_ONLY_VERDICTS}), seed)
+
+
+def scoring_settings(config: RunConfig, *, with_confidence: bool) -> ProbeConfig:
+    """How an epoch is scored: by verdicts only, or with confidence and refusals where it is kept by these."""
+    settings = evaluation_settings(config)
+    return settings.model_copy(update={"confidence": True} if with_confidence else _ONLY_VERDICTS)

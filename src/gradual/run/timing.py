@@ -66,6 +66,15 @@ def rows_to_time(
     return training_rows(facts, first, prepared.exemplars, engine, config)
 
 
+_WITH_CONFIDENCE = 1.25
+"""How many times as long a scoring takes that computes confidence; measured at most (docs/confidence.md)."""
+
+
+def scorings(stage: StageConfig, num_epochs: int) -> float:
+    """How often a stage scores the validation facts, those with confidence counting for more."""
+    return (num_epochs + 1) * (_WITH_CONFIDENCE if stage.keep_epoch == "best_risk_coverage" else 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class StageSize:
     """Facts that a stage trains on, by why it does."""

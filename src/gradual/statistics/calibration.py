@@ -41,6 +41,13 @@ class Answered(NamedTuple):
     confidence: float
     """Probability in [0, 1] that the model gives to its answer."""
     is_right: bool
+    is_refused: bool = False
+    """It says that the model does not know, and is neither right nor wrong. Its confidence is 0: it claims nothing."""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the model claims what is not so."""
+        return not self.is_right and not self.is_refused
 
 
 class CalibrationError(NamedTuple):
@@ -55,15 +62,16 @@ class CalibrationError(NamedTuple):
 def confidently_wrong(answers: Mapping[str, Answered], threshold: float = CONFIDENT) -> dict[str, bool]:
     """For each fact, whether its answer is wrong with a confidence of at least `threshold`.
 
-    The share of true values is out of all facts, right ones included: a model that answers more facts rightly cannot
-    raise it by that. Two measurements of the same facts are compared by `paired_counts` and `mcnemar` of these.
+    A refusal is no wrong answer, however sure. The share of true values is out of all facts, right and refused ones
+    included: a model that answers more facts rightly cannot raise it by that. Two measurements of the same facts are
+    compared by `paired_counts` and `mcnemar` of these.
     """
-    return {fact: not each.is_right and each.confidence >= threshold for fact, each in answers.items()}
+    return {fact: each.is_wrong and each.confidence >= threshold for fact, each in answers.items()}
 
 
 def unsure_and_wrong(answers: Mapping[str, Answered]) -> dict[str, bool]:
     """For each fact, whether its answer is wrong with a confidence below `CONFIDENT`: the errors that show."""
-    return {fact: not each.is_right and each.confidence < CONFIDENT for fact, each in answers.items()}
+    return {fact: each.is_wrong and each.confidence < CONFIDENT for fact, each in answers.items()}
 
 
 def mean_confidence(answers: Sequence[Answered]) -> float | None:
@@ -72,7 +80,7 @@ def mean_confidence(answers: Sequence[Answered]) -> float | None:
 
 
 def calibration_error(answers: Sequence[Answered], *, num_bins: int = NUM_BINS) -> CalibrationError | None:
-    """Expected calibration error with bins of equal mass; None without answers.
+    """Expected calibration error with bins of equal mass, of what is not refused; None without such answers.
 
     ECE = sum over bins b of n_b / n |share right in b - mean confidence in b|. The answers are sorted by confidence and
     cut into `num_bins` bins whose sizes differ by one at most; answers of one confidence count as right by the share
@@ -91,9 +99,9 @@ def calibration_error(answers: Sequence[Answered], *, num_bins: int = NUM_BINS) 
 
     if num_bins < 1:
         raise ValueError(f"expected at least 1 bin, found {num_bins}")
-    if not answers:
+    ordered = sorted(each for each in answers if not each.is_refused)
+    if not ordered:
         return None
-    ordered = sorted(answers)
     confidence_N = np.array([each.confidence for each in ordered])
     right_BN = np.array([[each.is_right for each in ordered]], dtype=float)
     drawn_BN = np.random.default_rng(_DRAWING_SEED).random((NUM_DRAWS, len(ordered))) < confidence_N
@@ -117,15 +125,17 @@ def _errors(confidence_N: Array, right_BN: Array, num_bins: int) -> Array:
 def auroc(answers: Sequence[Answered]) -> float | None:
     """Chance in [0, 1] that a right answer has a higher confidence than a wrong one, ties counting one half.
 
+    Refusals are left out: a model whose refusals were taken for unsure errors could raise it by refusing.
+
     Mann & Whitney's U over the number of pairs, by midranks: Hanley & McNeil (1982), Radiology 143. 1/2 where
     confidence says nothing; None where all answers are right, or all are wrong. Knows the order of confidences only:
     a model whose confidence rises everywhere keeps it.
     """
-    right = sum(each.is_right for each in answers)
-    wrong = len(answers) - right
+    ordered = sorted(each for each in answers if not each.is_refused)
+    right = sum(each.is_right for each in ordered)
+    wrong = len(ordered) - right
     if not right or not wrong:
         return None
-    ordered = sorted(answers)
     ranks = 0.0
     for start, end in _ties([each.confidence for each in ordered]):
         ranks += (start + 1 + end) / 2 * sum(each.is_right for each in ordered[start:end])
@@ -133,11 +143,12 @@ def auroc(answers: Sequence[Answered]) -> float | None:
 
 
 def risk_coverage(answers: Sequence[Answered]) -> list[float]:
-    """The share in [0, 1] of wrong answers among the k surest, for k = 1 to all.
+    """The share in [0, 1] of answers that are not right among the k surest, for k = 1 to all.
 
     What is left wrong when a model that is unsure says nothing: Geifman & El-Yaniv (2017), "Selective classification
     for deep neural networks", arXiv 1705.08500. Among answers of one confidence the order is random: what is given is
-    the mean over all orders.
+    the mean over all orders. Refusals come last, with a confidence of 0, and count as not right: so models that refuse
+    more or less are held against each other on the same facts, and one that refuses everything has a risk of 1.
     """
     risks: list[float] = []
     wrong = 0.0
@@ -301,10 +312,11 @@ def _weighted_auroc(answers: Sequence[Answered]) -> Statistic:
     """`auroc` when answer i counts weights[b, i] times; NaN where no right or no wrong answer counts."""
     import numpy as np
 
-    add_up = _ties_by_weight(answers)
+    given = [place for place, each in enumerate(answers) if not each.is_refused]
+    add_up = _ties_by_weight([answers[place] for place in given])
 
     def chance(weights_BN: Array) -> Array:
-        size_BT, wrong_BT = add_up(weights_BN)
+        size_BT, wrong_BT = add_up(weights_BN[:, given])
         right_BT = size_BT - wrong_BT
         surer_BT = right_BT.cumsum(axis=1) - right_BT / 2
         pairs_B = right_BT.sum(axis=1) * wrong_BT.sum(axis=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import stdev
 
 from gradual.statistics.intervals import accuracy, wilson
@@ -108,6 +108,25 @@ def change_of(tops: BySeed, bottoms: BySeed, groups: Mapping[str, str]) -> Measu
         return Measure(None, None, None, None, by_seed, NO_GAIN_TO_COMPARE)
     known = [value for value in by_seed if value is not None]
     return Measure(found.value, found.low, found.high, _sd(known), by_seed, ONE_SEED if len(tops) == 1 else "")
+
+
+def ratio_of(tops: BySeed, bottoms: BySeed, groups: Mapping[str, str]) -> Measure:
+    """Sum above / sum below with its interval; undefined where what stands below may be 0.
+
+    Args:
+        tops: a number for each fact and seed.
+        bottoms: the same, for the same facts.
+        groups: the group (relation) of each fact.
+    """
+    found = change_of(tops, bottoms, groups)
+    value, low, high = (None if each is None else each + 1 for each in (found.value, found.low, found.high))
+    return replace(
+        found,
+        value=value,
+        low=low,
+        high=high,
+        values=tuple(each if each is None else each + 1 for each in found.values),
+    )
 
 
 def _change(top: float, bottom: float) -> float | None:

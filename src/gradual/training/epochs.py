@@ -30,6 +30,8 @@ class Score(NamedTuple):
     """A digit for each validation fact, by id: 1 where its greedy answer is right, else 0."""
     validation_accuracy: float | None = None
     """Accuracy on the validation facts, where `accuracy` is that on others."""
+    area: float | None = None
+    """Area under the risk-coverage curve in [0, 1], where an epoch is kept by it; the lower the better."""
 
     @property
     def value(self) -> float:
@@ -54,6 +56,8 @@ class EpochRecord(NamedTuple):
     verdicts: str = ""
     """See `Score`."""
     validation_accuracy: float | None = None
+    """See `Score`."""
+    eval_area: float | None = None
     """See `Score`."""
 
 
@@ -132,5 +136,6 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             steps=len(self.losses),
             verdicts=self.verdicts,
             validation_accuracy=metrics.get("eval_validation_accuracy"),
+            eval_area=metrics.get("eval_area"),
         )
         self._on_epoch(record)

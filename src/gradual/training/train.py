@@ -38,7 +38,8 @@ from gradual.training.epochs import EpochRecord, Score, Watcher
 from gradual.training.loss import pack_tensors, packed_loss
 from gradual.training.rows import TrainingRows, split_packs
 
-BEST_METRIC = "score"
+_BEST_METRICS = {"best_accuracy": "score", "best_p": "p", "best_risk_coverage": "area", "last": "score"}
+"""What is told of an epoch that says which is kept, by `keep_epoch`."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def train_stage(
         rows: of one fact each where the model reads no trees (`reads_trees`).
         start_adapter: folder of the adapter to go on from; None starts a new one from `seed`.
         folder: also keeps `checkpoints/`, from which an interrupted stage goes on at its last finished epoch.
-        score: accuracy by generation of a model (the base with its adapter) on the validation facts.
+        score: accuracy by generation of a model (the base with its adapter) on the validation facts, and the area under
+            their risk-coverage curve where the stage keeps an epoch by it.
         on_step: called after each optimiser step; in a resumed stage at once for those that were taken before.
 
     Raises:
@@ -170,8 +172,8 @@ def _make_trainer(
         logging_strategy="epoch",
         eval_on_start=True,
         load_best_model_at_end=stage.keep_epoch != "last",
-        metric_for_best_model="eval_p" if stage.keep_epoch == "best_p" else f"eval_{BEST_METRIC}",
-        greater_is_better=True,
+        metric_for_best_model=f"eval_{_BEST_METRICS[stage.keep_epoch]}",
+        greater_is_better=stage.keep_epoch != "best_risk_coverage",
         restore_callback_states_from_checkpoint=True,
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -333,8 +335,8 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         with in_model_precision(self.model):
             found = self.score(self.model)
         self.watcher.verdicts = found.verdicts
-        metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
-        if found.validation_accuracy is not None:
-            metrics["validation_accuracy"] = found.validation_accuracy
+        metrics = {"accuracy": found.accuracy, "p": found.p, "score": found.value}
+        more = {"validation_accuracy": found.validation_accuracy, "area": found.area}
+        metrics |= {name: value for name, value in more.items() if value is not None}
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=named, num_samples=1)

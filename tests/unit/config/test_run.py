@@ -79,6 +79,8 @@ def test_stage_overrides_its_strategy_in_parts() -> None:
         ),
         ({"probe": {"confidence": True, "levels_only": True}}, "confidence: true needs .* found .*levels_only: true"),
         ({"probe": {"confidence": True, "greedy_answers": "none"}}, "confidence: true needs .* greedy_answers: none"),
+        ({"probe": {"refusals": ["No idea"], "method": "sampled"}}, "refusals need .* found method: sampled"),
+        ({"probe": {"refusals": ["No idea"], "levels_only": True}}, "refusals need .*found .*levels_only: true"),
         ({"facts": {"path": "f", "splits": {"validation": 0.6, "test": 0.4}}}, "leave nothing to train on"),
         ({"model": {"name_or_path": ""}}, "at least 1 character"),
         ({"seed": "42"}, "valid integer"),
@@ -91,6 +93,15 @@ def test_stage_overrides_its_strategy_in_parts() -> None:
 def test_contradictions_are_refused(parts: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         run_config(**parts)
+
+
+def test_an_evaluation_counts_as_refusals_what_is_accepted_and_what_a_stage_teaches() -> None:
+    taught = {"strategy": "all", "abstain": {"answer": "No idea"}}
+    default, own = run_config(stages=[taught, taught]), run_config(stages=[taught], evaluation={"refusals": []})
+    assert evaluation_settings(default).refusals == ["I don't know", "I do not know", "No idea"]
+    assert evaluation_settings(own).refusals == ["No idea"]
+    assert evaluation_settings(run_config(evaluation={"refusals": []})).refusals == []
+    assert default.probe.refusals == []
 
 
 def test_unknown_facts_may_be_limited_where_others_are_replayed() -> None:

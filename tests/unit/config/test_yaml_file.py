@@ -104,6 +104,8 @@ OTHER_VALUES: dict[str, object] = {
     "evaluation.zero_shot": True,
     "evaluation.confidence": False,
     "probe.confidence": True,
+    "evaluation.refusals": ["No idea"],
+    "probe.refusals": ["No idea"],
     "evaluation.protocol": "paper",
     "compare.arms": ["base", "S4"],
     "compare.own_arms": [{"name": "mine", "stages": [{"strategy": "S3"}]}],
@@ -238,7 +240,7 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         ({"prob": {}}, "prob: unknown setting; did you mean 'probe'?"),
         (
             {"evaluation": {"zzz": 1}},
-            "evaluation.zzz: unknown setting; expected one of confidence, exemplar_seed, protocol, zero_shot",
+            "evaluation.zzz: unknown setting; expected one of confidence, exemplar_seed, protocol, refusals, zero_shot",
         ),
         (
             {"stages": [{"strategy": "all"}, {"strategy": "S5", "weighting": "p(1-p)"}]},
@@ -277,6 +279,10 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         (
             {"stages": [{"strategy": "all", "abstain": {"answer": "I\ndon't"}}]},
             'stages[0].abstain.answer: expected one line without white space around it, found "I\\ndon\'t"',
+        ),
+        (
+            {"evaluation": {"refusals": ["No idea", " No idea"]}},
+            "evaluation.refusals[1]: expected one line without white space around it, found ' No idea'",
         ),
         (
             {"stages": [{"strategy": "all", "abstain": {"select": "now == Unknwon"}}]},

@@ -126,6 +126,7 @@ def test_a_folder_of_an_earlier_version_says_nothing_of_confidence(tmp_path: Pat
     old = read_comparison(write_folder(tmp_path / "out", confidence={}))
     assert [arm.answers for arm in old.arms] == [None] * len(old.arms)
     assert {contrast.answers for contrast in old.contrasts} == {None}
+    assert {arm.refusals for arm in old.arms} == {contrast.refusals for contrast in old.contrasts} == {None}
     assert not any("confidently" in sentence for sentence in tell_comparison(old).sentences)
 
 

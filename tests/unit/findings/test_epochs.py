@@ -17,6 +17,9 @@ from gradual.run.folder import RunDir
 ON_TEST = ((0.25, 0.5), (0.75, 0.25), (0.5, 0.75))
 """Accuracy of four test and four validation facts by epoch: test facts choose epoch 1, validation facts epoch 2."""
 
+AREAS = (0.5, 0.375, 0.25)
+"""Areas under the risk-coverage curve of the facts that choose."""
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
@@ -26,8 +29,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     run.epochs(1).unlink()
     for epoch, (test, validation) in enumerate(ON_TEST):
         line = {"epoch": epoch, "eval_accuracy": test, "validation_accuracy": validation, "steps": 6, "tokens": 60}
+        line["eval_area"] = AREAS[epoch]
         append_json_line(run.epochs(1), line)
-    write_json(run.stage_summary(1), {**read_json(run.stage_summary(1)), "optimism": 0.25})
+    beside = {"optimism": 0.25, "num_anchor": 28, "num_abstain": 1}
+    write_json(run.stage_summary(1), {**read_json(run.stage_summary(1)), **beside})
     return read_comparison(folder)
 
 
@@ -53,6 +58,11 @@ def test_it_is_told_that_test_facts_chose(found: Comparison) -> None:
     shown = dict(zip(by_epoch.columns, by_epoch.rows[1], strict=True))
     # 1 and 2 of 4 validation facts with the two seeds; 3 of 4 test facts with the one that looked at them.
     assert (shown["validation accuracy"].raw[""], shown["test accuracy"].raw[""]) == (0.375, 0.75)
+    # One seed alone keeps its epochs by the area.
+    assert (shown["area"].raw[""], shown["area"].raw["sd"]) == (0.375, None)
+    assert "Area: under the risk-coverage curve" in by_epoch.note
+    sizes = {(row[0].text, row[1].text): row[8].text for row in seeds.rows}
+    assert sizes["S5", "1"].startswith("3 + 28 anchors + 1 refusal, ")
     optimism = {(row[0].text, row[1].text): row[-1].text for row in seeds.rows}
     assert optimism["S5", "1"] == "+25.0, \N{EN DASH}"
 

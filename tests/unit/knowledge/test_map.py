@@ -164,6 +164,26 @@ def test_a_map_with_confidence_comes_back_as_it_was(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "map.json").read_text())["schema"] == 2
 
 
+@pytest.mark.parametrize("confidence", [0.5, None])
+def test_a_map_with_refusals_comes_back_as_it_was_with_confidence_or_without(
+    tmp_path: Path, confidence: float | None
+) -> None:
+    bounds = dict.fromkeys(("confidence_lower", "confidence_upper"), confidence)
+    answer = dataclasses.replace(EXACT, greedy_refused=True, p_refuse_lower=0.25, p_refuse_upper=0.75, **bounds)
+    known = dataclasses.replace(
+        fact("a", Level.UNKNOWN, (answer,)), confidence=confidence, p_greedy_refuse=1.0, p_refuse=0.5
+    )
+    info = dataclasses.replace(INFO, probe={"refusals": ["I don't know", "No idea"]})
+    written = KnowledgeMap((known,), (PROMPT,), info)
+    write_map(written, tmp_path)
+    again = read_map(tmp_path)
+    assert again == written
+    assert again["a"].sets[0].p_refuse == 0.5
+    assert again.has_refusals
+    assert again.has_confidence is (confidence is not None)
+    assert json.loads((tmp_path / "map.json").read_text())["schema"] == 3
+
+
 def test_a_map_without_confidence_has_the_columns_and_the_version_that_it_always_had(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -215,10 +235,10 @@ def test_changed_table_is_named(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("schema", 3, "expected format 1 or 2, found 3"),
+        ("schema", 4, "expected format 1 to 3, found 4"),
         ("files", None, "field `files`"),
         ("model", 3, "field `model`"),
-        ("probe", {"a": []}, "field `probe.a."),
+        ("probe", {"a": [1]}, "field `probe.a."),
     ],
 )
 def test_bad_field_of_map_json_is_named(tmp_path: Path, field: str, value: object, message: str) -> None:

@@ -121,7 +121,7 @@ def test_numbers_computed_by_hand(tmp_path: Path) -> None:
 
 
 def quality_summary() -> dict[str, object]:
-    """The same run with confidence: 4 of 20 test answers confidently wrong, then 9, of which 2 are taught refusals."""
+    """The same run with confidence: 4 of 20 test answers confidently wrong, then 9, and 4 refused in the end."""
 
     def stage(number: int, right: int, sure: int, very_sure: int, unsure: int) -> dict[str, object]:
         def share(number: int) -> dict[str, object]:
@@ -132,6 +132,7 @@ def quality_summary() -> dict[str, object]:
             "confidently_wrong": share(sure),
             "very_confidently_wrong": share(very_sure),
             "unsure_and_wrong": share(unsure),
+            "refused": share(20 - right - sure - unsure),
             "auroc": 0.875,
             "area_under_risk_coverage": 0.25,
         }
@@ -142,7 +143,6 @@ def quality_summary() -> dict[str, object]:
             "by_level": {"Unknown": unknown},
             "at_temperature_1": {"calibration_error": 0.125, "calibration_error_if_calibrated": 0.0625},
             "risk_coverage": [{"coverage": 0.5, "risk": 0.4}, {"coverage": 1, "risk": 0.6}],
-            "taught_refusals": 2 * number,
         }
 
     answer = {
@@ -157,20 +157,57 @@ def quality_summary() -> dict[str, object]:
     return {
         **counted_summary(),
         "answer_quality": {
-            "stages": [stage(0, 5, 4, 1, 11), stage(1, 8, 9, 6, 3)],
+            "stages": [stage(0, 5, 4, 1, 11), stage(1, 5, 9, 6, 2)],
             "change": {"became": 6, "no_longer": 1, "p_value": 0.13},
         },
         "wrong_answers": {"became": became},
     }
 
 
+def refusals_summary() -> dict[str, object]:
+    """Of 20 test facts 2 are refused at first and 8 after a stage, 1 of them known at the start."""
+
+    def share(number: int, total: int = 20) -> dict[str, object]:
+        return {"count": number, "total": total, "share": number / total, "low": 0.05, "high": 0.75}
+
+    def stage(number: int, right: int, refused: int, harm: int) -> dict[str, object]:
+        scores = [{"target": 0.5, "value": 0.5 - number, "low": -0.75, "high": 0.75}]
+        answered = 20 - refused
+        replies = {"right": share(right), "refused": share(refused), "coverage": share(answered)}
+        return {
+            "stage": number,
+            "all_facts": replies | {"accuracy_of_answered": share(right, answered)},
+            "by_level": {"Unknown": {"refused": share(5 * number, 8)}},
+            "known_refused": share(harm, 10),
+            "scores": scores,
+        }
+
+    return {**counted_summary(), "refusals": {"stages": [stage(0, 6, 2, 0), stage(1, 9, 8, 1)]}}
+
+
+def test_refusals_are_told_in_words_and_in_a_table(tmp_path: Path) -> None:
+    words = words_of(write_run(tmp_path, refusals_summary()))
+    assert (
+        "It says that it does not know on 8 of 20 test facts, the base model on 2; 75.0 % of the 12 that it answers "
+        "are right; it refuses 1 of 10 that were HighlyKnown or MaybeKnown at the start."
+    ) in words
+    assert "What it refuses" in words
+    row = "after stage 1 60.0 % [5.0, 75.0] 75.0 % [5.0, 75.0] 10.0 % [5.0, 75.0] 62.5 % [5.0, 75.0]"
+    assert f"{row} −0.50 [−0.75, +0.75]" in words
+
+
+def test_who_never_refuses_is_not_said_to(tmp_path: Path) -> None:
+    summary = refusals_summary()
+    assert "does not know on" not in words_of(write_run(tmp_path, {**summary, "refusals": {"stages": []}}))
+
+
 def test_confidently_wrong_answers_are_told_in_words_numbers_and_examples(tmp_path: Path) -> None:
     words = words_of(write_run(tmp_path, quality_summary()))
     assert (
         "Confidently wrong answers (confidence at least 0.5) rose from 4 to 9 of 20 test facts; 6 became so, "
-        "1 no longer are, exact McNemar p = 0.13: no more than chance could give; of those at the end 2 say that the "
-        "model does not know, as a stage taught."
+        "1 no longer are, exact McNemar p = 0.13: no more than chance could give."
     ) in words
+    assert "4 refused" in words  # of the bar after stage 1; the base model's has none
     assert "45.0 % [5.0, 75.0]" in words  # 9 of 20
     assert "37.5 % [14.0, 69.0]" in words  # of Unknown facts
     assert "0.125 (chance 0.062)" in words
@@ -334,3 +371,17 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         report(tmp_path)
     with pytest.raises(RunDirError, match="found nothing"):
         report(tmp_path / "absent")
+
+
+def test_a_stage_tells_what_it_trained_on_besides_targets_and_the_area_that_kept_its_epoch(tmp_path: Path) -> None:
+    epochs = [{"epoch": each, "loss": 1.5, "eval_accuracy": 0.5, "eval_area": 0.4 - 0.1 * each} for each in (0, 1)]
+    stage = {"num_new": 3, "num_anchor": 28, "num_abstain": 18, "best_epoch": 1, "epochs": epochs}
+    summary = {**counted_summary(), "stages": [stage]}
+    words = words_of(write_run(tmp_path, summary))
+    assert "28 facts held it to what the model said before." in words
+    assert "A refusal was taught for 18 facts." in words
+    assert "Area under the risk-coverage curve by epoch, the lower the better" in words
+    assert "training time tokens steps seconds per step facts anchored refusals taught" in words
+    plain = words_of(write_run(tmp_path, counted_summary()))
+    assert "facts anchored" not in plain
+    assert "Area under the risk-coverage curve by epoch" not in plain

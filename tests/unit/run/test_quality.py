@@ -18,6 +18,7 @@ from gradual.knowledge.levels import Level
 from gradual.knowledge.map import FactKnowledge, KnowledgeMap, write_map
 from gradual.run.folder import RunDir
 from gradual.run.summary.quality import answer_quality_of_run, risk_points
+from gradual.run.summary.refusals import refusals_of_run
 from gradual.run.summary.summarise import summarise
 from gradual.run.summary.summary_file import Summary
 from gradual.run.summary.wrong_answers import SHOWN_OF_EACH, wrong_answers_of_run
@@ -62,7 +63,7 @@ TAUGHT = [
 
 
 def test_each_evaluation_is_counted_and_the_change_is_paired() -> None:
-    found = answer_quality_of_run([BEFORE, AFTER], LEVELS, matching=SQUAD)
+    found = answer_quality_of_run([BEFORE, AFTER], LEVELS)
     assert found is not None
     base, last = found.stages
     assert (base.all_facts.right.count, base.all_facts.confidently_wrong.count) == (1, 2)  # c, d
@@ -75,7 +76,6 @@ def test_each_evaluation_is_counted_and_the_change_is_paired() -> None:
     assert (found.change.became, found.change.no_longer, found.change.p_value) == (2, 1, 1.0)
     assert base.at_temperature_1 is not None
     assert base.at_temperature_1.confidence_of_right == pytest.approx(0.4)
-    assert base.taught_refusals is None
 
 
 def test_the_risk_of_the_surest_is_kept_at_few_points_that_end_with_all_answers() -> None:
@@ -92,18 +92,62 @@ def test_the_risk_of_the_surest_is_kept_at_few_points_that_end_with_all_answers(
     assert (many[-1].coverage, many[-1].risk) == (1.0, pytest.approx(388 / 777))
 
 
-def test_a_text_that_a_stage_teaches_to_refuse_is_counted_apart_and_not_shown() -> None:
-    refusing = evaluation(answered("a", 0.9, "I don't know."), answered("b", 0.4, "I don't know"), answered("c", 0.9))
-    before = evaluation(*(answered(each, 0.1) for each in "abc"))
-    refusals = frozenset({"I don't know"})
-    found = answer_quality_of_run([before, refusing], {}, refusals=refusals, matching=SQUAD)
+def refusing(fact: FactKnowledge, *, p_refuse: float = 0.0) -> FactKnowledge:
+    """The fact with refusals asked: it is refused from a probability of 0.5 on, and then not right."""
+    return dataclasses.replace(fact, p_refuse=p_refuse, p_greedy_refuse=float(p_refuse >= 0.5))
+
+
+REFUSED_BEFORE = evaluation(
+    refusing(answered("a", 0.8, "Bern", is_right=True)),
+    refusing(answered("b", 0.7)),
+    refusing(answered("c", 0.9, "No idea"), p_refuse=0.9),
+    refusing(answered("d", 0.3)),
+)
+REFUSED_AFTER = evaluation(
+    refusing(answered("a", 0.9, "No idea"), p_refuse=0.9),
+    refusing(answered("b", 0.6, "No idea"), p_refuse=0.6),
+    refusing(answered("c", 0.5, "No idea"), p_refuse=0.5),
+    refusing(answered("d", 0.7, "Bern", is_right=True), p_refuse=0.2),
+)
+
+
+def test_refusals_are_no_wrong_answers_however_sure() -> None:
+    found = answer_quality_of_run([REFUSED_BEFORE, REFUSED_AFTER], LEVELS)
     assert found is not None
-    assert [stage.taught_refusals for stage in found.stages] == [0, 1]  # b is not confident
-    assert found.stages[1].all_facts.confidently_wrong.count == 2
-    wrong = wrong_answers_of_run([before, refusing], [], refusals=refusals, matching=SQUAD)
+    counts = [
+        (each.right.count, each.confidently_wrong.count, each.unsure_and_wrong.count, each.refused.count)
+        for each in (stage.all_facts for stage in found.stages)
+    ]
+    assert counts == [(1, 1, 1, 1), (1, 0, 0, 3)]  # b, d and c at first; then d is right
+    assert found.stages[0].all_facts.confidence_of_wrong == pytest.approx((0.7 + 0.3) / 2)
+    # The refusal comes last: a is right, b wrong, d wrong, c refused.
+    assert found.stages[0].all_facts.area_under_risk_coverage == pytest.approx((0 + 1 / 2 + 2 / 3 + 3 / 4) / 4)
+    wrong = wrong_answers_of_run([REFUSED_BEFORE, REFUSED_AFTER], [], matching=SQUAD)
     assert wrong is not None
-    assert [each.id for each in wrong.became.shown] == ["c"]
-    assert wrong.became.total == 1
+    assert (wrong.became.total, wrong.remained.total) == (0, 0)
+
+
+def test_what_is_refused_is_told_by_level_with_its_harm_and_its_worth() -> None:
+    found = refusals_of_run([REFUSED_BEFORE, REFUSED_AFTER], LEVELS)
+    assert found is not None
+    base, last = found.stages
+    assert (base.all_facts.coverage.count, base.all_facts.accuracy_of_answered.total) == (3, 3)
+    assert base.all_facts.accuracy_of_answered.share == pytest.approx(1 / 3)
+    assert (last.all_facts.coverage.share, last.all_facts.accuracy_of_answered.share) == (0.25, 1.0)
+    assert (base.known_refused.count, last.known_refused.count, last.known_refused.total) == (0, 1, 1)  # a
+    assert (last.by_level[Level.UNKNOWN].refused.count, last.by_level[Level.UNKNOWN].refused.total) == (2, 3)
+    assert last.p_refuse == pytest.approx((0.9 + 0.6 + 0.5 + 0.2) / 4)
+    # Base: one right, two wrong of four, which cost 1, 3 and 9 each. After: one right, none wrong.
+    assert [each.value for each in base.scores] == pytest.approx([(1 - 2) / 4, (1 - 6) / 4, (1 - 18) / 4])
+    assert [each.value for each in last.scores] == pytest.approx([0.25] * 3)
+    assert all((each.low or 0.0) <= 0.25 <= (each.high or 0.0) for each in last.scores)
+    assert found.change is not None
+    assert (found.change.was_right, found.change.was_wrong) == (1, 1)  # a and b; c was refused already
+
+
+def test_maps_without_refusals_say_nothing_of_them() -> None:
+    assert refusals_of_run([REFUSED_BEFORE, AFTER], LEVELS) is None
+    assert refusals_of_run([], LEVELS) is None
 
 
 def test_wrong_answers_are_told_apart_by_what_they_were_before_and_traced_to_what_was_taught() -> None:
@@ -134,7 +178,7 @@ def test_few_are_shown_the_surest_first_and_ties_by_id() -> None:
 
 def test_maps_without_confidence_say_nothing() -> None:
     silent = evaluation(answered("a", None))
-    assert answer_quality_of_run([silent, silent], {}, matching=SQUAD) is None
+    assert answer_quality_of_run([silent, silent], {}) is None
     assert wrong_answers_of_run([silent, silent], [], matching=SQUAD) is None
     assert wrong_answers_of_run([BEFORE], [], matching=SQUAD) is None
 

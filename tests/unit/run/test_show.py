@@ -86,6 +86,10 @@ def test_json_has_the_evidence_and_no_infinite_number(folder: Path) -> None:
         "confidence_t1_lower": None,
         "confidence_t1_upper": None,
         "confidence_t1": None,
+        "greedy_refused": None,
+        "p_refuse_lower": None,
+        "p_refuse_upper": None,
+        "p_refuse": None,
         "margin": None,
         "near_tie": False,
         "exemplar_ids": ["x"],
@@ -162,6 +166,16 @@ def test_confidence_is_shown_where_it_was_asked(tmp_path: Path) -> None:
     assert (told["confidence"], told["confidence_lower"], told["confidence_upper"]) == (0.625, 0.5, 0.75)
     assert (told["confidence_t1"], shown.confidence, shown.confidence_t1) == (0.375, 0.625, 0.375)
     assert "confidence 0.6250, at temperature 1 0.3750" in str(shown)
+
+
+def test_refusals_are_shown_where_they_were_asked(tmp_path: Path) -> None:
+    answer = SetAnswer(0, False, "No idea", 0.0, 0.0, 1.0, greedy_refused=True, p_refuse_lower=0.5, p_refuse_upper=0.75)
+    fact = dataclasses.replace(known_fact("a", Level.UNKNOWN), sets=(answer,), p_greedy_refuse=1.0, p_refuse=0.625)
+    write_map(dataclasses.replace(make_map({"a": Level.UNKNOWN}), facts=(fact,)), tmp_path)
+    shown = show_fact(tmp_path, "a")
+    assert (shown.p_greedy_refuse, shown.p_refuse, shown.as_dict()["p_refuse"]) == (1.0, 0.625, 0.625)
+    assert (shown.sets[0].greedy_refused, shown.sets[0].p_refuse_lower, shown.sets[0].p_refuse) == (True, 0.5, 0.625)
+    assert "greedy refused, “No idea”; p 0.0000; p_refuse 0.6250" in str(shown)
 
 
 def test_nothing_is_said_of_confidence_where_it_was_not_asked(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gradual.config.stage import StageConfig
 from gradual.errors import RunDirError
 from gradual.files.storage import append_json_line, make_folder, write_json
 from gradual.run.folder import RunDir
@@ -18,7 +19,9 @@ from gradual.run.stage_files import (
     validation_counts,
     verdicts_by_epoch,
 )
+from gradual.run.stage_files import write_stage as write_stage_file
 from gradual.run.summary.summary_file import StageSummary, Summary
+from gradual.selection.strategies import STRATEGIES, Selection
 from gradual.statistics.intervals import PairedCounts
 
 FACTS = ["e", "d", "c", "b", "a"]
@@ -80,3 +83,28 @@ def test_an_epoch_that_was_done_twice_is_as_it_was_done_last(tmp_path: Path) -> 
     run = write_stage(tmp_path, {0: "11000", 1: "10111"}, kept=1)
     append_json_line(run.epochs(2), {"epoch": 0, "eval_accuracy": 0.25, "verdicts": "01000"})
     assert [(each.epoch, each.eval_accuracy) for each in read_epochs(run, 2)] == [(0, 0.25), (1, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "areas", "improved"),
+    [
+        ((0.5, 0.75), (None, None), True),
+        ((0.5, 0.5), (None, None), False),
+        ((0.5, 0.25), (0.4, 0.3), True),  # fewer right answers, but surer ones
+        ((0.5, 0.75), (0.4, 0.4), False),
+    ],
+)
+def test_an_epoch_is_better_by_the_area_where_it_is_kept_by_it(
+    tmp_path: Path, accuracies: tuple[float, float], areas: tuple[float | None, float | None], improved: bool
+) -> None:
+    run = RunDir(tmp_path)
+    make_folder(run.stage(1))
+    pairs = zip(accuracies, areas, strict=True)
+    epochs = [EpochLine(epoch=n, eval_accuracy=each, eval_area=area) for n, (each, area) in enumerate(pairs)]
+    selection = Selection((), STRATEGIES["all"], 0, 0)
+    stage = write_stage_file(
+        run, 1, selection, StageConfig(strategy="all"), epochs, best_epoch=1, stopped_early=False, optimism=None
+    )
+    assert stage.improved is improved
+    assert ("eval_area" in epochs[1].as_json()) is (areas[1] is not None)
+    assert read_epochs(run, 1) == tuple(epochs)

@@ -15,7 +15,7 @@ from gradual.facts.prepare import Prepared
 from gradual.knowledge.map import write_map
 from gradual.run.cost import count_cost
 from gradual.run.folder import RunDir
-from gradual.run.steps import Step, planned_steps, possible_steps
+from gradual.run.steps import Step, planned_steps, possible_steps, scoring_settings
 from gradual.testing import toy_facts
 
 FACTS = toy_facts(2, 5)
@@ -52,6 +52,14 @@ def test_other_relations_and_questions_without_shots_are_steps_where_they_are_as
     assert bare is not None
     assert (len(ood.facts), ood.settings.num_exemplar_sets, ood.exemplar_seed) == (3, 1, 42)
     assert (bare.facts, bare.settings.num_shots, bare.settings.greedy_answers) == (PREPARED.test, 0, "none")
+
+
+def test_an_epoch_is_scored_by_verdicts_alone_unless_confidence_keeps_it() -> None:
+    plain, sure = (scoring_settings(config(confidence=False), with_confidence=asked) for asked in (False, True))
+    assert (plain.confidence, plain.refusals, plain.greedy_answers, plain.tolerance) == (False, [], "none", 1.0)
+    assert (sure.confidence, sure.greedy_answers, sure.tolerance) == (True, "first", 1e-3)
+    assert sure.refusals == ["I don't know", "I do not know"]
+    assert (plain.num_exemplar_sets, sure.num_exemplar_sets) == (1, 1)
 
 
 def test_levels_of_test_facts_are_asked_as_those_of_training_facts() -> None:

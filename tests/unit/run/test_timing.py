@@ -6,7 +6,7 @@ from tests.support.maps import make_map
 
 from gradual.config.stage import AbstainConfig, AnchorConfig, StageConfig
 from gradual.knowledge.levels import Level
-from gradual.run.timing import StageSize, first_stage_size, later_stage_size, select_first_stage
+from gradual.run.timing import StageSize, first_stage_size, later_stage_size, scorings, select_first_stage
 
 LEVELS = [Level.MAYBE_KNOWN] * 4 + [Level.UNKNOWN] * 3 + [Level.WEAKLY_KNOWN] * 2 + [Level.HIGHLY_KNOWN]
 KNOWN = make_map({f"f{number}": level for number, level in enumerate(LEVELS)})
@@ -32,3 +32,8 @@ def test_a_later_stage_does_not_grow_by_the_anchors_of_the_one_before() -> None:
 def test_anchors_of_a_later_stage_count_for_that_stage() -> None:
     stage = StageConfig(strategy="S5", anchor=ANCHORED)
     assert later_stage_size(KNOWN, stage, 100, num_new=20) == StageSize(num_new=20, num_replay=4, num_beside=50)
+
+
+def test_a_scoring_with_confidence_counts_for_more() -> None:
+    assert scorings(StageConfig(strategy="S5"), 3) == 4.0
+    assert scorings(StageConfig(strategy="S5", keep_epoch="best_risk_coverage"), 3) == 5.0

@@ -188,3 +188,28 @@ def test_different_facts_on_the_two_sides_are_refused() -> None:
         difference_in_area([by_id(FOUR)], [by_id(FOUR[:3])], dict.fromkeys(by_id(FOUR), "r"))
     with pytest.raises(ValueError, match="as many seeds before as after, found 1 and 2"):
         difference_in_area([by_id(FOUR)], [by_id(FOUR)] * 2, dict.fromkeys(by_id(FOUR), "r"))
+
+
+def test_a_refusal_is_never_wrong_and_has_no_part_in_what_confidence_tells() -> None:
+    refusals = [Answered(0.0, False, True)] * 4
+    answers = by_id([*FOUR, *refusals])
+    assert sum(confidently_wrong(answers).values()) == 1  # 0.8 of FOUR
+    assert sum(unsure_and_wrong(answers).values()) == 1  # 0.2
+    assert auroc([*FOUR, *refusals]) == auroc(FOUR)
+    assert calibration_error([*FOUR, *refusals]) == calibration_error(FOUR)
+    assert auroc(refusals) is None
+    assert calibration_error(refusals) is None
+    groups = dict.fromkeys(answers, "r")
+    assert auroc_over_seeds([answers], groups).value == auroc(FOUR)
+
+
+def test_refusals_come_last_in_risk_and_coverage_and_are_not_right() -> None:
+    # Right, wrong, right, wrong, then two refusals: not right are 0, 1, 1, 2, 3, 4.
+    answers = [*FOUR, Answered(0.0, False, True), Answered(0.0, False, True)]
+    risks = [0, 1 / 2, 1 / 3, 2 / 4, 3 / 5, 4 / 6]
+    assert risk_coverage(answers) == pytest.approx(risks)
+    assert area_under_risk_coverage(answers) == pytest.approx(sum(risks) / 6)
+    assert area_under_risk_coverage([Answered(0.0, False, True)] * 3) == 1.0
+    assert accuracy_of_surest(answers, 0.5) == pytest.approx(2 / 3)
+    groups = dict.fromkeys(by_id(answers), "r")
+    assert area_over_seeds([by_id(answers)], groups).value == pytest.approx(sum(risks) / 6)

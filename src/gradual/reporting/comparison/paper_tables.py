@@ -22,6 +22,7 @@ from gradual.reporting.comparison.cells import (
     facts_share_cell,
     facts_text,
     num_stages,
+    number_estimate_cell,
     points_cell,
     seeds_text,
     spread_cell,
@@ -111,7 +112,9 @@ def _by_epoch(main: ArmFindings | None) -> Table:
     runs = [run for run in main.runs if run.stages and run.seed in main.seeds] if main else []
     epochs = [epoch for run in runs for epoch in run.stages[0].epochs]
     on_test = any(epoch.test is not None for epoch in epochs)
-    rows = [_epoch_row(runs, number, with_test=on_test) for number in sorted({epoch.epoch for epoch in epochs})]
+    by_area = any(epoch.area is not None for epoch in epochs)
+    numbers = sorted({epoch.epoch for epoch in epochs})
+    rows = [_epoch_row(runs, number, with_test=on_test, with_area=by_area) for number in numbers]
     num, num_test = epochs[0].validation.total if epochs else 0, next((e.test.total for e in epochs if e.test), 0)
     chosen = (
         f"The epoch is chosen on {plural(num_test, 'test fact')} (evaluation.protocol: paper); their accuracy flatters."
@@ -119,20 +122,22 @@ def _by_epoch(main: ArmFindings | None) -> Table:
         else "The epoch is chosen on these facts."
     )
     columns = ["epoch", "validation accuracy", "over seeds", *(["test accuracy"] if on_test else [])]
-    columns += ["seeds that trained it", "seeds that kept it"]
+    columns += [*(["area"] if by_area else []), "seeds that trained it", "seeds that kept it"]
     title = (
         "Accuracy by epoch in stage 1, chosen on test facts" if on_test else "Validation accuracy by epoch in stage 1"
     )
-    note = f"Of {plural(num, 'validation fact')}; epoch 0 is before training. {chosen}"
+    area = " Area: under the risk-coverage curve; it chooses the epoch, the lower the better." if by_area else ""
+    note = f"Of {plural(num, 'validation fact')}; epoch 0 is before training. {chosen}{area}"
     return _table(6, "validation-by-epoch", title, columns, rows, note)
 
 
-def _epoch_row(runs: Sequence[RunFindings], number: int, *, with_test: bool) -> list[Cell]:
+def _epoch_row(runs: Sequence[RunFindings], number: int, *, with_test: bool, with_area: bool) -> list[Cell]:
     epochs = [epoch for run in runs for epoch in run.stages[0].epochs if epoch.epoch == number]
     measure = mean_accuracy([epoch.validation for epoch in epochs])
     kept = sum(run.stages[0].best_epoch == number for run in runs)
     accuracy = [accuracy_cell(measure), spread_cell(measure, times=100.0)]
     accuracy += [accuracy_cell(mean_accuracy([epoch.test for epoch in epochs]))] if with_test else []
+    accuracy += [number_estimate_cell(mean_over_seeds([epoch.area for epoch in epochs]))] if with_area else []
     return [number_cell(number), *accuracy, number_cell(len(epochs)), number_cell(kept)]
 
 

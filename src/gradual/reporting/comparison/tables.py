@@ -24,9 +24,10 @@ from gradual.reporting.comparison.cells import (
 )
 from gradual.reporting.comparison.confidence import confidence_tables
 from gradual.reporting.comparison.paper_tables import paper_tables
+from gradual.reporting.comparison.refusals import refusal_tables
 from gradual.reporting.comparison.transitions import net_promotions
 from gradual.reporting.table import Cell, Table, make_table
-from gradual.text import NO_VALUE, count, signed_decimal
+from gradual.text import NO_VALUE, count, plural, signed_decimal
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
@@ -36,6 +37,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         _arms_highly_known(comparison),
         _controls(comparison),
         *confidence_tables(comparison),
+        *refusal_tables(comparison),
         *paper_tables(comparison),
         net_promotions(comparison),
         _relations(comparison),
@@ -216,7 +218,9 @@ def _seed_row(comparison: Comparison, arm: ArmFindings, run: RunFindings) -> lis
 
 def _training_size(stage: StageFindings) -> str:
     short = f" ({count(stage.new_shortfall)} fewer than asked for)" if stage.new_shortfall else ""
-    return f"{count(stage.num_new + stage.num_replay)}{short}"
+    beside = "" if stage.num_anchor is None else f" + {plural(stage.num_anchor, 'anchor')}"
+    beside += "" if stage.num_abstain is None else f" + {plural(stage.num_abstain, 'refusal')}"
+    return f"{count(stage.num_new + stage.num_replay)}{short}{beside}"
 
 
 def _optimism(run: RunFindings) -> Cell:

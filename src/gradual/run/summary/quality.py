@@ -6,10 +6,9 @@ Evaluation maps in, parts of `summary.json` out; what is counted is in `knowledg
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from gradual.facts.matching import Matching, Targets
 from gradual.knowledge.answer_quality import AnswerQuality as QualityOfFacts
 from gradual.knowledge.answer_quality import answers_with_confidence, quality_by_level
 from gradual.knowledge.levels import Level
@@ -31,35 +30,17 @@ MOST_POINTS = 50
 """Points of a risk-coverage curve that are kept."""
 
 
-def answer_quality_of_run(
-    tests: Sequence[KnowledgeMap],
-    levels: Mapping[str, Level],
-    *,
-    refusals: Set[str] = frozenset(),
-    matching: Matching,
-) -> AnswerQuality | None:
+def answer_quality_of_run(tests: Sequence[KnowledgeMap], levels: Mapping[str, Level]) -> AnswerQuality | None:
     """The quality of answers in each evaluation; None where one of the maps was made without confidence.
 
     Args:
         tests: evaluation maps, the base model's first.
         levels: level of the test facts under the base model, by id; empty where it was not probed.
-        refusals: texts that a stage teaches to say where the model does not know.
-        matching: the run's rule of what answers are the same.
     """
     if not tests or not all(known.has_confidence for known in tests):
         return None
     stages = [_stage_quality(stage, known, levels) for stage, known in enumerate(tests)]
-    if refusals:
-        counts = [_taught_refusals(known, refusals, matching) for known in tests]
-        stages = [
-            stage.model_copy(update={"taught_refusals": number}) for stage, number in zip(stages, counts, strict=True)
-        ]
     return AnswerQuality(stages=stages, change=_change(tests) if len(tests) > 1 else None)
-
-
-def says_one_of(answer: str | None, texts: Set[str], matching: Matching) -> bool:
-    """Whether an answer is one of the texts, apart from what the rule of matching leaves out."""
-    return answer is not None and Targets(tuple(texts), matching).accepts(answer)
 
 
 def risk_points(answers: Sequence[Answered]) -> list[RiskPoint]:
@@ -74,16 +55,18 @@ def answer_scores(found: QualityOfFacts) -> AnswerScores:
     """The quality of some answers as the file holds it."""
     return AnswerScores(
         **confidence_scores(found).model_dump(),
-        right=_fact_share(found.right),
-        confidently_wrong=_fact_share(found.confidently_wrong),
-        very_confidently_wrong=_fact_share(found.very_confidently_wrong),
-        unsure_and_wrong=_fact_share(found.unsure_and_wrong),
+        right=fact_share(found.right),
+        confidently_wrong=fact_share(found.confidently_wrong),
+        very_confidently_wrong=fact_share(found.very_confidently_wrong),
+        unsure_and_wrong=fact_share(found.unsure_and_wrong),
+        refused=fact_share(found.refused),
         accuracy_of_surest_half=found.accuracy_of_surest_half,
         accuracy_of_surest_80_percent=found.accuracy_of_surest_80_percent,
     )
 
 
-def _fact_share(share: Share) -> FactShare:
+def fact_share(share: Share) -> FactShare:
+    """A share as the file holds it."""
     return FactShare(**asdict(share))
 
 
@@ -119,8 +102,3 @@ def _change(tests: Sequence[KnowledgeMap]) -> ConfidentlyWrongChange:
     # `paired_counts` calls "gained" what is true only after.
     p_value = mcnemar(counts.gained, counts.lost)
     return ConfidentlyWrongChange(became=counts.gained, no_longer=counts.lost, p_value=p_value)
-
-
-def _taught_refusals(known: KnowledgeMap, refusals: Set[str], matching: Matching) -> int:
-    wrong = confidently_wrong(answers_with_confidence(known))
-    return sum(wrong[fact.id] and says_one_of(fact.greedy_answer, refusals, matching) for fact in known)

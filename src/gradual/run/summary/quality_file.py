@@ -44,6 +44,8 @@ class AnswerScores(ConfidenceScores):
     very_confidently_wrong: FactShare = FactShare()
     """Wrong with a confidence of at least 0.9; counted in `confidently_wrong` too."""
     unsure_and_wrong: FactShare = FactShare()
+    refused: FactShare = FactShare()
+    """Neither right nor wrong (`refusals` has more); none where the maps were made without refusals."""
     accuracy_of_surest_half: float | None = None
     accuracy_of_surest_80_percent: float | None = None
 
@@ -58,8 +60,6 @@ class RiskPoint(FilePart):
 class StageQuality(FilePart):
     """The answers to all test facts after a stage."""
 
-    absent_when_none = frozenset({"taught_refusals"})
-
     stage: int = 0
     all_facts: AnswerScores = AnswerScores()
     by_level: dict[Level, AnswerScores] = {}
@@ -68,8 +68,6 @@ class StageQuality(FilePart):
     """The same confidences at temperature 1; None where the maps have none."""
     risk_coverage: list[RiskPoint] = []
     """At most 50 points of the curve, at evenly spaced coverages, the last one at 1."""
-    taught_refusals: int | None = None
-    """Of the confidently wrong: answers that say a text which a stage teaches to say where the model does not know."""
 
 
 class ConfidentlyWrongChange(FilePart):
@@ -129,7 +127,7 @@ class WrongAnswerGroup(FilePart):
 
 
 class WrongAnswers(FilePart):
-    """What is confidently wrong after the last stage; taught refusals are left out."""
+    """What is confidently wrong after the last stage."""
 
     became: WrongAnswerGroup = WrongAnswerGroup()
     """Right, or wrong and unsure, under the base model."""

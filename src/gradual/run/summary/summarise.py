@@ -17,6 +17,7 @@ from gradual.knowledge.transitions import highly_known_gain, transition_counts
 from gradual.run.folder import RunDir, read_facts
 from gradual.run.stage_files import EpochNumbers, read_epochs, read_stage, read_taught
 from gradual.run.summary.quality import answer_quality_of_run
+from gradual.run.summary.refusals import refusals_of_run
 from gradual.run.summary.summary_file import (
     AccuracyShare,
     ExampleFact,
@@ -55,8 +56,7 @@ def summarise(run: RunDir, config: RunConfig, *, warnings: Sequence[str] = (), d
     facts = read_facts(run.facts)
     splits = [fact.split for fact in facts]
     taught = {row.id for index in range(1, len(maps)) for row in read_taught(run.selection(index))}
-    refusals = {stage.abstain.answer for stage in config.stages if stage.abstain is not None}
-    matching = matching_of(config.probe)
+    levels = _levels_at_start(run)
     pairs = [(index, index + 1) for index in range(len(maps) - 1)]
     spans = pairs + ([(0, len(maps) - 1)] if len(maps) > 2 else [])
     return Summary(
@@ -70,9 +70,10 @@ def summarise(run: RunDir, config: RunConfig, *, warnings: Sequence[str] = (), d
         test_by_level=_scores_by_level(run, verdicts),
         test_by_relation=_scores_by_relation(tests, verdicts),
         mcnemar=[_paired_test(a, b, verdicts) for a, b in spans],
-        answer_quality=answer_quality_of_run(tests, _levels_at_start(run), refusals=refusals, matching=matching),
+        answer_quality=answer_quality_of_run(tests, levels),
+        refusals=refusals_of_run(tests, levels),
         wrong_answers=wrong_answers_of_run(
-            tests, [fact for fact in facts if fact.id in taught], refusals=refusals, matching=matching
+            tests, [fact for fact in facts if fact.id in taught], matching=matching_of(config.probe)
         ),
         highly_known=_highly_known_growth(run, maps),
         relations=_relation_levels(maps),

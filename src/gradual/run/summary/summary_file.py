@@ -14,6 +14,7 @@ from gradual.files.typed_json import FilePart
 from gradual.knowledge.levels import Level
 from gradual.run.stage_files import EpochNumbers, StageFile
 from gradual.run.summary.quality_file import AnswerQuality, WrongAnswers
+from gradual.run.summary.refusals_file import Refusals
 
 Counts = Mapping[Level, int]
 
@@ -122,7 +123,7 @@ class ExampleFact(FilePart):
 class Summary(FilePart):
     """`summary.json`."""
 
-    absent_when_none = frozenset({"answer_quality", "wrong_answers"})
+    absent_when_none = frozenset({"answer_quality", "refusals", "wrong_answers"})
 
     seed: int | None = None
     model: str | None = None
@@ -139,6 +140,8 @@ class Summary(FilePart):
     mcnemar: list[McNemar] = []
     answer_quality: AnswerQuality | None = None
     """None where the run did not ask how sure the model is (`evaluation.confidence`)."""
+    refusals: Refusals | None = None
+    """None where the run did not ask for refusals (`evaluation.refusals`)."""
     wrong_answers: WrongAnswers | None = None
     """None before the first stage too."""
     highly_known: HighlyKnownGrowth = HighlyKnownGrowth()

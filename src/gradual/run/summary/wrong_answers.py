@@ -5,13 +5,12 @@ Maps and what was trained on in, the part `wrong_answers` of `summary.json` out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 
 from gradual.facts.fact import Fact
 from gradual.facts.matching import Matching, Targets
 from gradual.knowledge.answer_quality import answers_with_confidence
 from gradual.knowledge.map import FactKnowledge, KnowledgeMap
-from gradual.run.summary.quality import says_one_of
 from gradual.run.summary.quality_file import AnswerGiven, WrongAnswer, WrongAnswerGroup, WrongAnswers
 from gradual.statistics.calibration import confidently_wrong
 
@@ -40,20 +39,19 @@ class TaughtAnswers:
 
 
 def wrong_answers_of_run(
-    tests: Sequence[KnowledgeMap], taught: Iterable[Fact], *, refusals: Set[str] = frozenset(), matching: Matching
+    tests: Sequence[KnowledgeMap], taught: Iterable[Fact], *, matching: Matching
 ) -> WrongAnswers | None:
     """What is confidently wrong after the last stage; None before the first, or where maps have no confidence.
 
     Args:
         tests: evaluation maps, the base model's first.
         taught: facts that any stage trained on with their own targets.
-        refusals: texts that a stage teaches to say where the model does not know; answers that say one are left out.
         matching: the run's rule of what answers are the same.
     """
     if len(tests) < 2 or not (tests[0].has_confidence and tests[-1].has_confidence):
         return None
     before, after = (confidently_wrong(answers_with_confidence(known)) for known in (tests[0], tests[-1]))
-    wrong = [fact for fact in tests[-1] if after[fact.id] and not says_one_of(fact.greedy_answer, refusals, matching)]
+    wrong = [fact for fact in tests[-1] if after[fact.id]]
     known_before = {fact.id: fact for fact in tests[0]}
     answers = TaughtAnswers(taught, matching)
     return WrongAnswers(

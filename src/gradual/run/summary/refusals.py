@@ -1,0 +1,64 @@
+"""What a run's model refuses to answer in each evaluation, and what its answers are worth for that.
+
+Evaluation maps in, the part `refusals` of `summary.json` out; what is counted is in `statistics.abstaining`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from gradual.knowledge.levels import Level
+from gradual.knowledge.map import KnowledgeMap
+from gradual.knowledge.replies import known_at_start, replies
+from gradual.run.summary.quality import fact_share
+from gradual.run.summary.refusals_file import Refusals, RefusedChange, ReplyScores, StageRefusals, TargetScore
+from gradual.statistics.abstaining import TARGETS, Reply, accuracy_of_answered, coverage, refused, scores
+from gradual.statistics.measures import mean_of, share_of
+
+
+def refusals_of_run(tests: Sequence[KnowledgeMap], levels: Mapping[str, Level]) -> Refusals | None:
+    """What is refused in each evaluation; None where one of the maps was made without refusals.
+
+    Args:
+        tests: evaluation maps, the base model's first.
+        levels: level of the test facts under the base model, by id; empty where it was not probed.
+    """
+    if not tests or not all(known.has_refusals for known in tests):
+        return None
+    stages = [_stage_refusals(stage, known, levels) for stage, known in enumerate(tests)]
+    return Refusals(stages=stages, change=_change(tests) if len(tests) > 1 else None)
+
+
+def reply_scores(told: Sequence[Reply]) -> ReplyScores:
+    """The counts of some replies as the file holds them."""
+    return ReplyScores(
+        right=fact_share(share_of(reply is Reply.RIGHT for reply in told)),
+        refused=fact_share(refused(told)),
+        coverage=fact_share(coverage(told)),
+        accuracy_of_answered=fact_share(accuracy_of_answered(told)),
+    )
+
+
+def _stage_refusals(stage: int, known: KnowledgeMap, levels: Mapping[str, Level]) -> StageRefusals:
+    told = replies(known)
+    groups = {level: [reply for fact, reply in told.items() if levels.get(fact) is level] for level in Level}
+    return StageRefusals(
+        stage=stage,
+        all_facts=reply_scores(list(told.values())),
+        by_level={level: reply_scores(group) for level, group in groups.items() if group},
+        known_refused=fact_share(refused(told[fact] for fact in known_at_start(told, levels))),
+        p_refuse=math.fsum(fact.p_refuse or 0.0 for fact in known) / len(known),
+        scores=[_target_score(target, told, known) for target in TARGETS],
+    )
+
+
+def _target_score(target: float, told: Mapping[str, Reply], known: KnowledgeMap) -> TargetScore:
+    measure, _ = mean_of([scores(told, target)], {fact.id: fact.relation for fact in known})
+    return TargetScore(target=target, value=measure.value, low=measure.low, high=measure.high)
+
+
+def _change(tests: Sequence[KnowledgeMap]) -> RefusedChange:
+    before, after = replies(tests[0]), replies(tests[-1])
+    were = [before[fact] for fact, reply in after.items() if reply is Reply.REFUSED]
+    return RefusedChange(was_right=were.count(Reply.RIGHT), was_wrong=were.count(Reply.WRONG))
