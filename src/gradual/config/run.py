@@ -50,7 +50,7 @@ class ColumnsConfig(Settings):
     What is not given is detected; `none` says that there is no such column.
     """
 
-    EARLIER: ClassVar = {"choices": None}
+    EARLIER: ClassVar = {"choices": None, "rewordings": None, "reverse_of": None}
 
     id: Column | None = None
     """Column of the fact's id; without one, ids are made from relation and question."""
@@ -66,6 +66,10 @@ class ColumnsConfig(Settings):
     """Column that says train, validation, test or exemplars; without one, splits are made."""
     choices: Column | None = None
     """Column of the choices of a multiple-choice question, which are then asked below it, lettered."""
+    rewordings: Column | Annotated[list[Column], Field(min_length=1)] | None = None
+    """Column (or columns) of the question in other words, one text or a list (see `evaluation.transfer`)."""
+    reverse_of: Column | None = None
+    """Column of the id of the fact that a row asks the other way round (see `evaluation.transfer`)."""
 
     @property
     def are_numbers(self) -> bool:
