@@ -258,10 +258,14 @@ class LoraSettings(Settings):
     """Layers that get an adapter."""
 
 
+TransferForm = Literal["rewordings", "reverse", "zero_shot", "chat"]
+"""Another form of a question, that nothing is trained in."""
+
+
 class EvaluationConfig(Settings):
     """How accuracy is scored."""
 
-    EARLIER: ClassVar = {"confidence": False}
+    EARLIER: ClassVar = {"confidence": False, "transfer": [], "drift": False, "drift_text": None}
 
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
@@ -269,6 +273,15 @@ class EvaluationConfig(Settings):
     """Score the test facts without shots as well."""
     confidence: bool = True
     """Compute how sure the model is of its greedy answers to test facts (see `probe.confidence`)."""
+    transfer: list[TransferForm] = []
+    """Ask test facts, and training facts that became HighlyKnown, in other forms too, before and after training.
+
+    rewordings: their other wordings; reverse: the fact that asks them the other way; zero_shot: without shots;
+    chat: the same shots as turns of the chat template."""
+    drift: bool = True
+    """Tell how far training moves the model on what it was not trained on: KL from the base model, and perplexity."""
+    drift_text: str | None = None
+    """Text file that drift is measured on, read up to 4096 tokens; null: a text that comes with gradual."""
     protocol: Literal["validation", "paper"] = "validation"
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 
@@ -353,6 +366,22 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _stages_can_select(self) -> Self:
         check_stages(self.stages)
+        return self
+
+    @model_validator(mode="after")
+    def _transfer_is_another_form(self) -> Self:
+        transfer = self.evaluation.transfer
+        if len(set(transfer)) < len(transfer):
+            raise ConfigError(f"evaluation.transfer: expected each form once, found {', '.join(transfer)}")
+        for form, is_usual, setting in (
+            ("chat", self.probe.prompt_style == "chat", "prompt_style: chat"),
+            ("zero_shot", self.probe.num_shots == 0, "num_shots: 0"),
+        ):
+            if form in transfer and is_usual:
+                raise ConfigError(
+                    f"evaluation.transfer: expected other forms than the usual one, found {form} and probe.{setting} - "
+                    f"leave {form} out"
+                )
         return self
 
     @model_validator(mode="after")

@@ -23,8 +23,8 @@ from gradual.facts.matching import Targets
 from gradual.facts.problems import LeftOut, Problems, Remark, data_error, shown, shown_names
 from gradual.facts.reading.columns import USUAL_NAMES, find_roles
 from gradual.facts.reading.rows import StatedFact, question_key, read_facts
-from gradual.facts.reverses import without_missing_reverses
 from gradual.facts.sources.opening import Source, open_source, shown_source
+from gradual.facts.transfer import without_missing_reverses
 from gradual.facts.wording import BLANK, Wording, wordings
 
 OTHER = "other"

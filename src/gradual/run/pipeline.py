@@ -30,6 +30,7 @@ from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent, warn
 from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
+from gradual.run.drift import drift_rows, measure_drift, write_drift
 from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
@@ -41,6 +42,7 @@ from gradual.run.stages import (
 )
 from gradual.run.steps import ANY_TOLERANCE, Questions, Step, planned_steps
 from gradual.run.summary.summarise import summarise
+from gradual.run.transfer import still_asked
 from gradual.selection.strategies import Selection
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows
@@ -98,12 +100,28 @@ def fit_loaded(
     before: Callable[[RunDir, Sequence[Step]], None] = lambda run, steps: None,
 ) -> RunDir:
     """The same with a model that is loaded and checked already; `before` may take over finished steps of other runs."""
+    check_questions(loaded, planned_steps(config, prepared))
     fingerprint = run_fingerprint(config, prepared, loaded)
     with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
         fitting = _Fit(run, config, prepared, loaded, progress)
         before(run, fitting.steps)
         fitting.all_steps()
     return run
+
+
+def check_questions(loaded: LoadedModel, steps: Sequence[Step]) -> None:
+    """Finds out, before anything is computed, whether the model can be asked in every form that a run asks.
+
+    Raises:
+        ModelError: chats are asked for, and the tokenizer has no chat template.
+        DataError: a text would be read as something else in a chat.
+    """
+    engine = TransformersEngine(loaded)
+    for step in steps:
+        if step.form == "chat" and step.questions is not None:
+            style = engine.prompt_style(step.questions.settings)
+            for fact in step.questions.facts:
+                style.check(fact)
 
 
 def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> dict[str, str]:
@@ -147,6 +165,8 @@ class _Fit:
             return self._train_stage(step, step.training)
         if step.questions is not None:
             self._make_map(step, step.questions)
+        elif step.kind == "drift":
+            self._measure_drift(step)
         elif not self.run.is_done(step.name):
             write_facts(self.prepared.all_facts(), self.run.facts)
             if self.prepared.left_out:
@@ -161,6 +181,8 @@ class _Fit:
             units.clear()  # left where a kill came between the map and this
             return
         facts, adapter = questions.facts, self.run.adapter(step.stage) if step.stage else None
+        if step.form is not None:
+            facts = tuple(still_asked(self.run, step.form, step.stage, facts))
         with with_adapter(self.loaded, adapter) as loaded, self.progress.bar(step.name, len(facts), "facts") as advance:
             known = probe_facts(
                 facts,
@@ -176,6 +198,20 @@ class _Fit:
             say_missed_spellings(known, questions.settings, self.progress)
         self.run.mark_done(step.name, step.results(self.run))
         units.clear()
+
+    def _measure_drift(self, step: Step) -> None:
+        """Tells how far the stages so far have moved the model, unless it is told."""
+        if self.run.is_done(step.name):
+            return
+        rows = drift_rows(self.config, self.prepared, TransformersEngine(self.loaded))
+        total = len(rows.text) + len(rows.prompts)
+        with (
+            with_adapter(self.loaded, self.run.adapter(step.stage)) as loaded,
+            self.progress.bar(step.name, total, "texts") as advance,
+        ):
+            found, cost = measure_drift(rows, loaded, advance)
+        write_drift(self.run, step.stage, found, cost)
+        self.run.mark_done(step.name, step.results(self.run))
 
     def _train_stage(self, step: Step, stage: StageConfig) -> bool:
         """Trains a stage, unless it is done; False if there is nothing to train on."""

@@ -22,6 +22,7 @@ from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts
 from gradual.progress import Progress
 from gradual.run.anchors import with_anchors_and_refusals
+from gradual.run.drift import drift_rows
 from gradual.run.stages import training_rows
 from gradual.run.steps import Step
 from gradual.selection.expressions import FactState
@@ -135,10 +136,14 @@ class ReadEstimate:
         return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
 
     def step_tokens(self, step: Step) -> int:
-        """Tokens of a step's probe, 0 of one that asks nothing; steps of one kind ask the same and are counted once.
+        """Tokens of a step's reading, 0 of one that reads nothing; steps of one kind count the same, once found out.
+
+        Of training facts in other forms all count, though after a stage only those that are HighlyKnown are asked.
 
         The levels of test facts count as if asked in full: how many exemplar sets they need shows only when asked.
         """
+        if step.kind == "drift":
+            return 2 * drift_rows(self._config, self._prepared, self._engine).num_tokens
         if step.questions is None:
             return 0
         if step.kind not in self._by_kind:

@@ -82,9 +82,9 @@ def find_roles(part: Part, columns: ColumnsConfig, problems: Problems) -> Roles 
     named = _named(part, columns, problems)
     if named is None:
         return None
-    found = detected | named
-    answers, rewordings = found.pop("answers"), found.pop("rewordings")
-    chosen = {role: each[0] for role, each in found.items()}
+    roles_of = detected | named
+    answers, rewordings = roles_of.pop("answers"), roles_of.pop("rewordings")
+    chosen = {role: each[0] for role, each in roles_of.items()}
     if columns.answers is not None:
         chosen["aliases"] = Selector()
     if isinstance(columns.question, dict):

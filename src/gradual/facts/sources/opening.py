@@ -17,8 +17,8 @@ from pathlib import Path
 
 from gradual.config.run import FactsConfig
 from gradual.facts.problems import Problems, data_error, printable, shown, shown_names
-from gradual.facts.sources.atlas import AtlasWordings, with_transfer
 from gradual.facts.sources.arrow import parquet_part, saved_part, saved_splits
+from gradual.facts.sources.atlas import AtlasWordings, with_transfer
 from gradual.facts.sources.content import (
     PACKED_SUFFIXES,
     Content,
