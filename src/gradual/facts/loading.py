@@ -73,7 +73,7 @@ def load_facts(source: str | Path | FactsConfig, *, num_shots: int = _DEFAULT_SH
     France?" is "what is the capital of _"). Wordings of fewer than 2 x (num_shots + 1) facts, the number needed to
     have enough exemplars and as many facts left, are put together in the relation "other", with a warning.
 
-    A column `rewordings` has the question in other words, `reverse_of` the id of the fact that a row asks the other way.
+    A column `rewordings` has the question in other words, `reverse_of` the id of the fact that a row asks in reverse.
 
     Identical rows are dropped with a warning. In data sets that others publish (`hf:`, EntityQuestions, SQuAD ...)
     questions that stand there with different answers, or in several splits, are left out with a warning, or their

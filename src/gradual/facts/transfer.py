@@ -113,7 +113,8 @@ def check_transfer(
                     )
         problems.stop_if_any()
     if "reverse" in forms and not links:
-        remedy = "add a column `reverse_of`, and keep the relations of both facts (facts.relations, facts.out_of_distribution)"
+        relations = "the relations of both facts (facts.relations, facts.out_of_distribution)"
+        remedy = f"add a column `reverse_of`, and keep {relations}"
         raise _no_fact(source, "reverse", remedy)
 
 

@@ -1,4 +1,4 @@
-"""What happened in a run, in at most six plain sentences.
+"""What happened in a run, in at most seven plain sentences.
 
 Says a difference only as firmly as the intervals and paired tests in the record allow. Knows no HTML and no files.
 """
@@ -6,6 +6,7 @@ Says a difference only as firmly as the intervals and paired tests in the record
 from __future__ import annotations
 
 from gradual.knowledge.levels import Level
+from gradual.reporting.run_transfer import what_else_changed
 from gradual.run.record import RunRecord
 from gradual.run.summary.quality_file import StageQuality
 from gradual.run.summary.summary_file import AccuracyShare, McNemar, Summary
@@ -16,9 +17,9 @@ SIGNIFICANCE = 0.05
 
 
 def tell(run: RunRecord) -> tuple[str, ...]:
-    """The sentences: the start, the stages, gained beside lost, the test, confidently wrong answers, the last step.
+    """The start, the stages, gained beside lost, the test, what else changed, confidently wrong answers, the last step.
 
-    Of confidently wrong answers nothing is said where the run did not ask how sure the model is.
+    Nothing is said of what the run did not ask: other relations, drift, how sure the model is.
     """
     summary = run.summary
     sentences = [_start(summary)]
@@ -30,7 +31,7 @@ def tell(run: RunRecord) -> tuple[str, ...]:
         )
     elif summary.levels:
         sentences.append("What a stage changed is not known yet: no probe after a stage is in the run folder.")
-    sentences += [_test(summary), _confidently_wrong(summary), _last_step(summary)]
+    sentences += [_test(summary), what_else_changed(summary), _confidently_wrong(summary), _last_step(summary)]
     return tuple(sentence for sentence in sentences if sentence)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DRIFT_FILE = "drift.json"
 MOST_TEXT_TOKENS = 4096
 """Tokens of the reference text that are read, from its beginning."""
-MOST_PROMPTS = 256
+MOST_PROMPTS = 128
 """Test facts whose questions are read, the same share of each relation."""
 
 

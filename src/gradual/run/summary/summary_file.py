@@ -14,6 +14,7 @@ from gradual.files.typed_json import FilePart
 from gradual.knowledge.levels import Level
 from gradual.run.stage_files import EpochNumbers, StageFile
 from gradual.run.summary.quality_file import AnswerQuality, WrongAnswers
+from gradual.run.summary.transfer_file import Bystanders, StageDrift, Transfer
 
 Counts = Mapping[Level, int]
 
@@ -122,7 +123,7 @@ class ExampleFact(FilePart):
 class Summary(FilePart):
     """`summary.json`."""
 
-    absent_when_none = frozenset({"answer_quality", "wrong_answers"})
+    absent_when_none = frozenset({"answer_quality", "wrong_answers", "transfer", "bystanders", "drift"})
 
     seed: int | None = None
     model: str | None = None
@@ -141,6 +142,12 @@ class Summary(FilePart):
     """None where the run did not ask how sure the model is (`evaluation.confidence`)."""
     wrong_answers: WrongAnswers | None = None
     """None before the first stage too."""
+    transfer: Transfer | None = None
+    """None before the first stage too, and where no other form was asked (`evaluation.transfer`)."""
+    bystanders: Bystanders | None = None
+    """None before the first stage too, and without relations that are only scored (`facts.out_of_distribution`)."""
+    drift: list[StageDrift] | None = None
+    """One entry for each stage; None where it was not measured (`evaluation.drift`)."""
     highly_known: HighlyKnownGrowth = HighlyKnownGrowth()
     relations: list[RelationLevels] = []
     stages: list[StageSummary] = []
