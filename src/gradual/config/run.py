@@ -281,7 +281,7 @@ class EvaluationConfig(Settings):
     drift: bool = True
     """Tell how far training moves the model on what it was not trained on: KL from the base model, and perplexity."""
     drift_text: str | None = None
-    """Text file that drift is measured on, read up to 4096 tokens; null: a text that comes with gradual."""
+    """Text file that drift is measured on, read up to 2048 tokens; null: a text that comes with gradual."""
     protocol: Literal["validation", "paper"] = "validation"
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 

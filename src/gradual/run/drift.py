@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from gradual.models.load import LoadedModel
 
 DRIFT_FILE = "drift.json"
-MOST_TEXT_TOKENS = 4096
+MOST_TEXT_TOKENS = 2048
 """Tokens of the reference text that are read, from its beginning."""
-MOST_PROMPTS = 128
+MOST_PROMPTS = 64
 """Test facts whose questions are read, the same share of each relation."""
 
 
