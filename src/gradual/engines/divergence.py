@@ -71,7 +71,7 @@ def divergence(
         found = found.plus(_within_memory(model, block, at_ends=at_ends))
         num_passes += 2
         progress(len(block))
-    cost = Cost(time.perf_counter() - started, tokens_read=2 * sum(map(len, rows)), forward_passes=num_passes)
+    cost = Cost(seconds=time.perf_counter() - started, tokens_read=2 * sum(map(len, rows)), forward_passes=num_passes)
     return found, cost
 
 

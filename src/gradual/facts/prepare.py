@@ -162,26 +162,30 @@ def prepare(config: RunConfig) -> Prepared:
         left_out=(*source.left_out, *no_exemplars),
         drift_text=drift_text,
     )
-    everything = [*facts, *(fact for fact in loaded if fact.relation in others)]
-    prepared = replace(prepared, reverses=_reverses(prepared, everything, config))
     divided = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     _refuse_empty_parts(prepared, divided, source, len(facts), config)
-    check_transfer(transfer, prepared.train, prepared.test, prepared.reverses, shown_source(config.facts.path))
+    prepared = _with_reverses(prepared, [*facts, *(fact for fact in loaded if fact.relation in others)], config)
     check_refusals(_named_stages(config), prepared.all_facts(), matching_of(config.probe))
     return prepared
 
 
-def _reverses(prepared: Prepared, facts: Sequence[Fact], config: RunConfig) -> dict[str, Fact]:
-    """What asks the training and test facts the other way: none that is a shot or whose relation lacks exemplars."""
+def _with_reverses(prepared: Prepared, facts: Sequence[Fact], config: RunConfig) -> Prepared:
+    """The same with what asks its training and test facts the other way; other forms that are asked are checked.
+
+    No reverse is a shot, and each is of a relation with enough exemplars.
+    """
     shots = {fact.id for group in prepared.exemplars.values() for fact in group}
     used = {fact.id: fact for fact in [*prepared.train, *prepared.test, *prepared.out_of_distribution]}
     links = reverses(facts)
     found = {fact.id: links[fact.id] for fact in (*prepared.train, *prepared.test) if fact.id in links}
-    return {
+    asked = {
         fact_id: used.get(other.id, other)
         for fact_id, other in found.items()
         if other.id not in shots and len(prepared.exemplars.get(other.relation, ())) > config.probe.num_shots
     }
+    source = shown_source(config.facts.path)
+    check_transfer(config.evaluation.transfer, prepared.train, prepared.test, asked, source)
+    return replace(prepared, reverses=asked)
 
 
 def _named_stages(config: RunConfig) -> dict[str, StageConfig]:

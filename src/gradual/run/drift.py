@@ -5,7 +5,6 @@ Owns `drift.json`. What is read is chosen here; the divergence itself is compute
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -119,7 +118,7 @@ def write_drift(run: RunDir, stage: int, found: DriftFile, cost: Cost) -> None:
     """
     folder = run.drift(stage)
     storage.make_folder(folder)
-    storage.write_json(folder / COST_FILE, dataclasses.asdict(cost))
+    storage.write_json(folder / COST_FILE, cost.as_json())
     storage.write_json(folder / DRIFT_FILE, found.as_json())
 
 

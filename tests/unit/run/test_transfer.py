@@ -164,7 +164,7 @@ def test_bystanders_are_read_from_the_folder_and_told_with_drift_in_one_line(tmp
     write_map(levels(o="H", q="M"), run.ood_levels)
     assert bystanders_of_run(run, 0) is None
     text = TextDrift(kl=0.0125, num_places=100, perplexity_before=32.4, perplexity_after=33.1)
-    write_drift(run, 1, DriftFile(text=text, prompts=Drift(kl=0.25, num_places=9)), Cost(2.5, tokens_read=218))
+    write_drift(run, 1, DriftFile(text=text, prompts=Drift(kl=0.25, num_places=9)), Cost(seconds=2.5, tokens_read=218))
     drift = drift_of_run(run, 1)
     assert drift is not None
     assert drift[0].as_json() == {

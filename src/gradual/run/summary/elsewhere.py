@@ -16,7 +16,7 @@ from gradual.statistics.measures import share
 
 
 def bystanders_of_run(run: RunDir, last: int) -> Bystanders | None:
-    """What was lost of `facts.out_of_distribution` from the base model to stage `last`; None where it was not asked.
+    """What was lost of `out_of_distribution` from the base model to stage `last`; None where it was not asked.
 
     Raises:
         RunDirError: a map is damaged.

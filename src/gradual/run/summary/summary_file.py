@@ -145,7 +145,7 @@ class Summary(FilePart):
     transfer: Transfer | None = None
     """None before the first stage too, and where no other form was asked (`evaluation.transfer`)."""
     bystanders: Bystanders | None = None
-    """None before the first stage too, and without relations that are only scored (`facts.out_of_distribution`)."""
+    """None before the first stage too, and without relations that are only scored (`out_of_distribution`)."""
     drift: list[StageDrift] | None = None
     """One entry for each stage; None where it was not measured (`evaluation.drift`)."""
     highly_known: HighlyKnownGrowth = HighlyKnownGrowth()
