@@ -167,6 +167,8 @@ class _Fit:
             self._make_map(step, step.questions)
         elif step.kind == "drift":
             self._measure_drift(step)
+        elif step.drawing is not None:
+            return True  # its stage draws them, once it knows of which facts
         elif not self.run.is_done(step.name):
             write_facts(self.prepared.all_facts(), self.run.facts)
             if self.prepared.left_out:
@@ -259,10 +261,12 @@ class _Fit:
         self, index: int, stage: StageConfig, rows: TrainingRows, ids: frozenset[str], engine: TransformersEngine
     ) -> dict[Place, OwnAnswer]:
         """What the base model says of some facts, for every epoch of a stage."""
+        step = Step("own_answers", index)
         per_epoch = stage.anchor.per_epoch if stage.anchor is not None else 1
         total = len(ids) * stage.num_train_epochs * per_epoch
-        with self.progress.bar(f"own-answers-{index}", total, "answers") as advance:
-            return own_answers(
+        units = self.run.units(step.name)
+        with self.progress.bar(step.name, total, "answers") as advance:
+            drawn = own_answers(
                 self.run.own_answers(index),
                 rows,
                 ids,
@@ -270,8 +274,12 @@ class _Fit:
                 engine,
                 max_new_tokens=self.config.probe.max_new_tokens,
                 seed=f"{self.config.seed_of_training}/stage-{index}/own-answers",
+                units=units,
                 progress=advance,
             )
+        self.run.mark_done(step.name, step.results(self.run))
+        units.clear()
+        return drawn
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
         """Keeps an epoch's numbers at once and says them."""

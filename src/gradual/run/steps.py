@@ -33,6 +33,7 @@ StepKind = Literal[
     "levels",
     "ood_levels",
     "drift",
+    "own_answers",
     "stage",
 ]
 Purpose = Literal["probing", "training", "testing"]
@@ -74,6 +75,8 @@ class Step:
     """For a stage its number, from 1; for other steps the number of stages before."""
     questions: Questions | None = None
     training: StageConfig | None = None
+    drawing: StageConfig | None = None
+    """The stage that own answers are drawn for: it draws them itself, before its first optimiser step."""
 
     @property
     def name(self) -> str:
@@ -90,14 +93,14 @@ class Step:
     @property
     def purpose(self) -> Purpose:
         """What the step's time is spent on."""
-        if self.kind == "stage":
+        if self.kind in ("stage", "own_answers"):
             return "training"
         return "testing" if self.kind in _TESTING else "probing"
 
     @property
     def makes_map(self) -> bool:
         """Whether the step makes a knowledge map."""
-        return self.kind not in ("facts", "stage", "drift")
+        return self.kind not in ("facts", "own_answers", "stage", "drift")
 
     @property
     def form(self) -> TransferForm | None:
@@ -112,6 +115,7 @@ class Step:
             "ood": run.ood_evaluation,
             "zero_shot": run.zero_shot_evaluation,
             "drift": run.drift,
+            "own_answers": run.stage,
             "stage": run.stage,
         }
         if self.kind in _LEVELS:
@@ -128,10 +132,14 @@ class Step:
             adapter = sorted(path for path in run.adapter(self.stage).rglob("*") if path.is_file())
             drawn = [path] if (path := run.own_answers(self.stage)).is_file() else []
             return [run.selection(self.stage), *drawn, run.epochs(self.stage), run.stage_summary(self.stage), *adapter]
+        if self.kind == "own_answers":
+            return [run.own_answers(self.stage)]
         return sorted(path for path in self.folder(run).iterdir() if path.name != COST_FILE)
 
     def last_file(self, run: RunDir) -> Path | None:
-        """The file of a map or of drift that is written last: where it is, the others are; None for other steps."""
+        """The file of a map, of drift or of own answers that is written last; None for other steps."""
+        if self.kind == "own_answers":
+            return run.own_answers(self.stage)
         if self.kind == "drift":
             return self.folder(run) / DRIFT_FILE
         return self.folder(run) / MAP_FILE if self.makes_map else None
@@ -148,7 +156,7 @@ def possible_steps(num_stages: int) -> Iterator[Step]:
     yield Step("facts")
     for stage in range(num_stages + 1):
         if stage:
-            yield Step("stage", stage)
+            yield from (Step("own_answers", stage), Step("stage", stage))
         yield from (Step(kind, stage) for kind in _LOOK)
         yield from [Step("drift", stage)] if stage else [Step(kind) for kind in _LEVELS]
 
@@ -159,6 +167,10 @@ def planned_steps(config: RunConfig, prepared: Prepared) -> list[Step]:
     for step in possible_steps(len(config.stages)):
         if step.kind == "stage":
             steps.append(replace(step, training=config.stages[step.stage - 1]))
+        elif step.kind == "own_answers":
+            stage = config.stages[step.stage - 1]
+            if stage.anchor is not None and stage.anchor.kind == "own_answers":
+                steps.append(replace(step, drawing=stage))
         elif step.kind == "facts" or (step.kind == "drift" and config.evaluation.drift):
             steps.append(step)
         elif (questions := _questions(step.kind, config, prepared)) is not None:
