@@ -118,7 +118,6 @@ def prepare(config: RunConfig) -> Prepared:
     transfer = config.evaluation.transfer
     if "chat" not in transfer:
         check_prompt_settings(config.probe)
-    drift_text = read_reference_text(config.evaluation.drift_text) if config.evaluation.drift else ""
     needed = max(config.probe.num_shots, *_shots_of_stages(config))
     others = set(config.facts.out_of_distribution or ())
     with warnings.catch_warnings(record=True) as caught:
@@ -128,7 +127,6 @@ def prepare(config: RunConfig) -> Prepared:
         _refuse_unknown(others, loaded, shown_source(config.facts.path))
         facts = [fact for fact in loaded if fact.relation not in others]
         given, no_exemplars = _given_exemplars(_exemplar_source(config.facts), loaded)
-        given = for_transfer(given, ())
         facts = _pooled(facts, given, needed + 1 if needed else 0, config)
         splits = split_facts(
             [*facts, *(fact for fact in given if fact.relation not in others)], config.facts.splits, seed=config.seed
@@ -160,7 +158,7 @@ def prepare(config: RunConfig) -> Prepared:
         out_of_distribution=still(scored.test),
         remarks=_told(caught, remarks=True),
         left_out=(*source.left_out, *no_exemplars),
-        drift_text=drift_text,
+        drift_text=read_reference_text(config.evaluation.drift_text) if config.evaluation.drift else "",
     )
     divided = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     _refuse_empty_parts(prepared, divided, source, len(facts), config)
@@ -355,7 +353,7 @@ def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> tuple
         return [], ()
     found = load_exemplars(source, facts)
     taken = {fact.id for fact in facts}
-    given = [fact for group in found.exemplars.values() for fact in group]
+    given = for_transfer((fact for group in found.exemplars.values() for fact in group), ())
     return [each if each.id not in taken else replace(each, id=f"exemplar/{each.id}") for each in given], found.left_out
 
 

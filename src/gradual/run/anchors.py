@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradual.config.stage import StageConfig
-from gradual.engines.engine import Engine
+from gradual.engines.engine import Engine, ReadCost
 from gradual.errors import RunDirError
 from gradual.facts.fact import Fact
 from gradual.facts.prompts import PromptStyle
@@ -184,16 +184,18 @@ def own_answers(
         found = _from_bytes(stored)
         answers += found
         progress(len(found))
-    after = engine.cost()
-    cost = Cost(
+    storage.make_folder(path.parent)
+    storage.write_json(path.parent / COST_FILE, _cost_since(started, before, engine.cost()).as_json())
+    write_own_answers(path, dict(zip(places, answers, strict=True)))
+    return read_own_answers(path)
+
+
+def _cost_since(started: float, before: ReadCost, after: ReadCost) -> Cost:
+    return Cost(
         seconds=time.perf_counter() - started,
         tokens_read=after.tokens - before.tokens,
         forward_passes=after.forward_passes - before.forward_passes,
     )
-    storage.make_folder(path.parent)
-    storage.write_json(path.parent / COST_FILE, cost.as_json())
-    write_own_answers(path, dict(zip(places, answers, strict=True)))
-    return read_own_answers(path)
 
 
 def _to_bytes(answers: Sequence[OwnAnswer]) -> bytes:

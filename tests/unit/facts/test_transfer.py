@@ -205,7 +205,11 @@ def test_a_text_for_drift_that_cannot_be_read_is_named(tmp_path: Path, content: 
     path = tmp_path / "text.txt"
     if content is not None:
         path.write_bytes(content)
-    config = parse_config({"model": "m", "facts": "nowhere.jsonl", "evaluation": {"drift_text": str(path)}})
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text("".join(json.dumps(row) + "\n" for row in rows_of_a_run()), encoding="utf-8")
+    stages = [{"strategy": "all", "num_shots": 1}]
+    settings = {"facts": str(facts), "probe": {"num_shots": 1}, "stages": stages}
+    config = parse_config({"model": "m", "evaluation": {"drift_text": str(path)}} | settings)
     with pytest.raises(
         DataError, match=re.escape(f"drift_text: {path}: expected a file of text in UTF-8, found {found}")
     ):
