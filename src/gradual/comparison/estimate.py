@@ -88,8 +88,9 @@ class _Timed:
         rows = rows_to_time(prepared, sample, config, engine)
         self._step, _ = time_one_step(loaded, rows, config.lora)
         reading, single = ReadEstimate(config, prepared, loaded, sample), evaluation_settings(config)
+        self._reading = reading
         steps = planned_steps(config, prepared)
-        self.look = sum(reading.step_seconds(step) for step in steps if step.stage == 1)
+        self.look = sum(reading.step_seconds(step) for step in steps if step.stage == 1 and step.drawing is None)
         """Looking at all facts after a stage."""
         self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_adapted_token
         retester = Retester(config, prepared, loaded)
@@ -112,7 +113,8 @@ class _Timed:
         )
         epochs = in_epochs(stage, rows).num_train_epochs
         steps = epochs * rows.steps_per_epoch
-        return steps, steps * self._step + scorings(stage, epochs) * self._scoring
+        drawing = self._reading.own_answer_tokens(stage) * self._reading.seconds_per_token
+        return steps, steps * self._step + scorings(stage, epochs) * self._scoring + drawing
 
 
 def _arm_estimates(request: ComparisonRequest, timed: _Timed) -> Iterator[ArmEstimate]:

@@ -51,7 +51,7 @@ class ColumnsConfig(Settings):
     What is not given is detected; `none` says that there is no such column.
     """
 
-    EARLIER: ClassVar = {"choices": None}
+    EARLIER: ClassVar = {"choices": None, "rewordings": None, "reverse_of": None}
 
     id: Column | None = None
     """Column of the fact's id; without one, ids are made from relation and question."""
@@ -67,6 +67,10 @@ class ColumnsConfig(Settings):
     """Column that says train, validation, test or exemplars; without one, splits are made."""
     choices: Column | None = None
     """Column of the choices of a multiple-choice question, which are then asked below it, lettered."""
+    rewordings: Column | Annotated[list[Column], Field(min_length=1)] | None = None
+    """Column (or columns) of the question in other words, one text or a list (see `evaluation.transfer`)."""
+    reverse_of: Column | None = None
+    """Column of the id of the fact that a row asks the other way round (see `evaluation.transfer`)."""
 
     @property
     def are_numbers(self) -> bool:
@@ -272,10 +276,14 @@ class LoraSettings(Settings):
     """Layers that get an adapter."""
 
 
+TransferForm = Literal["rewordings", "reverse", "zero_shot", "chat"]
+"""Another form of a question, that nothing is trained in."""
+
+
 class EvaluationConfig(Settings):
     """How accuracy is scored."""
 
-    EARLIER: ClassVar = {"confidence": False, "refusals": []}
+    EARLIER: ClassVar = {"confidence": False, "refusals": [], "transfer": [], "drift": False, "drift_text": None}
 
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
@@ -287,6 +295,15 @@ class EvaluationConfig(Settings):
     """Answers that say that the model does not know: neither right nor wrong (see `probe.refusals`); empty: none are.
 
     What a stage teaches to say (`abstain.answer`) is one of them, whether it stands here or not."""
+    transfer: list[TransferForm] = []
+    """Ask test facts, and training facts that became HighlyKnown, in other forms too, before and after training.
+
+    rewordings: their other wordings; reverse: the fact that asks them the other way; zero_shot: without shots;
+    chat: the same shots as turns of the chat template."""
+    drift: bool = True
+    """Tell how far training moves the model on what it was not trained on: KL from the base model, and perplexity."""
+    drift_text: str | None = None
+    """Text file that drift is measured on, read up to 2048 tokens; null: a text that comes with gradual."""
     protocol: Literal["validation", "paper"] = "validation"
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 
@@ -371,6 +388,22 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _stages_can_select(self) -> Self:
         check_stages(self.stages)
+        return self
+
+    @model_validator(mode="after")
+    def _transfer_is_another_form(self) -> Self:
+        transfer = self.evaluation.transfer
+        if len(set(transfer)) < len(transfer):
+            raise ConfigError(f"evaluation.transfer: expected each form once, found {', '.join(transfer)}")
+        for form, is_usual, setting in (
+            ("chat", self.probe.prompt_style == "chat", "prompt_style: chat"),
+            ("zero_shot", self.probe.num_shots == 0, "num_shots: 0"),
+        ):
+            if form in transfer and is_usual:
+                raise ConfigError(
+                    f"evaluation.transfer: expected other forms than the usual one, found {form} and probe.{setting} - "
+                    f"leave {form} out"
+                )
         return self
 
     @model_validator(mode="after")

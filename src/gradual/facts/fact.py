@@ -24,6 +24,10 @@ class Fact:
     """train, validation, test or exemplars, where the source says so; empty otherwise."""
     system: str = ""
     """The turn of the system that chat prompts begin with, where the source has one; empty otherwise."""
+    rewordings: tuple[str, ...] = ()
+    """The question in other words: never trained on, never a shot."""
+    reverse_of: str = ""
+    """Id of the fact that this one asks the other way (Paris is the capital of ...?); empty for none."""
 
 
 def fact_id(relation: str, question: str) -> str:

@@ -22,8 +22,9 @@ from gradual.facts.fact import Fact, by_relation
 from gradual.facts.matching import Targets
 from gradual.facts.problems import LeftOut, Problems, Remark, data_error, shown, shown_names
 from gradual.facts.reading.columns import USUAL_NAMES, find_roles
-from gradual.facts.reading.rows import StatedFact, read_facts
+from gradual.facts.reading.rows import StatedFact, question_key, read_facts
 from gradual.facts.sources.opening import Source, open_source, shown_source
+from gradual.facts.transfer import without_missing_reverses
 from gradual.facts.wording import BLANK, Wording, wordings
 
 OTHER = "other"
@@ -71,6 +72,8 @@ def load_facts(source: str | Path | FactsConfig, *, num_shots: int = _DEFAULT_SH
     Without a relation column, the relation is the wording of the question (`wording.wordings`: "What is the capital of
     France?" is "what is the capital of _"). Wordings of fewer than 2 x (num_shots + 1) facts, the number needed to
     have enough exemplars and as many facts left, are put together in the relation "other", with a warning.
+
+    A column `rewordings` has the question in other words, `reverse_of` the id of the fact that a row asks in reverse.
 
     Identical rows are dropped with a warning. In data sets that others publish (`hf:`, EntityQuestions, SQuAD ...)
     questions that stand there with different answers, or in several splits, are left out with a warning, or their
@@ -155,6 +158,7 @@ def read_rows(config: FactsConfig) -> Rows:
             is_worded, columns = is_worded or not (roles.relation or part.relation), part.columns
             subject_column = roles.subject.text
             stated += read_facts(part, roles, config, problems)
+    stated = without_missing_reverses(stated, problems)
     if not is_worded:
         wanted = _wanted_relations({each.fact.relation for each in stated}, config, problems)
         stated = [each for each in stated if each.fact.relation in wanted]
@@ -244,15 +248,11 @@ def _tell_repeats(name: str, identical: int, ambiguous: int, kept: Iterable[Stat
     if ambiguous:
         text = f"{name}: questions with different answers or in several splits, left out: {ambiguous}"
         warnings.warn(text, stacklevel=5)
-    spellings = Counter((each.fact.relation, _without_case(each.fact.question)) for each in kept)
+    spellings = Counter((each.fact.relation, question_key(each.fact.question)) for each in kept)
     alike = [question for (_, question), count in spellings.items() if count > 1]
     if alike:
         text = f"{name}: questions that differ only in their case or end mark: {len(alike)} ({shown(alike[0])})"
         warnings.warn(text, stacklevel=5)
-
-
-def _without_case(question: str) -> str:
-    return " ".join(question.casefold().split()).rstrip(" ?!.")
 
 
 def _with_own_ids(stated: Iterable[StatedFact], problems: Problems) -> list[StatedFact]:

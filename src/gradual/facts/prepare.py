@@ -11,7 +11,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gradual.config.run import FactsConfig, RunConfig
 from gradual.config.stage import StageConfig
@@ -25,7 +25,9 @@ from gradual.facts.problems import LeftOut, Remark, shown, shown_names
 from gradual.facts.prompts import check_prompt_settings
 from gradual.facts.refusals import accepted_refusals, check_refusals, taught_refusals
 from gradual.facts.sources.opening import shown_source
+from gradual.facts.sources.reference_text import read_reference_text
 from gradual.facts.splits import set_aside, split_facts
+from gradual.facts.transfer import check_transfer, for_transfer, reverses
 from gradual.text import did_you_mean, visible
 
 _FEW_SUBJECTS = 0.3
@@ -50,11 +52,18 @@ class Prepared:
     """How the source was understood, a line each: layouts, splits told from names, the first facts as read."""
     left_out: tuple[LeftOut, ...] = ()
     """Rows that `facts.on_bad_row: skip` has left out, those of a source of exemplars at the end."""
+    reverses: Mapping[str, Fact] = field(default_factory=dict)
+    """The fact that asks a training or test fact the other way, by the latter's id; empty where that is not asked."""
+    drift_text: str = ""
+    """The text that drift is measured on; empty where it is not."""
 
     def all_facts(self) -> list[Fact]:
         """Every fact once, exemplars included; `split` says what each is for."""
         exemplars = {fact.id: fact for group in self.exemplars.values() for fact in group}
-        return [*self.train, *self.validation, *self.test, *self.out_of_distribution, *exemplars.values()]
+        facts = [*self.train, *self.validation, *self.test, *self.out_of_distribution, *exemplars.values()]
+        ids = {fact.id for fact in facts}
+        others = {fact.id: fact for fact in self.reverses.values() if fact.id not in ids}
+        return [*facts, *(replace(fact, split="reverse") for fact in others.values())]
 
     def limited(self, num_train: int) -> Prepared:
         """At most so many training facts, and the same share of all that are scored, spread over the relations."""
@@ -63,12 +72,15 @@ class Prepared:
         def some(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
             return tuple(spread(facts, math.ceil(share * len(facts))))
 
+        train, test = some(self.train), some(self.test)
+        asked = {fact.id for fact in (*train, *test)}
         return replace(
             self,
-            train=some(self.train),
+            train=train,
             validation=some(self.validation),
-            test=some(self.test),
+            test=test,
             out_of_distribution=some(self.out_of_distribution),
+            reverses={fact_id: fact for fact_id, fact in self.reverses.items() if fact_id in asked},
         )
 
     def digest(self) -> str:
@@ -78,11 +90,19 @@ class Prepared:
         two facts share is told from it. So is the number of facts left out, which the summary tells, and that of rows.
         """
         rows = sorted(
-            json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split, *filter(None, [f.system])])
+            json.dumps([f.id, f.relation, f.subject, f.question, f.answers, f.split, *_younger_parts(f)])
             for f in self.all_facts()
         )
         skipped = [f"left out {len(self.left_out)}"] if self.left_out else []
-        return hashlib.sha256("\n".join([*rows, str(self.dropped_for_overlap), *skipped]).encode()).hexdigest()[:16]
+        text = [self.drift_text] if self.drift_text else []
+        parts = [*rows, str(self.dropped_for_overlap), *skipped, *text]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _younger_parts(fact: Fact) -> list[Sequence[str]]:
+    """What a fact has of the kinds that facts once had not; nothing where it has nothing, as in folders from then."""
+    forms = [fact.rewordings, fact.reverse_of] if fact.rewordings or fact.reverse_of else []
+    return [*filter(None, [fact.system]), *forms]
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -92,14 +112,18 @@ def prepare(config: RunConfig) -> Prepared:
         ConfigError: settings of chats are given for plain prompts.
         DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty.
         ConfigError: what a stage teaches the model to say in place of an answer is one.
+        DataError: a rewording is the question of a training fact; no fact can be asked in a form of
+            `evaluation.transfer`; or the text for `evaluation.drift` cannot be read.
     """
-    check_prompt_settings(config.probe)
+    transfer = config.evaluation.transfer
+    if "chat" not in transfer:
+        check_prompt_settings(config.probe)
     needed = max(config.probe.num_shots, *_shots_of_stages(config))
     others = set(config.facts.out_of_distribution or ())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         source = read_source(_with_relations(config.facts), num_shots=needed)
-        loaded = source.facts
+        loaded = for_transfer(source.facts, transfer)
         _refuse_unknown(others, loaded, shown_source(config.facts.path))
         facts = [fact for fact in loaded if fact.relation not in others]
         given, no_exemplars = _given_exemplars(_exemplar_source(config.facts), loaded)
@@ -134,13 +158,38 @@ def prepare(config: RunConfig) -> Prepared:
         out_of_distribution=still(scored.test),
         remarks=_told(caught, remarks=True),
         left_out=(*source.left_out, *no_exemplars),
+        drift_text=read_reference_text(config.evaluation.drift_text) if config.evaluation.drift else "",
     )
     divided = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     _refuse_empty_parts(prepared, divided, source, len(facts), config)
-    refusals = accepted_refusals("evaluation", config.evaluation.refusals)
-    refusals |= accepted_refusals("probe", config.probe.refusals) | taught_refusals(_named_stages(config))
-    check_refusals(refusals, prepared.all_facts(), matching_of(config.probe))
+    prepared = _with_reverses(prepared, [*facts, *(fact for fact in loaded if fact.relation in others)], config)
+    check_refusals(_refusals(config), prepared.all_facts(), matching_of(config.probe))
     return prepared
+
+
+def _refusals(config: RunConfig) -> dict[str, str]:
+    """What counts as a refusal anywhere in the run, by where it is said."""
+    refusals = accepted_refusals("evaluation", config.evaluation.refusals)
+    return refusals | accepted_refusals("probe", config.probe.refusals) | taught_refusals(_named_stages(config))
+
+
+def _with_reverses(prepared: Prepared, facts: Sequence[Fact], config: RunConfig) -> Prepared:
+    """The same with what asks its training and test facts the other way; other forms that are asked are checked.
+
+    No reverse is a shot, and each is of a relation with enough exemplars.
+    """
+    shots = {fact.id for group in prepared.exemplars.values() for fact in group}
+    used = {fact.id: fact for fact in [*prepared.train, *prepared.test, *prepared.out_of_distribution]}
+    links = reverses(facts)
+    found = {fact.id: links[fact.id] for fact in (*prepared.train, *prepared.test) if fact.id in links}
+    asked = {
+        fact_id: used.get(other.id, other)
+        for fact_id, other in found.items()
+        if other.id not in shots and len(prepared.exemplars.get(other.relation, ())) > config.probe.num_shots
+    }
+    source = shown_source(config.facts.path)
+    check_transfer(config.evaluation.transfer, prepared.train, prepared.test, asked, source)
+    return replace(prepared, reverses=asked)
 
 
 def _named_stages(config: RunConfig) -> dict[str, StageConfig]:
@@ -313,7 +362,7 @@ def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> tuple
         return [], ()
     found = load_exemplars(source, facts)
     taken = {fact.id for fact in facts}
-    given = [fact for group in found.exemplars.values() for fact in group]
+    given = for_transfer((fact for group in found.exemplars.values() for fact in group), ())
     return [each if each.id not in taken else replace(each, id=f"exemplar/{each.id}") for each in given], found.left_out
 
 

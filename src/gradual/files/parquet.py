@@ -43,8 +43,12 @@ def write_table(path: Path, schema: Sequence[Column], columns: Mapping[str, Sequ
     storage.write_bytes(path, sink.getvalue().to_pybytes())
 
 
-def read_table(path: Path, schema: Sequence[Column], *, sha256: str | None = None) -> dict[str, list[Any]]:
+def read_table(
+    path: Path, schema: Sequence[Column], *, sha256: str | None = None, optional: Sequence[Column] = ()
+) -> dict[str, list[Any]]:
     """Columns of `schema` in a Parquet file, by name, as Python values of the types stated there; others are ignored.
+
+    Those of `optional` follow, as far as the file has them.
 
     Raises:
         RunDirError: the file is missing, is not Parquet, has another SHA-256 than the one given, lacks a column, or has
@@ -65,7 +69,7 @@ def read_table(path: Path, schema: Sequence[Column], *, sha256: str | None = Non
         raise RunDirError(f"{path} is not a readable Parquet file ({reason}); make it again") from error
     types = _arrow_types()
     values: dict[str, list[Any]] = {}
-    for column in schema:
+    for column in (*schema, *(each for each in optional if each.name in table.column_names)):
         if column.name not in table.column_names:
             found = ", ".join(table.column_names) or "none"
             raise RunDirError(f"{path} lacks the column {column.name!r} (its columns: {found}); make the file again")

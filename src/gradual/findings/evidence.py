@@ -266,15 +266,18 @@ def _paid_steps(run: RunDir, num_probes: int) -> Iterator[PaidStep]:
     for step in possible_steps(num_probes - 1):
         if step.kind == "stage":
             yield _paid_stage(run, step)
-        elif step.makes_map and (step.folder(run) / MAP_FILE).is_file():
-            yield paid_map(step.label, step.purpose, step.folder(run), stage=step.stage)
+        elif (last := step.last_file(run)) is not None and last.is_file():
+            yield paid_map(step.label, step.purpose, step.folder(run), stage=step.stage, last=last.name)
 
 
-def paid_map(name: str, purpose: Purpose, folder: Path, *, stage: int = 0) -> PaidStep:
-    """What the map in a folder took. Equal maps that took equal time to the last digit were made once and copied."""
+def paid_map(name: str, purpose: Purpose, folder: Path, *, stage: int = 0, last: str = MAP_FILE) -> PaidStep:
+    """What the map in a folder took, or what else `last` is the last file of.
+
+    Equal maps that took equal time to the last digit were made once and copied.
+    """
     cost = read_cost(folder)
     time = storage.read_bytes(folder / COST_FILE) if (folder / COST_FILE).is_file() else b""
-    identity = _joint_digest(name.encode(), storage.read_bytes(folder / MAP_FILE), time)
+    identity = _joint_digest(name.encode(), storage.read_bytes(folder / last), time)
     return PaidStep(identity, stage, CostPart(name, purpose, cost.seconds, cost.tokens_read, 0, shared=False))
 
 

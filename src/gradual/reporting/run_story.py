@@ -6,6 +6,7 @@ Says a difference only as firmly as the intervals and paired tests in the record
 from __future__ import annotations
 
 from gradual.knowledge.levels import Level
+from gradual.reporting.run_transfer import what_else_changed
 from gradual.run.record import RunRecord
 from gradual.run.summary.summary_file import AccuracyShare, McNemar, Summary
 from gradual.text import Estimate, count, join_words, number_word, p_equals, percent, plural, share_estimate, signed
@@ -15,10 +16,9 @@ SIGNIFICANCE = 0.05
 
 
 def tell(run: RunRecord) -> tuple[str, ...]:
-    """The sentences: start, stages, gained beside lost, test, confidently wrong answers, refusals, the last step.
+    """The start, the stages, gained beside lost, test, what else changed, confident errors, refusals, the last step.
 
-    Of confidently wrong answers nothing is said where the run did not ask how sure the model is, nor of refusals where
-    there are none.
+    Nothing is said of what the run did not ask: other relations, drift, how sure the model is, refusals.
     """
     summary = run.summary
     sentences = [_start(summary)]
@@ -30,7 +30,8 @@ def tell(run: RunRecord) -> tuple[str, ...]:
         )
     elif summary.levels:
         sentences.append("What a stage changed is not known yet: no probe after a stage is in the run folder.")
-    sentences += [_test(summary), _confidently_wrong(summary), _refused(summary), _last_step(summary)]
+    sentences += [_test(summary), what_else_changed(summary), _confidently_wrong(summary), _refused(summary)]
+    sentences.append(_last_step(summary))
     return tuple(sentence for sentence in sentences if sentence)
 
 

@@ -6,19 +6,23 @@ the same. Knows settings, selections and rows; how answers are drawn and losses 
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from gradual.config.stage import StageConfig
-from gradual.engines.engine import Engine
+from gradual.engines.engine import Engine, ReadCost
 from gradual.errors import RunDirError
 from gradual.facts.fact import Fact
 from gradual.facts.prompts import PromptStyle
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
-from gradual.probing.own_answers import Draw, OwnAnswer, draw_answers
+from gradual.files.units import UnitStore
+from gradual.knowledge.map import COST_FILE, Cost
+from gradual.probing.own_answers import PACKS_PER_FOREST, Draw, OwnAnswer, draw_answers
 from gradual.selection.anchors import with_anchors, with_refusals
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection
@@ -138,11 +142,14 @@ def own_answers(
     *,
     max_new_tokens: int,
     seed: str,
+    units: UnitStore,
     progress: Callable[[int], None],
 ) -> dict[Place, OwnAnswer]:
     """The own answers of some facts in all epochs of a stage: read from `path`, or drawn and kept there.
 
-    Each is drawn behind the very prompt that it is trained behind. `progress` is told how many have just been drawn.
+    Each is drawn behind the very prompt that it is trained behind. Those that are drawn together are kept in `units`,
+    so that drawing goes on where it was stopped; what it took, since then, is kept beside them. `progress` is told how
+    many have just been drawn.
 
     Raises:
         RunDirError: the file is damaged, or has other answers than the stage asks for.
@@ -164,9 +171,39 @@ def own_answers(
             packs.append([Draw(f"{seed}/{p.fact_id}/{p.epoch}/{p.number}", tokens) for p, tokens in at])
             places += [place for place, _ in at]
     temperature = 1.0 if anchor is None else anchor.temperature
-    answers = draw_answers(packs, engine, temperature=temperature, max_new_tokens=max_new_tokens, progress=progress)
+    started, before = time.perf_counter(), engine.cost()
+    answers: list[OwnAnswer] = []
+    size = PACKS_PER_FOREST * engine.unit_scale
+    for start in range(0, len(packs), size):
+        block = packs[start : start + size]
+        key = "/".join(draw.key for pack in block for draw in pack)
+        stored = units.get(key)
+        if stored is None:
+            stored = _to_bytes(draw_answers(block, engine, temperature=temperature, max_new_tokens=max_new_tokens))
+            units.put(key, stored)
+        found = _from_bytes(stored)
+        answers += found
+        progress(len(found))
+    storage.make_folder(path.parent)
+    storage.write_json(path.parent / COST_FILE, _cost_since(started, before, engine.cost()).as_json())
     write_own_answers(path, dict(zip(places, answers, strict=True)))
     return read_own_answers(path)
+
+
+def _cost_since(started: float, before: ReadCost, after: ReadCost) -> Cost:
+    return Cost(
+        seconds=time.perf_counter() - started,
+        tokens_read=after.tokens - before.tokens,
+        forward_passes=after.forward_passes - before.forward_passes,
+    )
+
+
+def _to_bytes(answers: Sequence[OwnAnswer]) -> bytes:
+    return json.dumps([[answer.text, answer.tokens] for answer in answers]).encode()
+
+
+def _from_bytes(data: bytes) -> list[OwnAnswer]:
+    return [OwnAnswer(text, tuple(tokens)) for text, tokens in json.loads(data)]
 
 
 def write_own_answers(path: Path, answers: Mapping[Place, OwnAnswer]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradual.files.typed_json import FilePart, read_typed
-from gradual.knowledge.map import MAP_FILE, read_cost
+from gradual.knowledge.map import read_cost
 from gradual.run.folder import RunDir
 from gradual.run.stage_files import EpochTimes, read_epoch_times, read_stage
 from gradual.run.steps import Step, possible_steps
@@ -53,7 +53,7 @@ def count_cost(run: RunDir, num_stages: int) -> RunCost:
             stages.append(stage_cost(times))
             tokens = round(read_stage(run, step.stage).tokens or 0)
             steps.append(StepCost(name=step.label, seconds=stages[-1].seconds, tokens=tokens))
-        elif step.makes_map and (step.folder(run) / MAP_FILE).is_file():
+        elif (last := step.last_file(run)) is not None and last.is_file():
             steps.append(_map_cost(step, run))
     total = sum(step.seconds or 0.0 for step in steps)
     return RunCost(total_seconds=total, steps=tuple(steps), stages=tuple(stages))

@@ -42,6 +42,8 @@ _FACTS = (
     *(Column(name, "text") for name in ("id", "relation", "subject", "question", "split")),
     Column("answers", "texts"),
 )
+_TRANSFER = (Column("rewordings", "texts"), Column("reverse_of", "text"))
+"""Only where a run asks for other forms: its file is else the same as before there were any."""
 
 
 class RunInfo(FilePart):
@@ -101,6 +103,19 @@ class RunDir:
     def zero_shot_evaluation(self, index: int) -> Path:
         """Knowledge map of the test facts, asked without shots, after stage `index`."""
         return self.path / "evaluation" / f"zero-shot-{index}"
+
+    def transfer(self, form: str, index: int) -> Path:
+        """Knowledge map of facts asked in another form than they are trained in (`form`), after stage `index`."""
+        return self.path / "evaluation" / f"{form.replace('_', '-')}-{index}"
+
+    @property
+    def ood_levels(self) -> Path:
+        """Knowledge map of the facts of other relations under the base model, with all exemplar sets."""
+        return self.path / "evaluation" / "ood-levels"
+
+    def drift(self, index: int) -> Path:
+        """How far stage `index` has moved the model on what it was not trained on."""
+        return self.path / "evaluation" / f"drift-{index}"
 
     def stage(self, index: int) -> Path:
         """Folder of training stage `index`, from 1."""
@@ -343,7 +358,8 @@ def write_facts(facts: Iterable[Fact], path: Path) -> None:
         RunDirError: the disk refused.
     """
     rows = sorted(facts, key=lambda fact: (fact.split, fact.relation, fact.id))
-    write_table(path, _FACTS, {column.name: [getattr(row, column.name) for row in rows] for column in _FACTS})
+    schema = (*_FACTS, *_TRANSFER) if any(row.rewordings or row.reverse_of for row in rows) else _FACTS
+    write_table(path, schema, {column.name: [getattr(row, column.name) for row in rows] for column in schema})
 
 
 def read_facts(path: Path) -> list[Fact]:
@@ -352,7 +368,8 @@ def read_facts(path: Path) -> list[Fact]:
     Raises:
         RunDirError: the file is missing or damaged, or lacks a column.
     """
-    columns = read_table(path, _FACTS)
-    columns["answers"] = [tuple(answers) for answers in columns["answers"]]
+    columns = read_table(path, _FACTS, optional=_TRANSFER)
+    for name in {"answers", "rewordings"} & columns.keys():
+        columns[name] = [tuple(texts) for texts in columns[name]]
     rows = zip(*columns.values(), strict=True)
     return [Fact(**dict(zip(columns, row, strict=True))) for row in rows]

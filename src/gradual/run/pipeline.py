@@ -32,6 +32,7 @@ from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent, warn
 from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
+from gradual.run.drift import drift_rows, measure_drift, write_drift
 from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
@@ -43,6 +44,7 @@ from gradual.run.stages import (
 )
 from gradual.run.steps import Questions, Step, planned_steps, scoring_settings
 from gradual.run.summary.summarise import summarise
+from gradual.run.transfer import still_asked
 from gradual.selection.strategies import Selection
 from gradual.statistics.calibration import area_under_risk_coverage
 from gradual.training.epochs import EpochRecord, Score
@@ -101,12 +103,28 @@ def fit_loaded(
     before: Callable[[RunDir, Sequence[Step]], None] = lambda run, steps: None,
 ) -> RunDir:
     """The same with a model that is loaded and checked already; `before` may take over finished steps of other runs."""
+    check_questions(loaded, planned_steps(config, prepared))
     fingerprint = run_fingerprint(config, prepared, loaded)
     with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
         fitting = _Fit(run, config, prepared, loaded, progress)
         before(run, fitting.steps)
         fitting.all_steps()
     return run
+
+
+def check_questions(loaded: LoadedModel, steps: Sequence[Step]) -> None:
+    """Finds out, before anything is computed, whether the model can be asked in every form that a run asks.
+
+    Raises:
+        ModelError: chats are asked for, and the tokenizer has no chat template.
+        DataError: a text would be read as something else in a chat.
+    """
+    engine = TransformersEngine(loaded)
+    for step in steps:
+        if step.form == "chat" and step.questions is not None:
+            style = engine.prompt_style(step.questions.settings)
+            for fact in step.questions.facts:
+                style.check(fact)
 
 
 def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> dict[str, str]:
@@ -150,6 +168,10 @@ class _Fit:
             return self._train_stage(step, step.training)
         if step.questions is not None:
             self._make_map(step, step.questions)
+        elif step.kind == "drift":
+            self._measure_drift(step)
+        elif step.drawing is not None:
+            return True  # its stage draws them, once it knows of which facts
         elif not self.run.is_done(step.name):
             write_facts(self.prepared.all_facts(), self.run.facts)
             if self.prepared.left_out:
@@ -164,6 +186,8 @@ class _Fit:
             units.clear()  # left where a kill came between the map and this
             return
         facts, adapter = questions.facts, self.run.adapter(step.stage) if step.stage else None
+        if step.form is not None:
+            facts = tuple(still_asked(self.run, step.form, step.stage, facts))
         with with_adapter(self.loaded, adapter) as loaded, self.progress.bar(step.name, len(facts), "facts") as advance:
             known = probe_facts(
                 facts,
@@ -179,6 +203,20 @@ class _Fit:
             say_missed_spellings(known, questions.settings, self.progress)
         self.run.mark_done(step.name, step.results(self.run))
         units.clear()
+
+    def _measure_drift(self, step: Step) -> None:
+        """Tells how far the stages so far have moved the model, unless it is told."""
+        if self.run.is_done(step.name):
+            return
+        rows = drift_rows(self.config, self.prepared, TransformersEngine(self.loaded))
+        total = len(rows.text) + len(rows.prompts)
+        with (
+            with_adapter(self.loaded, self.run.adapter(step.stage)) as loaded,
+            self.progress.bar(step.name, total, "texts") as advance,
+        ):
+            found, cost = measure_drift(rows, loaded, advance)
+        write_drift(self.run, step.stage, found, cost)
+        self.run.mark_done(step.name, step.results(self.run))
 
     def _train_stage(self, step: Step, stage: StageConfig) -> bool:
         """Trains a stage, unless it is done; False if there is nothing to train on."""
@@ -226,10 +264,12 @@ class _Fit:
         self, index: int, stage: StageConfig, rows: TrainingRows, ids: frozenset[str], engine: TransformersEngine
     ) -> dict[Place, OwnAnswer]:
         """What the base model says of some facts, for every epoch of a stage."""
+        step = Step("own_answers", index)
         per_epoch = stage.anchor.per_epoch if stage.anchor is not None else 1
         total = len(ids) * stage.num_train_epochs * per_epoch
-        with self.progress.bar(f"own-answers-{index}", total, "answers") as advance:
-            return own_answers(
+        units = self.run.units(step.name)
+        with self.progress.bar(step.name, total, "answers") as advance:
+            drawn = own_answers(
                 self.run.own_answers(index),
                 rows,
                 ids,
@@ -237,8 +277,12 @@ class _Fit:
                 engine,
                 max_new_tokens=self.config.probe.max_new_tokens,
                 seed=f"{self.config.seed_of_training}/stage-{index}/own-answers",
+                units=units,
                 progress=advance,
             )
+        self.run.mark_done(step.name, step.results(self.run))
+        units.clear()
+        return drawn
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
         """Keeps an epoch's numbers at once and says them."""

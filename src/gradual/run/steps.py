@@ -11,23 +11,51 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from gradual.config.run import ProbeConfig, RunConfig, evaluation_settings
+from gradual.config.run import ProbeConfig, RunConfig, TransferForm, evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.facts.fact import Fact
 from gradual.facts.prepare import Prepared
-from gradual.knowledge.map import COST_FILE
+from gradual.knowledge.map import COST_FILE, MAP_FILE
+from gradual.run.drift import DRIFT_FILE
 from gradual.run.folder import RunDir
+from gradual.run.transfer import facts_in_form, form_settings
 
-StepKind = Literal["facts", "probe", "evaluation", "ood", "zero_shot", "levels", "stage"]
+StepKind = Literal[
+    "facts",
+    "probe",
+    "evaluation",
+    "ood",
+    "zero_shot",
+    "rewordings",
+    "reverse",
+    "zero_shot_train",
+    "chat",
+    "levels",
+    "ood_levels",
+    "drift",
+    "own_answers",
+    "stage",
+]
 Purpose = Literal["probing", "training", "testing"]
 """What time is spent on: knowing the levels of facts, training, or scoring the test."""
 
-_ONLY_VERDICTS = {"greedy_answers": "none", "confidence": False, "refusals": [], "tolerance": 1.0}
-"""Settings that ask for greedy verdicts alone: bounds may stay as wide as they come, nobody reads wrong answers."""
+_LOOSE = {"tolerance": 1.0}
+"""Bounds of probabilities may stay as wide as they come."""
+_ONLY_VERDICTS = {"greedy_answers": "none", "confidence": False, "refusals": [], **_LOOSE}
+"""Settings that ask for greedy verdicts alone: nobody reads probabilities or wrong answers."""
 
-_LOOK: tuple[StepKind, ...] = ("probe", "evaluation", "ood", "zero_shot")
+_FORMS: dict[StepKind, TransferForm] = {
+    "rewordings": "rewordings",
+    "reverse": "reverse",
+    "zero_shot_train": "zero_shot",
+    "chat": "chat",
+}
+"""Steps that ask training facts, and test facts where no other step does, in another form than they are trained in."""
+_LOOK: tuple[StepKind, ...] = ("probe", "evaluation", "ood", "zero_shot", *_FORMS)
 """What is asked of the base model and after each stage, in this order."""
-_TESTING = frozenset({"evaluation", "ood", "zero_shot"})
+_LEVELS: tuple[StepKind, ...] = ("levels", "ood_levels")
+"""What is asked of the base model only."""
+_TESTING = frozenset({"evaluation", "ood", "zero_shot", *_FORMS, "drift"})
 
 
 @dataclass(frozen=True)
@@ -48,30 +76,37 @@ class Step:
     """For a stage its number, from 1; for other steps the number of stages before."""
     questions: Questions | None = None
     training: StageConfig | None = None
+    drawing: StageConfig | None = None
+    """The stage that own answers are drawn for: it draws them itself, before its first optimiser step."""
 
     @property
     def name(self) -> str:
         """How the journal and the folder of units call the step, such as `probe-0`; old runs go on by it."""
-        return self.kind if self.kind in ("facts", "levels") else f"{self.kind}-{self.stage}"
+        return self.kind if self.kind in ("facts", *_LEVELS) else f"{self.kind}-{self.stage}"
 
     @property
     def label(self) -> str:
         """How tables and `cost.json` call the step, such as `probe 0`."""
-        if self.kind == "levels":
-            return "levels of test facts"
+        if self.kind in _LEVELS:
+            return "levels of test facts" if self.kind == "levels" else "levels of other relations"
         return "facts" if self.kind == "facts" else f"{self.kind.replace('_', '-')} {self.stage}"
 
     @property
     def purpose(self) -> Purpose:
         """What the step's time is spent on."""
-        if self.kind == "stage":
+        if self.kind in ("stage", "own_answers"):
             return "training"
         return "testing" if self.kind in _TESTING else "probing"
 
     @property
     def makes_map(self) -> bool:
         """Whether the step makes a knowledge map."""
-        return self.kind not in ("facts", "stage")
+        return self.kind not in ("facts", "own_answers", "stage", "drift")
+
+    @property
+    def form(self) -> TransferForm | None:
+        """The form of `evaluation.transfer` in which the step asks; None for any other step."""
+        return _FORMS.get(self.kind)
 
     def folder(self, run: RunDir) -> Path:
         """The folder that the step's files lie in: of most steps theirs alone."""
@@ -80,10 +115,14 @@ class Step:
             "evaluation": run.evaluation,
             "ood": run.ood_evaluation,
             "zero_shot": run.zero_shot_evaluation,
+            "drift": run.drift,
+            "own_answers": run.stage,
             "stage": run.stage,
         }
-        if self.kind == "levels":
-            return run.test_levels
+        if self.kind in _LEVELS:
+            return run.test_levels if self.kind == "levels" else run.ood_levels
+        if self.kind in _FORMS:
+            return run.transfer(self.kind, self.stage)
         return run.path if self.kind == "facts" else places[self.kind](self.stage)
 
     def results(self, run: RunDir) -> list[Path]:
@@ -94,11 +133,21 @@ class Step:
             adapter = sorted(path for path in run.adapter(self.stage).rglob("*") if path.is_file())
             drawn = [path] if (path := run.own_answers(self.stage)).is_file() else []
             return [run.selection(self.stage), *drawn, run.epochs(self.stage), run.stage_summary(self.stage), *adapter]
+        if self.kind == "own_answers":
+            return [run.own_answers(self.stage)]
         return sorted(path for path in self.folder(run).iterdir() if path.name != COST_FILE)
+
+    def last_file(self, run: RunDir) -> Path | None:
+        """The file of a map, of drift or of own answers that is written last; None for other steps."""
+        if self.kind == "own_answers":
+            return run.own_answers(self.stage)
+        if self.kind == "drift":
+            return self.folder(run) / DRIFT_FILE
+        return self.folder(run) / MAP_FILE if self.makes_map else None
 
     def times(self, run: RunDir) -> Path | None:
         """The file that says what the step took, which no result depends on; None where nobody asks."""
-        if self.makes_map:
+        if self.last_file(run) is not None:
             return self.folder(run) / COST_FILE
         return run.times(self.stage) if self.kind == "stage" else None
 
@@ -108,10 +157,9 @@ def possible_steps(num_stages: int) -> Iterator[Step]:
     yield Step("facts")
     for stage in range(num_stages + 1):
         if stage:
-            yield Step("stage", stage)
+            yield from (Step("own_answers", stage), Step("stage", stage))
         yield from (Step(kind, stage) for kind in _LOOK)
-        if not stage:
-            yield Step("levels")
+        yield from [Step("drift", stage)] if stage else [Step(kind) for kind in _LEVELS]
 
 
 def planned_steps(config: RunConfig, prepared: Prepared) -> list[Step]:
@@ -120,7 +168,11 @@ def planned_steps(config: RunConfig, prepared: Prepared) -> list[Step]:
     for step in possible_steps(len(config.stages)):
         if step.kind == "stage":
             steps.append(replace(step, training=config.stages[step.stage - 1]))
-        elif step.kind == "facts":
+        elif step.kind == "own_answers":
+            stage = config.stages[step.stage - 1]
+            if stage.anchor is not None and stage.anchor.kind == "own_answers":
+                steps.append(replace(step, drawing=stage))
+        elif step.kind == "facts" or (step.kind == "drift" and config.evaluation.drift):
             steps.append(step)
         elif (questions := _questions(step.kind, config, prepared)) is not None:
             steps.append(replace(step, questions=questions))
@@ -132,17 +184,25 @@ def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questio
     full, single, seed = config.probe, evaluation_settings(config), config.evaluation.exemplar_seed
     if kind == "probe":
         return Questions(prepared.train, full, config.seed_of_exemplars)
-    if kind == "levels":  # test facts need only their level at the start
-        changes = {"levels_only": True, "confidence": False, "refusals": []}
-        return Questions(prepared.test, full.model_copy(update=changes), config.seed_of_exemplars)
     if kind == "evaluation":
         return Questions(prepared.test, single, seed)
     if kind == "ood":
         return Questions(prepared.out_of_distribution, single, seed) if prepared.out_of_distribution else None
-    if not config.evaluation.zero_shot:
+    if kind in _LEVELS:  # these facts need only their level at the start
+        facts = prepared.test if kind == "levels" else prepared.out_of_distribution
+        settings = full.model_copy(update={"levels_only": True, "confidence": False, "refusals": []})
+        return Questions(facts, settings, config.seed_of_exemplars) if facts else None
+    if kind == "zero_shot":
+        asks_p = "zero_shot" in config.evaluation.transfer
+        if not asks_p and not config.evaluation.zero_shot:
+            return None
+        settings = form_settings("zero_shot", single)
+        # Verdicts only where nobody asks for p.
+        return Questions(prepared.test, settings if asks_p else settings.model_copy(update=_LOOSE), seed)
+    form = _FORMS.get(kind)
+    if form is None or form not in config.evaluation.transfer:
         return None
-    # Verdicts only: bare questions are answered at length, and the answers would be written out to the end.
-    return Questions(prepared.test, single.model_copy(update={"num_shots": 0, **_ONLY_VERDICTS}), seed)
+    return Questions(facts_in_form(form, prepared), form_settings(form, single), seed)
 
 
 def scoring_settings(config: RunConfig, *, with_confidence: bool) -> ProbeConfig:

@@ -11,7 +11,7 @@ from typing import Any
 
 from gradual.config.run import ProbeConfig, RunConfig
 from gradual.config.stage import StageConfig
-from gradual.engines.token_tree import TokenTree
+from gradual.engines.token_tree import ROOT, TokenTree
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact, spread
 from gradual.facts.prepare import Prepared
@@ -22,7 +22,8 @@ from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts
 from gradual.progress import Progress
 from gradual.run.anchors import with_anchors_and_refusals
-from gradual.run.stages import training_rows
+from gradual.run.drift import drift_rows
+from gradual.run.stages import in_epochs, training_rows
 from gradual.run.steps import Step
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection, select_facts
@@ -129,6 +130,7 @@ class ReadEstimate:
 
     def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:
         self._config, self._prepared, self._engine = config, prepared, TransformersEngine(loaded)
+        self._sample = sample
         self._by_kind: dict[str, int] = {}
         by_id = {fact.id: fact for fact in prepared.train}
         prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
@@ -144,10 +146,16 @@ class ReadEstimate:
         return round(self._prompt_tokens(facts, settings) + answers * self._searched_per_answer)
 
     def step_tokens(self, step: Step) -> int:
-        """Tokens of a step's probe, 0 of one that asks nothing; steps of one kind ask the same and are counted once.
+        """Tokens of a step's reading, 0 of one that reads nothing; steps of one kind count the same, once found out.
+
+        Of training facts in other forms all count, though after a stage only those that are HighlyKnown are asked.
 
         The levels of test facts count as if asked in full: how many exemplar sets they need shows only when asked.
         """
+        if step.drawing is not None:
+            return self.own_answer_tokens(step.drawing)
+        if step.kind == "drift":
+            return 2 * drift_rows(self._config, self._prepared, self._engine).num_tokens
         if step.questions is None:
             return 0
         if step.kind not in self._by_kind:
@@ -156,7 +164,28 @@ class ReadEstimate:
 
     def step_seconds(self, step: Step) -> float:
         """Seconds of a step's probe: with an adapter on the model once a stage is trained, which is slower."""
-        return self.step_tokens(step) * (self.seconds_per_adapted_token if step.stage else self.seconds_per_token)
+        is_base = not step.stage or step.drawing is not None  # own answers are the base model's
+        return self.step_tokens(step) * (self.seconds_per_token if is_base else self.seconds_per_adapted_token)
+
+    def own_answer_tokens(self, stage: StageConfig) -> int:
+        """Tokens of drawing a stage's own answers, each as long as can be; 0 where it has no such anchor.
+
+        The facts are as many as match the anchor under the base model, and any as many.
+        """
+        if stage.anchor is None or stage.anchor.kind != "own_answers":
+            return 0
+        selected = select_first_stage(self._sample, stage)
+        train = self._prepared.train
+        facts = spread(train, round(selected.num_anchor * len(train) / len(self._sample)))
+        rows = training_rows(facts, stage, self._prepared.exemplars, self._engine, self._config)
+        read = 0
+        for pack in rows.prompts(0, [fact.id for fact in facts]):
+            tree = TokenTree()
+            for prompt in pack:
+                tree.add(ROOT, prompt.token_ids)
+            read += len(tree)
+        written = len(facts) * stage.anchor.per_epoch * self._config.probe.max_new_tokens
+        return in_epochs(stage, rows).num_train_epochs * (read + written)
 
     def _slowdown(self, loaded: LoadedModel, facts: Sequence[Fact]) -> float:
         """How many times longer the same facts take once there is an adapter on the model."""

@@ -18,7 +18,7 @@ from gradual.files.strict_yaml import read_yaml
 
 MINIMAL = {"model": "some/id", "facts": "facts.jsonl"}
 
-COLUMNS = ("id", "question", "answers", "relation", "subject", "split", "choices")
+COLUMNS = ("id", "question", "answers", "relation", "subject", "split", "choices", "rewordings", "reverse_of")
 OTHER_VALUES: dict[str, object] = {
     "model.name_or_path": "other/id",
     "model.revision": "1e5",
@@ -103,6 +103,9 @@ OTHER_VALUES: dict[str, object] = {
     "evaluation.exemplar_seed": 7,
     "evaluation.zero_shot": True,
     "evaluation.confidence": False,
+    "evaluation.transfer": ["rewordings", "zero_shot"],
+    "evaluation.drift": False,
+    "evaluation.drift_text": "text.txt",
     "probe.confidence": True,
     "evaluation.refusals": ["No idea"],
     "probe.refusals": ["No idea"],
@@ -240,7 +243,8 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         ({"prob": {}}, "prob: unknown setting; did you mean 'probe'?"),
         (
             {"evaluation": {"zzz": 1}},
-            "evaluation.zzz: unknown setting; expected one of confidence, exemplar_seed, protocol, refusals, zero_shot",
+            "evaluation.zzz: unknown setting; expected one of confidence, drift, drift_text, "
+            "exemplar_seed, protocol, refusals, transfer, zero_shot",
         ),
         (
             {"stages": [{"strategy": "all"}, {"strategy": "S5", "weighting": "p(1-p)"}]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from gradual.config.stage import AbstainConfig, AnchorConfig, StageConfig
 from gradual.errors import DataError, RunDirError
 from gradual.facts.prompts import ChatPrompts, PlainPrompts
+from gradual.files.units import UnitStore
 from gradual.knowledge.levels import Level
+from gradual.knowledge.map import read_cost
 from gradual.probing.own_answers import OwnAnswer
 from gradual.run.anchors import (
     Place,
@@ -59,9 +62,20 @@ def rows_of(selection: Selection, stage: StageConfig) -> TrainingRows:
     )
 
 
+def drawn_answers(
+    path: Path,
+    rows: TrainingRows,
+    ids: frozenset[str],
+    stage: StageConfig,
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[Place, OwnAnswer]:
+    units = UnitStore(path.parent / "units", {})
+    return own_answers(path, rows, ids, stage, ENGINE, max_new_tokens=3, seed="s", units=units, progress=progress)
+
+
 def anchored_rows(path: Path, stage: StageConfig, rows: TrainingRows, selection: Selection) -> TrainingRows:
     def draw(rows: TrainingRows, ids: frozenset[str]) -> dict[Place, OwnAnswer]:
-        return own_answers(path, rows, ids, stage, ENGINE, max_new_tokens=3, seed="s", progress=lambda _: None)
+        return drawn_answers(path, rows, ids, stage)
 
     return anchored(rows, selection, stage, draw)
 
@@ -99,6 +113,31 @@ def test_soft_targets_share_the_weight_of_a_fact_among_its_answers(tmp_path: Pat
     rows = anchored_rows(tmp_path / "own_answers.parquet", settings, rows_of(selection, settings), selection)
     assert rows.kl == dict.fromkeys(UNKNOWN, 1.5)
     assert {e.weight for e in examples(rows, 0) if e.fact_id in UNKNOWN} == {0.0}
+
+
+def test_drawing_goes_on_where_it_was_stopped_and_says_what_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradual.run.anchors.PACKS_PER_FOREST", 1)
+    settings = stage(anchor=AnchorConfig())
+    rows = rows_of(select(settings), settings)
+    whole = drawn_answers(tmp_path / "whole" / "own_answers.parquet", rows, UNKNOWN, settings)
+    took = read_cost(tmp_path / "whole")
+    path = tmp_path / "stopped" / "own_answers.parquet"
+    told: list[int] = []
+
+    def stop(number: int) -> None:
+        told.append(number)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drawn_answers(path, rows, UNKNOWN, settings, stop)
+    assert not path.exists()
+    again: list[int] = []
+    assert drawn_answers(path, rows, UNKNOWN, settings, again.append) == whole
+    assert sum(again) == len(whole)
+    assert 0 < read_cost(path.parent).tokens_read < took.tokens_read
 
 
 def test_own_answers_are_drawn_once_and_the_same_again(tmp_path: Path) -> None:

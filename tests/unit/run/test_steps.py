@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support.comparisons import OTHERS, TEST, verdicts, write_folder
@@ -29,16 +28,17 @@ PREPARED = Prepared(
 )
 
 
-def config(**changes: Any) -> RunConfig:
-    return parse_config({"model": "m", "facts": "f", "seed": 7, "evaluation": {"exemplar_seed": 42} | changes})
+def config(*, evaluation: dict[str, object] | None = None, zero_shot: bool = False) -> RunConfig:
+    scored = evaluation or {"exemplar_seed": 42, "zero_shot": zero_shot}
+    return parse_config({"model": "m", "facts": "f", "seed": 7, "evaluation": scored})
 
 
 def test_a_run_of_two_stages_looks_before_the_first_and_after_each() -> None:
     steps = planned_steps(config(), PREPARED)
     assert [step.name for step in steps] == [
         *("facts", "probe-0", "evaluation-0", "levels"),
-        *("stage-1", "probe-1", "evaluation-1"),
-        *("stage-2", "probe-2", "evaluation-2"),
+        *("stage-1", "probe-1", "evaluation-1", "drift-1"),
+        *("stage-2", "probe-2", "evaluation-2", "drift-2"),
     ]
     assert [step.training is not None for step in steps] == [step.kind == "stage" for step in steps]
 
@@ -55,7 +55,7 @@ def test_other_relations_and_questions_without_shots_are_steps_where_they_are_as
 
 
 def test_an_epoch_is_scored_by_verdicts_alone_unless_confidence_keeps_it() -> None:
-    plain, sure = (scoring_settings(config(confidence=False), with_confidence=asked) for asked in (False, True))
+    plain, sure = (scoring_settings(config(evaluation={"confidence": False}), with_confidence=asked) for asked in (False, True))
     assert (plain.confidence, plain.refusals, plain.greedy_answers, plain.tolerance) == (False, [], "none", 1.0)
     assert (sure.confidence, sure.greedy_answers, sure.tolerance) == (True, "first", 1e-3)
     assert sure.refusals == ["I don't know", "I do not know"]
@@ -79,6 +79,11 @@ def test_levels_of_test_facts_are_asked_as_those_of_training_facts() -> None:
         (Step("evaluation", 0), "evaluation 0", "testing", "evaluation/0"),
         (Step("ood", 2), "ood 2", "testing", "evaluation/ood-2"),
         (Step("zero_shot", 2), "zero-shot 2", "testing", "evaluation/zero-shot-2"),
+        (Step("ood_levels"), "levels of other relations", "probing", "evaluation/ood-levels"),
+        (Step("rewordings", 0), "rewordings 0", "testing", "evaluation/rewordings-0"),
+        (Step("zero_shot_train", 1), "zero-shot-train 1", "testing", "evaluation/zero-shot-train-1"),
+        (Step("drift", 1), "drift 1", "testing", "evaluation/drift-1"),
+        (Step("own_answers", 2), "own-answers 2", "training", "stages/2"),
         (Step("stage", 2), "stage 2", "training", "stages/2"),
     ],
 )
@@ -88,9 +93,43 @@ def test_a_step_knows_its_label_its_purpose_and_its_folder(step: Step, label: st
 
 
 def test_every_planned_step_is_a_possible_one() -> None:
-    prepared = replace(PREPARED, out_of_distribution=tuple(FACTS[5:8]))
-    planned = [step.name for step in planned_steps(config(zero_shot=True), prepared)]
+    reworded = tuple(replace(fact, rewordings=("In other words?",)) for fact in PREPARED.train)
+    prepared = replace(
+        PREPARED, train=reworded, out_of_distribution=tuple(FACTS[5:8]), reverses={FACTS[3].id: FACTS[5]}
+    )
+    everything = {"evaluation": {"zero_shot": True, "transfer": ["rewordings", "reverse", "zero_shot", "chat"]}}
+    own = {"strategy": "all", "anchor": {"kind": "own_answers"}}
+    settings = parse_config({"model": "m", "facts": "f", "stages": [own, own], **everything})
+    planned = [step.name for step in planned_steps(settings, prepared)]
     assert planned == [step.name for step in possible_steps(2)]
+
+
+def test_other_forms_change_the_question_the_shots_or_the_style_and_nothing_else() -> None:
+    train = (replace(FACTS[0], rewordings=("A?", "B?")), FACTS[1])
+    prepared = replace(PREPARED, train=train, reverses={FACTS[3].id: FACTS[9]})
+    evaluation = {"transfer": ["rewordings", "reverse", "zero_shot", "chat"], "exemplar_seed": 42}
+    asked = {step.name: step.questions for step in planned_steps(config(evaluation=evaluation), prepared)}
+    usual = asked["evaluation-0"]
+    assert usual is not None
+    quiet = usual.settings.model_copy(update={"greedy_answers": "none", "confidence": False, "refusals": []})
+    changes: dict[str, dict[str, object]] = {
+        "rewordings-1": {},
+        "reverse-1": {},
+        "zero_shot-1": {"num_shots": 0},
+        "zero_shot_train-1": {"num_shots": 0},
+        "chat-1": {"prompt_style": "chat"},
+    }
+    for name, change in changes.items():
+        questions = asked[name]
+        assert questions is not None
+        assert questions.settings == quiet.model_copy(update=change)
+        assert questions.exemplar_seed == 42
+    facts = {name: [(f.id, f.question) for f in each.facts] for name, each in asked.items() if each is not None}
+    assert facts["rewordings-0"] == [("toy-0-0~1", "A?"), ("toy-0-0~2", "B?")]
+    assert facts["reverse-0"] == [("toy-0-3~reverse", FACTS[9].question)]
+    assert [name for name, _ in facts["zero_shot-0"]] == ["toy-0-3"]
+    assert [name for name, _ in facts["zero_shot_train-0"]] == ["toy-0-0", "toy-0-1"]
+    assert [name for name, _ in facts["chat-0"]] == ["toy-0-0", "toy-0-1", "toy-0-3"]
 
 
 def test_the_cost_of_a_run_counts_other_relations_and_questions_without_shots(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ DETECTED = {
     "subject": ("subject", "entity", "s", "subj"),
     "split": ("split",),
     "id": ("id",),
+    "rewordings": ("rewordings",),
+    "reverse_of": ("reverse_of",),
 }
 """The column names that are understood by themselves, whatever their case; of several the first counts."""
 
@@ -46,6 +48,8 @@ class Roles(NamedTuple):
     split: Selector
     id: Selector
     choices: Selector
+    rewordings: tuple[Selector, ...]
+    reverse_of: Selector
     layout: Layout | None
 
     def columns(self, part: Part) -> tuple[str, ...]:
@@ -61,6 +65,8 @@ class Roles(NamedTuple):
             self.split,
             self.id,
             self.choices,
+            *self.rewordings,
+            self.reverse_of,
         )
         return tuple(dict.fromkeys(name for each in chosen for name in each.columns(part.columns)))
 
@@ -76,13 +82,14 @@ def find_roles(part: Part, columns: ColumnsConfig, problems: Problems) -> Roles 
     named = _named(part, columns, problems)
     if named is None:
         return None
-    answers = named.pop("answers", None) or detected.pop("answers")
-    chosen = {role: each[0] for role, each in (detected | named).items() if role != "answers"}
+    roles_of = detected | named
+    answers, rewordings = roles_of.pop("answers"), roles_of.pop("rewordings")
+    chosen = {role: each[0] for role, each in roles_of.items()}
     if columns.answers is not None:
         chosen["aliases"] = Selector()
     if isinstance(columns.question, dict):
         chosen["question"] = selector_by_relation(columns.question, chosen["relation"].text)
-    roles = Roles(answers=answers, layout=layout, **chosen)
+    roles = Roles(answers=answers, rewordings=rewordings, layout=layout, **chosen)
     if not _is_complete(part, roles, problems):
         return None
     _tell(part, roles, columns)
@@ -117,7 +124,7 @@ def _detected(part: Part, layout: Layout | None) -> dict[str, tuple[Selector, ..
 def _named(part: Part, columns: ColumnsConfig, problems: Problems) -> dict[str, tuple[Selector, ...]] | None:
     """The roles that the user has named a column for; None, and a problem noted, if there is no such column."""
     found: dict[str, tuple[Selector, ...]] = {}
-    for role in ("question", "answers", "relation", "subject", "split", "id", "choices"):
+    for role in ("question", "answers", "relation", "subject", "split", "id", "choices", "rewordings", "reverse_of"):
         named = getattr(columns, role)
         if named is None or isinstance(named, dict):
             continue

@@ -126,10 +126,14 @@ class _RowReader:
         split, given_id, subject = self._split(), self._id(), self._subject()
         if question is None or answers is None or relation is None or split is None or given_id is None:
             return None
+        rewordings, reverse_of = self._rewordings(question), self._reverse_of()
+        if rewordings is None or reverse_of is None:
+            return None
         if self._roles.choices:
             asked = self._with_choices(question, answers[0])
             if asked is None:
                 return None
+            rewordings = tuple(f"{each}{asked[0].removeprefix(question)}" for each in rewordings)
             question, answers = asked
         self._tally.unescaped += self._has_entities
         system = self._row.values.get("system") if self._roles.layout else None
@@ -137,7 +141,7 @@ class _RowReader:
         if system:
             self._tally.systems[system] += 1
         own_id = given_id or fact_id(relation, question)
-        return Fact(own_id, relation, question, answers, subject=subject, split=split, system=system)
+        return Fact(own_id, relation, question, answers, subject, split, system, rewordings, reverse_of)
 
     def _question(self) -> str | None:
         remedy = "write the question or delete the row"
@@ -169,6 +173,36 @@ class _RowReader:
     def _subject(self) -> str:
         value = text_of(self._roles.subject.find(self._row.values))
         return value.strip() if isinstance(value, str) and not flaw(value.strip()) else ""
+
+    def _rewordings(self, question: str) -> tuple[str, ...] | None:
+        """The question in other words, each once; none where the row has none."""
+        texts: list[str] = []
+        remedy = "write the question in other words, or leave it out"
+        for selector in self._roles.rewordings:
+            value = selector.find(self._row.values)
+            try:
+                found = [] if value is ABSENT else listed(value, is_delimited=self._part.is_delimited, separator=None)
+            except BrokenListError:
+                found = None
+            if found is None:
+                self._note(f"text or a list of texts in {shown(selector.text)}", shown(value), 'write it as ["a", "b"]')
+                return None
+            for each in found if found != [""] else ():
+                text = self._checked(each, selector.text, "rewording", remedy, may_have_lines=True)
+                if text is None:
+                    return None
+                if same_question(text, question):
+                    self._note(f"other words than the question's in {shown(selector.text)}", shown(text), remedy)
+                    return None
+                texts.append(text)
+        return tuple(dict.fromkeys(texts))
+
+    def _reverse_of(self) -> str | None:
+        """Id of the fact that this one reverses; empty where the row names none."""
+        value = text_of(self._roles.reverse_of.find(self._row.values))
+        if value is ABSENT or value is None or value == "":
+            return ""
+        return self._text(self._roles.reverse_of, "id", "write the id of the fact that this one asks the other way")
 
     def _answers(self) -> tuple[str, ...] | None:
         """The accepted answers, each once, in order; those of the aliases column at the end."""
@@ -299,6 +333,16 @@ class _RowReader:
 
     def _note(self, expected: str, found: str, remedy: str) -> None:
         self._problems.add(self._row.where, expected=expected, found=found, remedy=remedy, row=self._row.values)
+
+
+def same_question(one: str, other: str) -> bool:
+    """Whether two questions differ in nothing but case, white space and their end mark."""
+    return question_key(one) == question_key(other)
+
+
+def question_key(question: str) -> str:
+    """A question without what `same_question` leaves out."""
+    return " ".join(question.casefold().split()).rstrip(" ?!.")
 
 
 def _article(noun: str) -> str:

@@ -5,6 +5,7 @@ What a file holds is told by its content, its ending being a hint. Works without
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from gradual.config.run import FactsConfig
 from gradual.facts.problems import Problems, data_error, printable, shown, shown_names
 from gradual.facts.sources.arrow import parquet_part, saved_part, saved_splits
+from gradual.facts.sources.atlas import AtlasWordings, with_transfer
 from gradual.facts.sources.content import (
     PACKED_SUFFIXES,
     Content,
@@ -179,7 +181,13 @@ def _atlas(reading: _Reading) -> list[Part]:
             raise data_error(
                 ATLAS, expected="the embedded facts", found=found, remedy="install gradual again"
             ) from None
-    return _text_parts(content_of_bytes(ATLAS, data), ".jsonl", reading)
+    table = _atlas_wordings()
+    return [with_transfer(part, table) for part in _text_parts(content_of_bytes(ATLAS, data), ".jsonl", reading)]
+
+
+def _atlas_wordings() -> AtlasWordings:
+    table = json.loads((resources.files("gradual") / "data" / "atlas_wordings.json").read_text(encoding="utf-8"))
+    return AtlasWordings({name: tuple(each) for name, each in table["wordings"].items()}, table["reverses"])
 
 
 # Folders

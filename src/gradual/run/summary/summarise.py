@@ -16,6 +16,7 @@ from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_ma
 from gradual.knowledge.transitions import highly_known_gain, transition_counts
 from gradual.run.folder import RunDir, read_facts
 from gradual.run.stage_files import EpochNumbers, read_epochs, read_stage, read_taught
+from gradual.run.summary.elsewhere import bystanders_of_run, drift_of_run
 from gradual.run.summary.quality import answer_quality_of_run
 from gradual.run.summary.refusals import refusals_of_run
 from gradual.run.summary.summary_file import (
@@ -31,6 +32,7 @@ from gradual.run.summary.summary_file import (
     StageSummary,
     Summary,
 )
+from gradual.run.summary.transfer import transfer_of_run
 from gradual.run.summary.wrong_answers import wrong_answers_of_run
 from gradual.statistics.intervals import accuracy, mcnemar, paired_counts
 
@@ -75,6 +77,9 @@ def summarise(run: RunDir, config: RunConfig, *, warnings: Sequence[str] = (), d
         wrong_answers=wrong_answers_of_run(
             tests, [fact for fact in facts if fact.id in taught], matching=matching_of(config.probe)
         ),
+        transfer=transfer_of_run(run, config.evaluation.transfer, maps, facts, taught),
+        bystanders=bystanders_of_run(run, len(maps) - 1),
+        drift=drift_of_run(run, len(maps) - 1),
         highly_known=_highly_known_growth(run, maps),
         relations=_relation_levels(maps),
         stages=[_stage_summary(run, index) for index in range(1, len(maps))],

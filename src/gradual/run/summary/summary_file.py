@@ -15,6 +15,7 @@ from gradual.knowledge.levels import Level
 from gradual.run.stage_files import EpochNumbers, StageFile
 from gradual.run.summary.quality_file import AnswerQuality, WrongAnswers
 from gradual.run.summary.refusals_file import Refusals
+from gradual.run.summary.transfer_file import Bystanders, StageDrift, Transfer
 
 Counts = Mapping[Level, int]
 
@@ -123,7 +124,7 @@ class ExampleFact(FilePart):
 class Summary(FilePart):
     """`summary.json`."""
 
-    absent_when_none = frozenset({"answer_quality", "refusals", "wrong_answers"})
+    absent_when_none = frozenset({"answer_quality", "refusals", "wrong_answers", "transfer", "bystanders", "drift"})
 
     seed: int | None = None
     model: str | None = None
@@ -144,6 +145,12 @@ class Summary(FilePart):
     """None where the run did not ask for refusals (`evaluation.refusals`)."""
     wrong_answers: WrongAnswers | None = None
     """None before the first stage too."""
+    transfer: Transfer | None = None
+    """None before the first stage too, and where no other form was asked (`evaluation.transfer`)."""
+    bystanders: Bystanders | None = None
+    """None before the first stage too, and without relations that are only scored (`out_of_distribution`)."""
+    drift: list[StageDrift] | None = None
+    """One entry for each stage; None where it was not measured (`evaluation.drift`)."""
     highly_known: HighlyKnownGrowth = HighlyKnownGrowth()
     relations: list[RelationLevels] = []
     stages: list[StageSummary] = []
