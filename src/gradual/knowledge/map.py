@@ -22,13 +22,16 @@ from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
 from gradual.files.storage import JsonScalar
 from gradual.files.typed_json import FilePart, check_content, read_typed
-from gradual.knowledge.levels import Level
+from gradual.knowledge.levels import Level, possible_levels
 from gradual.knowledge.transitions import level_counts
 
 SCHEMA_VERSION = 1
 """Version of the folder's format of a map without confidence."""
 SCHEMA_WITH_CONFIDENCE = 2
 """Version with the columns of confidence; readers refuse any other one."""
+
+NOISE_FIELD = "canary_difference"
+"""Field of a model's fingerprint with what a server's canary showed, in nats."""
 
 MAP_FILE = "map.json"
 FACTS_FILE = "facts.parquet"
@@ -125,6 +128,20 @@ class SetAnswer:
         return _middle(self.confidence_t1_lower, self.confidence_t1_upper)
 
 
+def open_levels(sets: Sequence[SetAnswer], *, tolerance: float, num_samples: int) -> tuple[Level, Level] | None:
+    """The two levels between which bounds leave a fact open, worse first; None where its level is settled.
+
+    Bounds as tight as the search makes them settle it by their middle. Only where an engine does not tell all that is
+    likely are they wider: then nothing is settled that they do not settle at both ends.
+    """
+    widest = max((answer.p_upper - answer.p_lower for answer in sets), default=0.0)
+    is_drawn = any(answer.n_samples is not None for answer in sets)
+    if is_drawn or widest <= tolerance * 1.001 or any(answer.greedy_correct for answer in sets):
+        return None
+    found = possible_levels(0.0, [each.p_lower for each in sets], [each.p_upper for each in sets], num_samples)
+    return (found[0], found[1]) if len(found) > 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class FactKnowledge:
     """What a model knows of one fact, over all exemplar sets."""
@@ -192,6 +209,11 @@ class MapInfo:
     probe: Mapping[str, JsonScalar]
     model: Mapping[str, str]
     cost: Cost = field(default=Cost(), compare=False)
+
+    @property
+    def noise(self) -> float:
+        """So much a difference of two logits changed from one read to the next; 0 where reading is a pure function."""
+        return float(self.model.get(NOISE_FIELD, 0.0))
 
 
 class MapFile(FilePart):
@@ -271,6 +293,13 @@ class KnowledgeMap:
     def has_confidence(self) -> bool:
         """Whether it was asked how sure the model is of its greedy answers."""
         return any(fact.confidence is not None for fact in self.facts)
+
+    def open_levels(self, fact_id: str) -> tuple[Level, Level] | None:
+        """The two levels between which a fact is open, worse first; None where its level is settled."""
+        tolerance, samples = (self.info.probe.get(name) for name in ("tolerance", "num_samples"))
+        if not isinstance(tolerance, float) or not isinstance(samples, int):
+            return None
+        return open_levels(self[fact_id].sets, tolerance=tolerance, num_samples=samples)
 
     def levels(self) -> dict[Level, int]:
         """Number of facts at each level, all four, worst first."""
