@@ -32,7 +32,7 @@ from gradual.cli.options import (
     names_of,
     probe_config_of,
     seed_setting,
-    server_settings,
+    server_of,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +98,6 @@ def probe(
     """Find out which facts a model knows, and how well.
 
     Writes a knowledge map: the level of each fact, its probabilities, and what was asked and answered.
-
     A probe that was stopped goes on where it was when the same command is given again.
 
     \b
@@ -109,9 +108,14 @@ def probe(
       gradual probe --server http://host:8000 --model ./my-model --facts facts.jsonl --out my-map
     """  # noqa: D301
     given: dict[str, dict[str, object]] = {
-        "model": {"name_or_path": model, "adapter": adapter, "revision": revision, "gguf_file": gguf_file}
-        | {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code or None}
-        | {"server": server_settings(server, server_model)},
+        "model": {
+            "name_or_path": model,
+            "adapter": adapter,
+            "revision": revision,
+            "gguf_file": gguf_file,
+            "dtype": dtype,
+        }
+        | {"device": device, "trust_remote_code": trust_remote_code or None, "server": server_of(server, server_model)},
         "facts": {"path": facts, "exemplars": exemplars},
         "probe": {"method": method, "prompt_style": prompt_style, "levels_only": levels_only or None},
     }

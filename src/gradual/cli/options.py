@@ -62,7 +62,7 @@ def probe_config_of(given: Mapping[str, Mapping[str, object]], overrides: list[s
     return parse_config(data, overrides, source="command line", allow_remote_code=True)
 
 
-def server_settings(url: str | None, model: str | None) -> dict[str, str] | None:
+def server_of(url: str | None, model: str | None) -> dict[str, str] | None:
     """The options as settings of the section `model.server`, if they were given."""
     if url is None and model is not None:
         raise ConfigError("--server-model names a model of a server; give its address with --server")
