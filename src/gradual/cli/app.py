@@ -108,14 +108,9 @@ def probe(
       gradual probe --server http://host:8000 --model ./my-model --facts facts.jsonl --out my-map
     """  # noqa: D301
     given: dict[str, dict[str, object]] = {
-        "model": {
-            "name_or_path": model,
-            "adapter": adapter,
-            "revision": revision,
-            "gguf_file": gguf_file,
-            "dtype": dtype,
-        }
-        | {"device": device, "trust_remote_code": trust_remote_code or None, "server": server_of(server, server_model)},
+        "model": {"name_or_path": model, "adapter": adapter, "revision": revision, "gguf_file": gguf_file}
+        | {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code or None}
+        | {"server": server_of(server, server_model)},
         "facts": {"path": facts, "exemplars": exemplars},
         "probe": {"method": method, "prompt_style": prompt_style, "levels_only": levels_only or None},
     }
