@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import socket
 import threading
 import time
@@ -221,6 +222,15 @@ def test_a_server_that_stays_away_is_told_with_what_to_do(stub: StubServer) -> N
         ProbeError, match=r"could not answer for 0\.5 seconds .status 503: busy. - .*same command again"
     ):
         probed(engine)
+
+
+def test_an_interruption_waits_for_no_request(stub: StubServer) -> None:
+    engine = opened(stub, connections=1)
+    stub.faults.extend(["slow"] * 100)
+    threading.Timer(0.1, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        probed(engine)
+    assert len(stub.faults) > 90
 
 
 def restart(stub: StubServer, engine: FakeEngine) -> threading.Thread:
