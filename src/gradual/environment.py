@@ -15,6 +15,8 @@ from gradual.errors import ModelError
 
 PROBE_PACKAGES = ("torch", "transformers")
 """What reading a model takes."""
+SERVER_PACKAGES = ("transformers", "httpx", "tenacity")
+"""What asking a server takes."""
 TRAIN_PACKAGES = (*PROBE_PACKAGES, "accelerate", "datasets", "peft", "trl")
 """What training takes."""
 
@@ -59,5 +61,5 @@ def require_packages(packages: Sequence[str]) -> None:
     if missing:
         raise ModelError(
             f"expected the packages {', '.join(packages)}, found no {missing[0]} - "
-            "pip install 'gradual-learning[train]'"
+            f"pip install 'gradual-learning[{'server' if packages is SERVER_PACKAGES else 'train'}]'"
         )

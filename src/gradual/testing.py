@@ -51,6 +51,7 @@ class FakeEngine:
         self.fingerprint: Mapping[str, str] = {"name": "fake", "seed": str(seed), "words": "|".join(words)}
         self.reads_trees = True
         self.unit_scale = 1
+        self.reads_ahead, self.noise = True, 0.0
         self._token_of = {piece: token for token, piece in reversed(list(enumerate(pieces))) if piece}
         self._longest = max(len(piece) for piece in pieces)
         self._seed = seed

@@ -211,6 +211,44 @@ def test_settings_of_a_probe_that_cannot_be(model: Path, tmp_path: Path, argumen
     assert said in refused(run("probe", *settings, *arguments))
 
 
+@pytest.mark.parametrize("command", ["fit", "plan", "compare"])
+@pytest.mark.parametrize("how", ["option", "config"])
+def test_training_through_a_server_is_told_what_to_do(tmp_path: Path, command: str, how: str) -> None:
+    config = tmp_path / "config.yaml"
+    server = "" if how == "option" else ", server: {url: 'http://127.0.0.1:1'}"
+    config.write_text(f"model: {{name_or_path: m{server}}}\nfacts: f\n")
+    option = ["--server", "http://127.0.0.1:1"] if how == "option" else []
+    said = refused(run(command, config, "--out", tmp_path / "run", *option))
+    assert said.startswith("error: model.server: a server reads and cannot train, which needs weights - probe through")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--server", "127.0.0.1:8000"], "command line: model.server.url: expected"),
+        (["--server", "http://me:word@host:8000"], "command line: model.server.url: expected"),
+        (["--server-model", "llama"], "--server-model names a model of a server; give its address with --server"),
+        (
+            ["--server", "http://host", "--check", 3, "--set", "model.server.logprobs=20"],
+            "--check draws from 40 tokens (probe.top_k), found model.server.logprobs: 20 - start the server",
+        ),
+        (
+            ["--server", "http://host", "--method", "sampled", "--set", "model.server.logprobs=20"],
+            "probe.method: sampled draws from 40 tokens",
+        ),
+    ],
+    ids=["no scheme", "password", "name alone", "check", "sampled"],
+)
+def test_a_server_that_cannot_be_asked_is_one_line(
+    model: Path, tmp_path: Path, arguments: list[object], said: str
+) -> None:
+    facts = write_facts(tmp_path / "facts.jsonl", toy_rows())
+    text = refused(run("probe", "--model", model, "--facts", facts, "--out", tmp_path / "map", *arguments))
+    assert said in text
+    assert not (tmp_path / "map").exists()
+
+
 @pytest.mark.parametrize("command", ["fit", "plan"])
 def test_all_problems_of_a_config_are_said_at_once(tmp_path: Path, command: str) -> None:
     config = tmp_path / "config.yaml"

@@ -21,6 +21,7 @@ from gradual.cli.options import (
     Config,
     Json,
     Limit,
+    NoServer,
     Online,
     Run,
     Seed,
@@ -31,6 +32,7 @@ from gradual.cli.options import (
     names_of,
     probe_config_of,
     seed_setting,
+    server_of,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ def probe(
     gguf_file: Annotated[str | None, typer.Option(help="GGUF file inside the model's folder.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, bfloat16, float32 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = None,
+    server: Annotated[str | None, typer.Option(metavar="URL", help="Ask an inference server (docs/larger.md).")] = None,
+    server_model: Annotated[str | None, typer.Option(help="Name under which it serves the model.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many facts, spread over the relations.")] = None,
     check: Annotated[int, typer.Option(min=0, help="Hold so many facts against sampling; exit 1 if it disagrees.")] = 0,
     seed: Seed = None,
@@ -94,7 +98,6 @@ def probe(
     """Find out which facts a model knows, and how well.
 
     Writes a knowledge map: the level of each fact, its probabilities, and what was asked and answered.
-
     A probe that was stopped goes on where it was when the same command is given again.
 
     \b
@@ -102,10 +105,12 @@ def probe(
       gradual probe --model smollm2 --facts atlas --limit 100 --out my-map
       gradual probe --model ./my-model --facts facts.jsonl --exemplars solved.jsonl --out my-map --json
       gradual probe --model ./my-model --facts facts.csv --out my-map --set facts.columns.question=prompt
+      gradual probe --server http://host:8000 --model ./my-model --facts facts.jsonl --out my-map
     """  # noqa: D301
     given: dict[str, dict[str, object]] = {
         "model": {"name_or_path": model, "adapter": adapter, "revision": revision, "gguf_file": gguf_file}
-        | {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code or None},
+        | {"dtype": dtype, "device": device, "trust_remote_code": trust_remote_code or None}
+        | {"server": server_of(server, server_model)},
         "facts": {"path": facts, "exemplars": exemplars},
         "probe": {"method": method, "prompt_style": prompt_style, "levels_only": levels_only or None},
     }
@@ -162,6 +167,7 @@ def plan(
     limit: Limit = None,
     trust_remote_code: Trust = False,
     online: Online = False,
+    server: NoServer = None,
     as_json: Json = False,
 ) -> None:
     """Show what each stage would train on; train nothing.
@@ -212,6 +218,7 @@ def fit(
     seed: Seed = None,
     trust_remote_code: Trust = False,
     online: Online = False,
+    server: NoServer = None,
     as_json: Json = False,
 ) -> None:
     """Probe, train, probe again, train again, evaluate, report.
@@ -243,6 +250,7 @@ def compare(
     seed: Seed = None,
     trust_remote_code: Trust = False,
     online: Online = False,
+    server: NoServer = None,
     as_json: Json = False,
 ) -> None:
     """Find out whether it helps, and by how much: several ways to train, several seeds.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradual import api
 from gradual.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Only so many training fa
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, all else on stderr.")]
 Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fetch a model or data set.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
+NoServer = Annotated[str | None, typer.Option("--server", hidden=True, callback=lambda given: _refuse_server(given))]
 Text = Annotated[str | None, typer.Option(show_default=False)]
+
+
+def _refuse_server(given: str | None) -> None:
+    """Says what to do where training is asked of a server."""
+    if given is not None:
+        raise ConfigError(api.NO_TRAINING_THROUGH_A_SERVER)
 
 
 def config_of(path: Path, settings: list[str] | None, seed: int | None, trust_remote_code: bool) -> RunConfig:
@@ -52,6 +60,13 @@ def probe_config_of(given: Mapping[str, Mapping[str, object]], overrides: list[s
             raise ConfigError(f"--set {override}: expected a setting of {sections}, the ones a probe has; leave it out")
     data = {name: {key: value for key, value in part.items() if value is not None} for name, part in given.items()}
     return parse_config(data, overrides, source="command line", allow_remote_code=True)
+
+
+def server_of(url: str | None, model: str | None) -> dict[str, str] | None:
+    """The options as settings of the section `model.server`, if they were given."""
+    if url is None and model is not None:
+        raise ConfigError("--server-model names a model of a server; give its address with --server")
+    return None if url is None else {"url": url} | ({} if model is None else {"model": model})
 
 
 def seed_setting(seed: int | None) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gradual.comparison.arms import ARMS
 from gradual.files.storage import Json
 from gradual.knowledge.diff import MapDiff
+from gradual.knowledge.levels import Level
 from gradual.progress import warning_line
 from gradual.reporting.cells import NOTHING, number_cell, text_cell, time_cell
 from gradual.reporting.level_tables import levels_table, transition_table
@@ -52,6 +53,19 @@ def map_parts(known: KnowledgeMap) -> Iterator[Table | str]:
         f"mean p_greedy {mean_of(known, 'p_greedy'):.4f}, mean p_sampled {mean_of(known, 'p_sampled'):.4f}; "
         f"{plural(ties, 'fact')} with a near tie; {duration(known.info.cost.seconds)}"
     )
+    if known.info.noise:
+        yield f"the server's log-probabilities differ by up to {known.info.noise:.2g} from one request to the next"
+    if num_open := number_of_open(known):
+        widest = max(each.p_upper - each.p_lower for fact in known for each in fact.sets)
+        yield (
+            f"{plural(num_open, 'fact')} with an open level, counted as {Level.UNKNOWN}: the server tells too few "
+            f"log-probabilities (bounds of p are up to {widest:.3f} wide); gradual show says which levels are possible"
+        )
+
+
+def number_of_open(known: KnowledgeMap) -> int:
+    """How many facts have a level that their bounds leave open."""
+    return sum(known.open_levels(fact.id) is not None for fact in known)
 
 
 def mean_of(known: KnowledgeMap, name: str) -> float:
@@ -67,6 +81,7 @@ def map_result(known: KnowledgeMap, out: Path, *, with_check: bool) -> dict[str,
     result: dict[str, Json] = {
         "levels": {str(level): number for level, number in known.levels().items()},
         "num_facts": len(known),
+        "num_open": number_of_open(known),
         "p_greedy": mean_of(known, "p_greedy"),
         "p_sampled": mean_of(known, "p_sampled"),
         "seconds": known.info.cost.seconds,

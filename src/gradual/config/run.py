@@ -19,8 +19,37 @@ CORE_ARMS = ("base", "one_stage", "same_steps", "natural_mix", "S2", "S5", "rand
 """The arms without which nothing can be concluded."""
 
 
+class ServerConfig(Settings):
+    """An inference server that reads in place of this process (docs/larger.md)."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
+    """Where it listens: `http://host:8000`, with or without `/v1`. A key is read from the environment
+    (`GRADUAL_API_KEY`, else `OPENAI_API_KEY`), never from here."""
+    model: NonEmptyText | None = None
+    """Name under which it serves the model; null: the only one it has."""
+    logprobs: Annotated[int, Field(ge=2)] | None = None
+    """Log-probabilities that it gives at most, where that is less than `probe.top_k`: bounds are then wider, and
+    still certain. null: all that the probe needs."""
+    adapter_path: NonEmptyText | None = None
+    """Where the server finds the folder of `model.adapter`; null: at the same path as here."""
+    compare_weights: Literal["auto", "always", "never"] = "auto"
+    """Hold the server's answers to 16 short prompts against the weights in `model.name_or_path`, before the probe.
+
+    auto: where they lie in a folder here, take at most 4 GB, and torch is installed."""
+    connections: Annotated[int, Field(ge=1, le=256)] = 8
+    """Requests that are under way at once."""
+    prompts_per_request: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Prompts that one request asks."""
+    timeout: Annotated[float, Field(gt=0.0)] = 300.0
+    """Seconds that one request may take."""
+    retry_seconds: Annotated[float, Field(ge=0.0)] = 300.0
+    """For so long a request is repeated that the server cannot answer for now (429, 5xx, a dropped connection)."""
+
+
 class ModelConfig(Settings):
     """Which model, and how it is loaded."""
+
+    EARLIER: ClassVar = {"server": None}
 
     name_or_path: NonEmptyText
     """Hugging Face id or local folder (from the current directory) of the model; `smollm2` is the embedded model."""
@@ -36,6 +65,8 @@ class ModelConfig(Settings):
     """auto: the first GPU if there is one, else the CPU."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only the command line may switch it on."""
+    server: ServerConfig | None = None
+    """A probe may ask a server: `name_or_path` is then where the tokenizer and the settings are, without weights."""
 
 
 Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]

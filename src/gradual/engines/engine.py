@@ -1,6 +1,7 @@
 """The seam between the probe and a model: what an engine must offer, in plain numbers.
 
-Knows no torch. `transformers_engine` implements it for Hugging Face models, `testing` with a fake one.
+Knows no torch. `transformers_engine` implements it for Hugging Face models, `server` for an inference server, `testing`
+with a fake one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ Node = tuple[int, int]
 """A node of a forest: (row, number of the node in that row's tree)."""
 
 
+class Unseen(NamedTuple):
+    """What is known of next tokens that an engine keeps to itself, though they are among the k likeliest."""
+
+    mass: npt.NDArray[np.float64]  # (N,)
+    """Their probability together is at most this, with temperature 1; 0 where all are told. Where it is not 0, the
+    logits of the row are log-probabilities."""
+    num_tokens: int
+    """They are at most so many."""
+
+
 class NextTokens(NamedTuple):
     """The likeliest next tokens at N nodes, likeliest first; rows are padded with token -1 and logit -inf.
 
@@ -29,6 +40,8 @@ class NextTokens(NamedTuple):
 
     tokens: npt.NDArray[np.int64]  # (N, K)
     logits: npt.NDArray[np.float32]  # (N, K)
+    unseen: Unseen | None = None
+    """None: every row tells all that is kept. Each unseen token is at most as likely as the last one of its row."""
 
 
 class Forest(Protocol):
@@ -67,6 +80,10 @@ class Engine(Protocol):
     """What identifies the model for a run: weights, tokenizer, dtype, versions."""
     unit_scale: int
     """How many times the units of an exact probe may be as large as what suits a CPU; at least 1."""
+    reads_ahead: bool
+    """Whether it is cheaper to read the usual rest of an answer at once than to come back for it."""
+    noise: float
+    """So much may a difference of two logits change from one read to the next; 0 where reading is a pure function."""
 
     def encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[int]]:
         """Token ids of each text."""

@@ -6,7 +6,6 @@ and path by path by `path_forest` where not.
 
 from __future__ import annotations
 
-import json
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,13 +17,13 @@ from gradual.engines.engine import Forest, ReadCost
 from gradual.engines.next_tokens import top_tokens
 from gradual.engines.path_forest import PathForest
 from gradual.engines.reader import TOKENS_PER_PASS, Reader
+from gradual.engines.texts import Texts, stop_tokens
 from gradual.engines.token_tree import ROOT
 from gradual.engines.tree_attention import MaskKinds
 from gradual.engines.tree_forest import TreeForest
 from gradual.engines.vocabulary import read_vocabulary
-from gradual.errors import GradualError, ModelError, OutOfMemoryError
-from gradual.facts.prompts import ChatPrompts, PlainPrompts, PromptStyle, end_of_turn
-from gradual.models.chat_templates import open_template
+from gradual.errors import GradualError, OutOfMemoryError
+from gradual.facts.prompts import PromptStyle
 from gradual.models.load import LoadedModel
 
 _UNIT_MEMORY_SHARE = 0.2
@@ -59,7 +58,9 @@ class TransformersEngine:
         self.loaded = loaded
         self.model = loaded.model
         self.fingerprint: Mapping[str, str] = loaded.fingerprint
-        self.vocabulary = read_vocabulary(loaded.tokenizer, stop_tokens(loaded))
+        self.vocabulary = read_vocabulary(
+            loaded.tokenizer, stop_tokens(loaded.model.generation_config, loaded.tokenizer)
+        )
         self.reader = Reader(
             self.model,
             MaskKinds(self.model.config),
@@ -67,45 +68,19 @@ class TransformersEngine:
             TOKENS_PER_PASS.get(self.model.device.type, TOKENS_PER_PASS["cuda"]),
         )
         self.unit_scale = 1
+        self.reads_ahead, self.noise = True, 0.0
         if self.model.device.type == "cuda":
             memory = torch.cuda.get_device_properties(self.model.device).total_memory
             self.unit_scale = scale_that_fits(self.model.config, memory, self.model.dtype.itemsize)
-        self._has_control_tokens = False  # only a chat template writes control tokens; in plain prompts all is text
+        self._texts = Texts(loaded.tokenizer, loaded.source)
 
     def encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[int]]:
         """See `Engine`."""
-        if not texts:
-            return []
-        ids: list[list[int]] = self.loaded.tokenizer(
-            list(texts), add_special_tokens=add_special_tokens, split_special_tokens=not self._has_control_tokens
-        )["input_ids"]
-        return ids
+        return self._texts.encode(texts, add_special_tokens=add_special_tokens)
 
     def prompt_style(self, settings: ProbeConfig) -> PromptStyle:
-        """See `Engine`.
-
-        Raises:
-            ModelError: `chat` with a tokenizer that has no chat template, or where nothing would end an answer.
-        """
-        self._has_control_tokens = settings.prompt_style == "chat"
-        if settings.prompt_style == "plain":
-            return PlainPrompts(settings.prompt.question, settings.prompt.answer)
-        tokenizer, source = self.loaded.tokenizer, self.loaded.source
-        if not tokenizer.chat_template:
-            raise ModelError(
-                'probe.prompt_style: "chat" needs a chat template, and the tokenizer of '
-                f'"{source}" has none - use prompt_style "plain"'
-            )
-        text = tokenizer.get_chat_template()
-        known = settings.chat_template_kwargs | dict(tokenizer.special_tokens_map)
-        template = open_template(text, json.dumps(known, default=str), source)
-        end = end_of_turn(template) or tokenizer.eos_token
-        if not end:
-            raise ModelError(
-                f'chat template of "{source}": expected an end of the assistant\'s turn, found none, and no '
-                'eos_token of the tokenizer either - use prompt_style "plain", or a template that ends turns'
-            )
-        return ChatPrompts(template, end, control_tokens(tokenizer, text), settings.system_prompt or "")
+        """See `Engine` and `Texts.prompt_style`, which may raise."""
+        return self._texts.prompt_style(settings)
 
     @property
     def reads_trees(self) -> bool:
@@ -147,23 +122,6 @@ def _numbers_per_token(config: Any) -> int | None:
         return int(2 * config.num_hidden_layers * key_heads * width)
     except (AttributeError, RuntimeError, TypeError, ZeroDivisionError):  # heads of their own for some layers, or none
         return None
-
-
-def control_tokens(tokenizer: Any, template: str) -> tuple[str, ...]:
-    """Texts that a tokenizer reads as one token with a meaning: special ones, and marks that its template writes."""
-    added = tokenizer.added_tokens_decoder.values()
-    return tuple(
-        token.content
-        for token in added
-        if token.special or (token.content in template and not token.content.replace(" ", "").isalnum())
-    )
-
-
-def stop_tokens(loaded: LoadedModel) -> frozenset[int]:
-    """The tokens that end a sequence for this model: its generation config's and its tokenizer's."""
-    configured = getattr(loaded.model.generation_config, "eos_token_id", None)
-    stops = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in [*stops, loaded.tokenizer.eos_token_id] if token is not None)
 
 
 def reads_trees(loaded: LoadedModel) -> bool:

@@ -111,7 +111,11 @@ def compare_maps(map_a: KnowledgeMap, map_b: KnowledgeMap) -> MapDiff:
         raise DataError("expected two maps with facts in common, found no id that is in both - compare other maps")
     before = {each: map_a.level_of(each) for each in common}
     after = {each: map_b.level_of(each) for each in common}
-    moves = [Move(each, before[each], after[each]) for each in common if before[each] is not after[each]]
+    moves = [
+        Move(each, before[each], after[each])
+        for each in common
+        if before[each] is not after[each] and not _may_be_equal(map_a, map_b, each)
+    ]
     return MapDiff(
         num_facts=len(common),
         only_in_a=len(map_a) - len(common),
@@ -145,6 +149,12 @@ def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> li
     )
     if reworded:
         found.append(f"{plural(reworded, 'fact')} of one id have another question or other targets in the second map")
+    num_open = sum(any(known.open_levels(each) for known in (map_a, map_b)) for each in common)
+    if num_open:
+        found.append(
+            f"the level of {plural(num_open, 'fact')} is open in a map (too few log-probabilities); counted is the "
+            "worse of its two levels, but not as promoted or demoted to the other one"
+        )
     arithmetic = [name for name in _ARITHMETIC if map_a.info.model.get(name) != map_b.info.model.get(name)]
     if arithmetic:
         found.append(f"the models computed with another {' and '.join(arithmetic)}; near ties may differ by that alone")
@@ -153,6 +163,12 @@ def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> li
 
 def _value(probe: Mapping[str, Json], name: str) -> str:
     return json.dumps(probe[name], ensure_ascii=False) if name in probe else "not set"
+
+
+def _may_be_equal(map_a: KnowledgeMap, map_b: KnowledgeMap, fact_id: str) -> bool:
+    """Whether the level of a fact is open in a map, and may be that of the other one."""
+    one, other = (each.open_levels(fact_id) or (each.level_of(fact_id),) for each in (map_a, map_b))
+    return bool(set(one) & set(other))
 
 
 def _with_sampling_seed(probe: Mapping[str, Json]) -> dict[str, Json]:

@@ -59,6 +59,21 @@ def classify(p_greedy: float, p_any_sample: float) -> Level:
     return Level.UNKNOWN
 
 
+def possible_levels(
+    p_greedy: float, p_lower: Sequence[float], p_upper: Sequence[float], num_samples: int
+) -> tuple[Level, ...]:
+    """The levels that bounds leave possible, worst first: one where they settle it.
+
+    Args:
+        p_greedy: share of exemplar sets whose greedy answer is right.
+        p_lower: by exemplar set, a lower bound of the probability that a sampled answer is right.
+        p_upper: the same, an upper bound.
+        num_samples: sampled answers of the protocol under each set.
+    """
+    low, high = (classify(p_greedy, chance_of_right_sample(bound, num_samples)) for bound in (p_lower, p_upper))
+    return (low,) if low is high else (low, high)
+
+
 def level_probability(p_greedy: float, p_any_sample: float) -> float:
     """Probability in [0, 1] that SliCK's random protocol gives the level of `classify`; 1.0 if nothing is random."""
     if p_greedy > 0.0:

@@ -21,7 +21,7 @@ from gradual.errors import ProbeError, RunDirError
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
 from gradual.files.typed_json import FilePart, check_content, read_typed
-from gradual.knowledge.levels import Level
+from gradual.knowledge.levels import Level, possible_levels
 from gradual.knowledge.transitions import level_counts
 
 SCHEMA_VERSION = 1
@@ -30,6 +30,9 @@ SCHEMA_WITH_CONFIDENCE = 2
 """Version with the columns of confidence."""
 SCHEMA_WITH_REFUSALS = 3
 """Version with those of refusals too, confidence being empty where it was not asked; readers refuse any other one."""
+
+NOISE_FIELD = "canary_difference"
+"""Field of a model's fingerprint with what a server's canary showed, in nats."""
 
 MAP_FILE = "map.json"
 FACTS_FILE = "facts.parquet"
@@ -145,6 +148,20 @@ class SetAnswer:
         return _middle(self.p_refuse_lower, self.p_refuse_upper)
 
 
+def open_levels(sets: Sequence[SetAnswer], *, tolerance: float, num_samples: int) -> tuple[Level, Level] | None:
+    """The two levels between which bounds leave a fact open, worse first; None where its level is settled.
+
+    Bounds as tight as the search makes them settle it by their middle. Only where an engine does not tell all that is
+    likely are they wider: then nothing is settled that they do not settle at both ends.
+    """
+    widest = max((answer.p_upper - answer.p_lower for answer in sets), default=0.0)
+    is_drawn = any(answer.n_samples is not None for answer in sets)
+    if is_drawn or widest <= tolerance * 1.001 or any(answer.greedy_correct for answer in sets):
+        return None
+    found = possible_levels(0.0, [each.p_lower for each in sets], [each.p_upper for each in sets], num_samples)
+    return (found[0], found[1]) if len(found) > 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class FactKnowledge:
     """What a model knows of one fact, over all exemplar sets."""
@@ -216,6 +233,11 @@ class MapInfo:
     probe: Mapping[str, ProbeSetting]
     model: Mapping[str, str]
     cost: Cost = field(default=Cost(), compare=False)
+
+    @property
+    def noise(self) -> float:
+        """So much a difference of two logits changed from one read to the next; 0 where reading is a pure function."""
+        return float(self.model.get(NOISE_FIELD, 0.0))
 
 
 class MapFile(FilePart):
@@ -300,6 +322,13 @@ class KnowledgeMap:
     def has_refusals(self) -> bool:
         """Whether it was asked whether answers are refusals."""
         return any(fact.p_refuse is not None for fact in self.facts)
+
+    def open_levels(self, fact_id: str) -> tuple[Level, Level] | None:
+        """The two levels between which a fact is open, worse first; None where its level is settled."""
+        tolerance, samples = (self.info.probe.get(name) for name in ("tolerance", "num_samples"))
+        if not isinstance(tolerance, float) or not isinstance(samples, int):
+            return None
+        return open_levels(self[fact_id].sets, tolerance=tolerance, num_samples=samples)
 
     def levels(self) -> dict[Level, int]:
         """Number of facts at each level, all four, worst first."""

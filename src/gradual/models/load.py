@@ -55,6 +55,19 @@ class LoadedModel:
 
 
 @dataclass(frozen=True)
+class LoadedTokenizer:
+    """All of a causal language model but its weights."""
+
+    tokenizer: Any
+    generation_config: Any
+    source: str
+    """Folder or Hub id that `from_pretrained` of any tool accepts."""
+    vocab_size: int
+    """Rows of the model's output, which may be more than the tokenizer has tokens."""
+    fingerprint: dict[str, str]
+
+
+@dataclass(frozen=True)
 class _EmbeddedModel:
     package: str
     requirement: str
@@ -174,6 +187,33 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
     return LoadedModel(model, tokenizer, source, _make_fingerprint(settings, source, model, tokenizer))
 
 
+def load_tokenizer(settings: ModelConfig) -> LoadedTokenizer:
+    """The tokenizer and the settings of a model; its weights are neither read nor fetched.
+
+    Raises:
+        ModelError: they are not there, or damaged.
+    """
+    check_model(settings)
+    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+    options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    with _name_library_errors(settings.name_or_path):
+        source = _dense_source(settings)
+        _check_hub_files(source, settings, with_weights=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        config = AutoConfig.from_pretrained(source, **options)
+        try:
+            generation = GenerationConfig.from_pretrained(source, revision=settings.revision)
+        except OSError:  # there is none: then a model's own settings say what ends a sequence
+            generation = GenerationConfig.from_model_config(config)
+    fingerprint = {
+        "name": settings.name_or_path,
+        "adapter": _weights_digest(settings.adapter, None) if settings.adapter else "none",
+        **_text_fingerprint(tokenizer),
+    }
+    return LoadedTokenizer(tokenizer, generation, source, int(config.get_text_config().vocab_size), fingerprint)
+
+
 @contextmanager
 def _name_library_errors(name: str) -> Iterator[None]:
     """Says in one line whatever a library raises over the files of a model: they raise anything over broken ones."""
@@ -193,7 +233,7 @@ def _name_library_errors(name: str) -> Iterator[None]:
         ) from error
 
 
-def _check_hub_files(source: str, settings: ModelConfig) -> None:
+def _check_hub_files(source: str, settings: ModelConfig, *, with_weights: bool = True) -> None:
     """Looks at the files of a Hub model as `check_model` does at those of a folder, before a library reads them.
 
     They are fetched one by one: the same that the library would fetch.
@@ -212,7 +252,9 @@ def _check_hub_files(source: str, settings: ModelConfig) -> None:
     config = Path(hf_hub_download(source, "config.json", revision=settings.revision))
     for name in (*SETTINGS_FILES, "adapter_config.json", "adapter_model.safetensors"):
         fetch(name)
-    if fetch(WEIGHTS) is None and (index := fetch(WEIGHTS_INDEX)) is not None:
+    if not with_weights:
+        pass
+    elif fetch(WEIGHTS) is None and (index := fetch(WEIGHTS_INDEX)) is not None:
         for shard in weight_shards(index):
             fetch(shard)
     check_model_folder(config.parent, trust_remote_code=settings.trust_remote_code)
@@ -344,12 +386,19 @@ def _make_fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer:
         "name": settings.name_or_path,
         "weights": _weights_digest(source, settings.revision),
         "adapter": _weights_digest(settings.adapter, None) if settings.adapter else "none",
-        "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16],
-        "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16],
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "device": next(model.parameters()).device.type,
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
+        **_text_fingerprint(tokenizer),
+    }
+
+
+def _text_fingerprint(tokenizer: Any) -> dict[str, str]:
+    """What can change a prompt, its tokens and how answers are counted."""
+    return {
+        "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()[:16],
+        "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16],
         "python": ".".join(platform.python_version_tuple()[:2]),
         "gradual": metadata.version("gradual-learning"),
         **{name: metadata.version(name) for name in _READING_PACKAGES},

@@ -93,12 +93,13 @@ def check_against_sampling(
     low, high = sum(a.p_lower for a, _ in pairs), sum(a.p_upper for a, _ in pairs)
     seen = sum(b.p for _, b in pairs)
     difference = seen - min(max(seen, low), high)
+    near = max(settings.near_tie_margin, engine.noise)
     return Check(
         num_facts=len(chosen),
         num_answers=len(pairs),
         samples_per_answer=num_samples,
         greedy_agree=sum(a.greedy_correct == b.greedy_correct for a, b in pairs),
-        near_ties=sum(a.greedy_correct != b.greedy_correct and a.margin < settings.near_tie_margin for a, b in pairs),
+        near_ties=sum(a.greedy_correct != b.greedy_correct and a.margin < near for a, b in pairs),
         inside=sum(is_inside(b.n_right or 0, num_samples, a.p_lower, a.p_upper) for a, b in pairs),
         expected_inside=CONFIDENCE,
         mean_exact=sum(a.p for a, _ in pairs) / len(pairs),

@@ -20,7 +20,7 @@ from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Forest, Node
 from gradual.engines.vocabulary import Vocabulary, ends_line, finished_text, settled_text, until_line_end
 from gradual.facts.matching import matching_of
-from gradual.knowledge.levels import Level, chance_of_right_sample, classify
+from gradual.knowledge.levels import Level, possible_levels
 from gradual.probing.reads import Choices, NodeReads
 from gradual.probing.same_answer import same_answer
 
@@ -81,6 +81,9 @@ class Search:
     num_opened: int = 0
     p_t1_lower: float = 0.0
     """The same with temperature 1, where confidence is asked."""
+    unseen: float = 0.0
+    """Chance of next tokens that the engine did not tell: it can't be opened, and may be right."""
+    unseen_t1: float = 0.0
     open_nodes: list[_OpenNode] = field(init=False)
     greedy_correct: bool | None = None
     greedy_answer: bytes = b""
@@ -98,13 +101,13 @@ class Search:
 
     @property
     def open_mass(self) -> float:
-        """Chance of all answers that are neither settled as right nor dead."""
+        """Chance of all answers that are neither settled as right nor dead, and can be opened."""
         return sum(node.mass for node in self.open_nodes)
 
     @property
     def p_upper(self) -> float:
         """The probability is at most this."""
-        return min(1.0, self.p_lower + self.open_mass)
+        return min(1.0, self.p_lower + self.open_mass + self.unseen)
 
     @property
     def open_mass_t1(self) -> float:
@@ -114,7 +117,7 @@ class Search:
     @property
     def p_t1_upper(self) -> float:
         """As `p_upper`, with temperature 1."""
-        return min(1.0, self.p_t1_lower + self.open_mass_t1)
+        return min(1.0, self.p_t1_lower + self.open_mass_t1 + self.unseen_t1)
 
     @property
     def confidence(self) -> Search | None:
@@ -274,6 +277,8 @@ class ExactProbe:
         children = []
         is_last = opened.depth + 1 >= self._settings.max_new_tokens
         kept = int((found.tokens >= 0).sum())
+        search.unseen += opened.mass * float(found.unseen)
+        search.unseen_t1 += opened.mass_t1 * float(found.unseen_t1)
         rows = (row[:kept].tolist() for row in (found.tokens, found.chances, found.chances_t1))
         for place, (token, chance, chance_t1) in enumerate(zip(*rows, strict=True)):
             is_greedy = opened.is_greedy and place == 0
@@ -389,6 +394,6 @@ def settled_level(task: FactTask, settings: ProbeConfig) -> Level | None:
         return None
     if all(verdicts):
         return Level.HIGHLY_KNOWN
-    low = classify(0.0, chance_of_right_sample([s.p_lower for s in task.searches], settings.num_samples))
-    high = classify(0.0, chance_of_right_sample([s.p_upper for s in task.searches], settings.num_samples))
-    return low if low is high else None
+    bounds = [s.p_lower for s in task.searches], [s.p_upper for s in task.searches]
+    level, *other = possible_levels(0.0, *bounds, settings.num_samples)
+    return None if other else level

@@ -15,6 +15,7 @@ from pathlib import Path
 from gradual.config.base import settings_that_matter
 from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
+from gradual.engines.server.canary import CANARY_FILE
 from gradual.errors import RunDirError
 from gradual.facts.concerns import missed_spellings
 from gradual.facts.fact import Fact
@@ -43,7 +44,7 @@ CHECK_FILE = "check.json"
 """What the comparison of the map with sampled answers gave, where one was asked for."""
 
 _UNITS = "units"
-_OF_A_WRITER = {"run.lock", "owner.json"}
+_OF_A_WRITER = {"run.lock", "owner.json", CANARY_FILE}
 _OF_AN_UNFINISHED_PROBE = {*_OF_A_WRITER, _UNITS, FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE, COST_FILE}
 
 

@@ -22,7 +22,7 @@ from gradual.facts.fact import Fact, by_relation
 from gradual.facts.matching import Targets, matching_of
 from gradual.facts.problems import shown
 from gradual.knowledge.levels import Level, chance_of_right_sample, classify, level_probability
-from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer
+from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer, open_levels
 from gradual.probing.exact import ExactProbe, FactTask, Search, num_written_sets, settled_level, usual_paths
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts, usual_completion_ids
 from gradual.probing.sampled import SampledProbe, SampledTask
@@ -167,7 +167,12 @@ def _probe_within_memory(
 def probe_unit(
     blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
 ) -> list[FactKnowledge]:
-    """What the model knows of some blocks of facts, each of one relation: a pure function of its arguments."""
+    """What the model knows of some blocks of facts, each of one relation: a pure function of its arguments.
+
+    Over an engine with noise it is one but for that; what hangs on less than the noise is flagged as a near tie.
+    """
+    if engine.noise > settings.near_tie_margin:
+        settings = settings.model_copy(update={"near_tie_margin": engine.noise})
     forest = engine.new_forest(settings.num_exemplar_sets * len(blocks), top_k=settings.top_k)
     if settings.method == "sampled":
         return _probe_sampled(blocks, forest, asking, engine, settings, seed=seed)
@@ -190,7 +195,8 @@ def _probe_exactly(
 ) -> list[FactKnowledge]:
     tasks: dict[Fact, FactTask] = {}
     for fact in (fact for block in blocks for fact in block):
-        paths = usual_paths(usual_completion_ids(asking, fact, engine), engine.vocabulary)
+        ahead = usual_completion_ids(asking, fact, engine) if engine.reads_ahead else []
+        paths = usual_paths(ahead, engine.vocabulary)
         tasks[fact] = FactTask(Targets(fact.answers, matching_of(settings)), paths)
     probe = ExactProbe(forest, engine.vocabulary, settings, _refusal_task(next(iter(tasks)), asking, engine, settings))
     num_confident = num_written_sets(settings) if settings.confidence else 0
@@ -248,7 +254,10 @@ def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactK
             )
         )
     p_any = chance_of_right_sample([answer.p for answer in answers], settings.num_samples)
-    return _knowledge(fact, answers, p_any, settings)
+    known = _knowledge(fact, answers, p_any, settings)
+    left_open = open_levels(answers, tolerance=settings.tolerance, num_samples=settings.num_samples)
+    # The worse of two levels that the bounds leave open is told: that much is sure. Readers see that it is open.
+    return dataclasses.replace(known, level=left_open[0], level_probability=1.0 - p_any) if left_open else known
 
 
 def _probe_sampled(

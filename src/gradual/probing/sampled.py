@@ -16,6 +16,7 @@ import numpy.typing as npt
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Forest, Node
 from gradual.engines.vocabulary import Vocabulary, ends_line, finished_text, settled_text, until_line_end
+from gradual.errors import ProbeError
 from gradual.facts.matching import Targets
 from gradual.knowledge.map import SetAnswer
 from gradual.probing.reads import sampling_chances
@@ -124,7 +125,12 @@ class SampledProbe:
         """Reads the nodes at which the answers stand, where that has not been done for another answer."""
         nodes = [node for node in dict.fromkeys(answer.place for answer in writing) if node not in self._choices]
         found = self._forest.read(nodes)
-        chances = sampling_chances(found, self._settings)
+        chances, unseen = sampling_chances(found, self._settings)
+        if unseen.any():
+            raise ProbeError(
+                f"expected the {self._settings.top_k} likeliest tokens and those that tie with them, found fewer - "
+                "samples cannot be drawn from a part; use probe.method: exact, or a server that gives more"
+            )
         for place, node in enumerate(nodes):
             count = int((found.tokens[place] >= 0).sum())
             gap = float(found.logits[place, 0] - found.logits[place, 1]) if count > 1 else float("inf")

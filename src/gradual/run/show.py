@@ -205,7 +205,7 @@ def _shown_fact(known: KnowledgeMap, fact_id: str, *, source: str) -> ShownFact:
         question=fact.question,
         answers=fact.answers,
         level=fact.level,
-        why=why(fact, known.info),
+        why=_why_open(known, fact) or why(fact, known.info),
         p_greedy=fact.p_greedy,
         p_sampled=fact.p_sampled,
         p_any_sample=fact.p_any_sample,
@@ -220,7 +220,7 @@ def _shown_fact(known: KnowledgeMap, fact_id: str, *, source: str) -> ShownFact:
 
 
 def _shown_sets(known: KnowledgeMap, fact: FactKnowledge) -> list[ShownSet]:
-    near = _setting(known.info.probe, "near_tie_margin")
+    near = max(_setting(known.info.probe, "near_tie_margin"), known.info.noise)
     try:
         prompts = [known.prompt(fact.id, answer.set) for answer in fact.sets]
     except KeyError:
@@ -250,6 +250,18 @@ def _shown_sets(known: KnowledgeMap, fact: FactKnowledge) -> list[ShownSet]:
         )
         for answer, prompt in zip(fact.sets, prompts, strict=True)
     ]
+
+
+def _why_open(known: KnowledgeMap, fact: FactKnowledge) -> str:
+    """Why the level of a fact is open; empty where it is settled."""
+    levels = known.open_levels(fact.id)
+    if levels is None:
+        return ""
+    sets = plural(len(fact.sets), "exemplar set")
+    return (
+        f"{levels[0]} or {levels[1]}, which is open: greedy is never right under {sets}, and the server "
+        "tells too few log-probabilities for tighter bounds"
+    )
 
 
 def why(fact: FactKnowledge, info: MapInfo) -> str:

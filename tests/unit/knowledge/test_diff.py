@@ -31,6 +31,26 @@ def test_facts_of_both_maps_are_counted_and_the_others_too() -> None:
     assert found.warnings == ()
 
 
+def test_open_levels_are_no_moves_and_are_said() -> None:
+    """The evidence of both facts is p between 0.01 and 0.51, or 0.25 and 0.75, with 16 samples under each of 2 sets.
+
+    0.01 makes one of 32 samples right with chance 0.28, all else with more than 1/2: Unknown may be WeaklyKnown.
+    """
+    probe = PROBE | {"tolerance": 0.001, "num_samples": 16}
+
+    def with_bounds(known: KnowledgeMap) -> KnowledgeMap:
+        return dataclasses.replace(known, info=dataclasses.replace(known.info, probe=probe))
+
+    before, after = (with_bounds(make_map({"a": level, "b": UNKNOWN})) for level in (UNKNOWN, WEAKLY))
+    assert before.open_levels("a") == (UNKNOWN, WEAKLY)
+    assert after.open_levels("a") is None
+    found = compare_maps(before, after)
+    assert (found.promoted, found.demoted) == ((), ())
+    assert any("the level of 2 facts is open in a map" in text for text in found.warnings)
+    certain = compare_maps(before, with_bounds(make_map({"a": HIGHLY, "b": UNKNOWN})))
+    assert certain.promoted == (Move("a", UNKNOWN, HIGHLY),)
+
+
 def test_json_names_levels_and_ids() -> None:
     found = compare_maps(make_map({"a": UNKNOWN}), make_map({"a": HIGHLY})).as_dict()
     assert found["promoted"] == ["a"]

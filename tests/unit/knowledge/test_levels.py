@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gradual.knowledge.levels import WEAKLY_KNOWN_CHANCE, Level, chance_of_right_sample, classify, level_probability
+from gradual.knowledge.levels import (
+    WEAKLY_KNOWN_CHANCE,
+    Level,
+    chance_of_right_sample,
+    classify,
+    level_probability,
+    possible_levels,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +29,23 @@ from gradual.knowledge.levels import WEAKLY_KNOWN_CHANCE, Level, chance_of_right
 )
 def test_level_follows_the_table_of_definitions(p_greedy: float, p_any_sample: float, level: Level) -> None:
     assert classify(p_greedy, p_any_sample) is level
+
+
+@pytest.mark.parametrize(
+    ("p_greedy", "p_lower", "p_upper", "levels"),
+    [
+        # 2 samples under each of 2 sets: p = 0.25 makes one right with chance 1 - 0.75^4 = 0.68, p = 0.1 with 0.34.
+        (0.0, 0.1, 0.25, (Level.UNKNOWN, Level.WEAKLY_KNOWN)),
+        (0.0, 0.25, 0.9, (Level.WEAKLY_KNOWN,)),
+        (0.0, 0.0, 0.1, (Level.UNKNOWN,)),
+        (0.5, 0.0, 1.0, (Level.MAYBE_KNOWN,)),
+        (1.0, 0.0, 1.0, (Level.HIGHLY_KNOWN,)),
+    ],
+)
+def test_bounds_leave_one_level_or_two(
+    p_greedy: float, p_lower: float, p_upper: float, levels: tuple[Level, ...]
+) -> None:
+    assert possible_levels(p_greedy, [p_lower] * 2, [p_upper] * 2, 2) == levels
 
 
 def test_ranks_go_from_unknown_to_highly_known() -> None:

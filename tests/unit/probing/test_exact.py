@@ -123,9 +123,10 @@ def test_sampled_levels_only_changes_no_level() -> None:
 
 def test_ties_at_the_kth_logit_are_all_kept() -> None:
     found = NextTokens(np.array([[4, 1, 2]]), np.array([[1.0, 0.0, 0.0]], dtype=np.float32))
-    chances = sampling_chances(found, ProbeConfig(top_k=2, temperature=0.5))
+    chances, unseen = sampling_chances(found, ProbeConfig(top_k=2, temperature=0.5))
     expected = np.exp([2.0, 0.0, 0.0]) / np.exp([2.0, 0.0, 0.0]).sum()
     np.testing.assert_allclose(chances[0], expected)
+    assert unseen.tolist() == [0.0]
 
 
 def test_an_interrupted_probe_goes_on_with_its_units(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,9 @@ def test_other_relations_and_questions_without_shots_are_steps_where_they_are_as
 
 
 def test_an_epoch_is_scored_by_verdicts_alone_unless_confidence_keeps_it() -> None:
-    plain, sure = (scoring_settings(config(evaluation={"confidence": False}), with_confidence=asked) for asked in (False, True))
+    plain, sure = (
+        scoring_settings(config(evaluation={"confidence": False}), with_confidence=asked) for asked in (False, True)
+    )
     assert (plain.confidence, plain.refusals, plain.greedy_answers, plain.tolerance) == (False, [], "none", 1.0)
     assert (sure.confidence, sure.greedy_answers, sure.tolerance) == (True, "first", 1e-3)
     assert sure.refusals == ["I don't know", "I do not know"]
