@@ -71,6 +71,7 @@ def probe(
         ProbeError: the model's logits are not numbers.
     """
     prepare_environment(online=online)
+    _refuse_several("probe")
     from gradual.config.run import ModelConfig, ProbeConfig
     from gradual.models.load import check_model
     from gradual.probing.folder import ProbeRequest, make_map
@@ -94,6 +95,8 @@ def fit(
 ) -> RunDir:
     """The run in the folder `out`, made or continued: probe, train in stages with a probe after each, evaluate.
 
+    Processes that `torchrun` or `accelerate launch` has started share the work; each calls this in the same way.
+
     Args:
         config: settings, or the path of a YAML file with them.
         out: folder of the run.
@@ -104,12 +107,17 @@ def fit(
         ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
         RunDirError: the folder belongs to another process or to a run with other settings.
         TrainingError: a loss is not a number.
+        LaunchError: several processes were launched that can't do one run together, or one of them has ended.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepare_run(config)
-    from gradual.run import pipeline
+    from gradual.models.ranks import launch
 
-    return pipeline.fit(settings, prepared, out, progress=progress)
+    settings = _as_config(config)
+    with launch(settings.model.device) as ranks:
+        settings, prepared = _prepare_run(settings)
+        from gradual.run import pipeline
+
+        return pipeline.fit(settings, prepared, out, progress=progress if ranks.is_first else None, ranks=ranks)
 
 
 def plan(
@@ -167,6 +175,7 @@ def compare(
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
     prepare_environment(online=online)
+    _refuse_several("compare")
     settings, prepared = _prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
@@ -280,6 +289,12 @@ def demo(
     with resources.as_file(resources.files("gradual") / "data" / "demo.yaml") as path:
         config = load_config(path, overrides)
     return fit(config, out, progress=progress)
+
+
+def _refuse_several(command: str) -> None:
+    from gradual.models.ranks import refuse_several
+
+    refuse_several(command)
 
 
 def _as_config(config: RunConfig | str | Path) -> RunConfig:

@@ -31,6 +31,7 @@ from gradual.models.checks import (
     read_settings,
     weight_shards,
 )
+from gradual.models.ranks import device_of_rank
 
 CACHE_VARIABLE = "GRADUAL_CACHE"
 """Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
@@ -290,9 +291,9 @@ def _choose_device(name: str) -> str:
 
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError(f'model.device: "{name}" needs a GPU that torch can use, found none - use "auto" or "cpu"')
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return device_of_rank(name)
 
 
 def _choose_dtype(name: str, device: str) -> Any:
