@@ -6,7 +6,7 @@ Knows adapters as folders in PEFT format; not how they are trained (`training`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,9 @@ def _refuse_endless_pattern(pattern: str, layers: Sequence[str]) -> None:
 
 
 def unload_adapter(model: Any) -> None:
-    """Takes the adapter off the base model, and the forward method that TRL puts on it."""
+    """Takes the adapter off the base model, with what training has put on it: TRL's forward method, checkpointing."""
     base = model.unload()
+    base.gradient_checkpointing_disable()
     base.__dict__.pop("forward", None)
     if hasattr(base, "peft_config"):
         del base.peft_config
@@ -90,5 +91,11 @@ def in_model_precision(model: Any) -> Iterator[None]:
     To be opened for every step: autocast keeps the 16-bit copies of weights that the optimiser is about to change.
     """
     is_16_bit = model.dtype != torch.float32
-    with torch.autocast(model.device.type, dtype=model.dtype, enabled=is_16_bit), disable_input_dtype_casting(model):
+    with torch.autocast(model.device.type, dtype=model.dtype, enabled=is_16_bit), without_input_casts(model):
         yield
+
+
+def without_input_casts(model: Any) -> AbstractContextManager[None]:
+    """Within it, what flows through a model keeps its number format where it enters the adapter."""
+    without: AbstractContextManager[None] = disable_input_dtype_casting(model)
+    return without

@@ -36,7 +36,7 @@ from gradual.models.ranks import ALONE, Ranks, add_up_gradients
 from gradual.training.anchors import Base, FirstEpoch, Loss, Reference, loss_of
 from gradual.training.checkpoints import last_checkpoint
 from gradual.training.epochs import EpochRecord, Score, Watcher
-from gradual.training.loss import pack_tensors, packed_loss
+from gradual.training.loss import pack_tensors, packed_loss, recomputed_alike
 from gradual.training.rows import Pack, TrainingRows, split_packs
 
 BEST_METRIC = "score"
@@ -185,7 +185,8 @@ def _make_trainer(
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=stage.activation_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
         average_tokens_across_devices=False,  # a process without packs would not come to that sum: see training_step
         bf16=False,  # the model's own number format is kept; the adapter trains in float32
         use_cpu=loaded.model.device.type == "cpu",
@@ -199,6 +200,7 @@ def _make_trainer(
     args._n_gpu = min(args.n_gpu, 1)
     watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch, ranks)
     reference = _reference(stage.anchor, watcher, folder / "checkpoints")
+    exact = [(weight, weight.data) for weight in model.parameters() if weight.requires_grad]
     trainer = _StageTrainer(
         model=model,
         args=args,
@@ -210,6 +212,8 @@ def _make_trainer(
         processing_class=loaded.tokenizer,
         callbacks=[watcher, *_snapshots(reference), *_early_stopping(stage)],
     )
+    for weight, data in exact:  # TRL rounds the adapters of quantised models to 16 bits, which would lose small steps
+        weight.data = data
     trainer.stage_loss = loss_of(stage.anchor, model, reference)
     trainer.kl = rows.kl
     trainer.score, trainer.watcher, trainer.ranks = score, watcher, ranks
@@ -332,11 +336,11 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         while True:
             try:
                 if watcher.most_facts >= num_facts:
-                    return super().training_step(model, inputs, count)
+                    return self._pass(model, inputs, count)
                 loss = torch.zeros((), device=self.args.device)
                 for part in split_packs(packs, watcher.most_facts):
                     batch = pack_tensors(part, self.processing_class.pad_token_id, self.kl)
-                    loss += super().training_step(model, batch, count)
+                    loss += self._pass(model, batch, count)
                 return loss
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
@@ -349,6 +353,11 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
                     "a smaller num_shots, or a device with more memory"
                 )
             watcher.most_facts = min(watcher.most_facts, num_facts) // 2
+
+    def _pass(self, model: Any, batch: Any, count: int) -> torch.Tensor:
+        with recomputed_alike(self.model, self.masks):
+            loss: torch.Tensor = super().training_step(model, batch, count)
+        return loss
 
     def evaluation_loop(
         self,
