@@ -311,6 +311,11 @@ def _prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
     settings = _as_config(config)
     if settings.model.adapter:
         raise ConfigError("model.adapter: a run trains adapters of its own - merge this one into the model first")
+    if settings.model.device_map:
+        raise ConfigError(
+            "model.device_map: is for probing, found a run, which trains - a model in parts is not trained; use "
+            "model.quantization nf4 and stages[].activation_checkpointing, which take far less memory"
+        )
     require_packages(TRAIN_PACKAGES)
     check_model(settings.model)
     prepared = prepare(settings)

@@ -186,6 +186,8 @@ def reading_warnings(loaded: LoadedModel) -> list[str]:
     if reads_trees(loaded):
         return []
     name = loaded.model.config.model_type
+    if quantization := loaded.fingerprint.get("quantization"):
+        name += f", {quantization}"
     return [f"this architecture ({name}) does not take tree masks: questions are read one by one, slower"]
 
 
@@ -197,7 +199,8 @@ def _try_reading_trees(loaded: LoadedModel) -> bool:
     top_tokens(torch.stack(plain), 1)  # refuses what is not a number, however it is read
     if not engine.reader.masks.are_known:
         return False
-    tolerance = _CHECK_TOLERANCE.get(loaded.model.dtype, _CHECK_TOLERANCE_16_BIT)
+    exact = not getattr(loaded.model, "is_loaded_in_8bit", False)  # its activations are rounded by the pass they are in
+    tolerance = _CHECK_TOLERANCE.get(loaded.model.dtype if exact else None, _CHECK_TOLERANCE_16_BIT)
     forest = TreeForest(engine.reader, 1, 10)
     try:
         found = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])

@@ -31,6 +31,7 @@ from gradual.models.checks import (
     read_settings,
     weight_shards,
 )
+from gradual.models.quantization import check_quantization, placement_fingerprint, placement_options
 from gradual.models.ranks import device_of_rank
 
 CACHE_VARIABLE = "GRADUAL_CACHE"
@@ -98,6 +99,7 @@ def check_model(settings: ModelConfig) -> None:
             damaged or not to be trusted.
     """
     name = settings.name_or_path
+    check_quantization(settings)
     if settings.adapter:
         if not (Path(settings.adapter) / "adapter_config.json").is_file():
             raise ModelError(
@@ -153,6 +155,7 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
     device = _choose_device(settings.device)
     dtype = _choose_dtype(settings.dtype, device)
     options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    placement = placement_options(settings, device, dtype)
     with _name_library_errors(settings.name_or_path):
         source = _dense_source(settings)
         _check_hub_files(source, settings)
@@ -164,6 +167,7 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             **options,
+            **placement,
         )
         _refuse_missing_weights(settings.name_or_path, report)
     if tokenizer.pad_token_id is None:
@@ -171,7 +175,9 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
     if settings.adapter:
         _refuse_endless_patterns(settings.adapter, [name for name, _ in model.named_modules()])
         model = _add_checked_adapter(model, settings.adapter)
-    model.to(device).eval()
+    if not placement:
+        model.to(device)
+    model.eval()
     return LoadedModel(model, tokenizer, source, _make_fingerprint(settings, source, model, tokenizer))
 
 
@@ -354,6 +360,7 @@ def _make_fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer:
         "python": ".".join(platform.python_version_tuple()[:2]),
         "gradual": metadata.version("gradual-learning"),
         **{name: metadata.version(name) for name in _READING_PACKAGES},
+        **placement_fingerprint(settings),
     }
 
 
