@@ -131,14 +131,14 @@ def scale_that_fits(config: Any, memory: int, bytes_per_number: int) -> int:
         memory: bytes of the whole device, not those that are free: a probe that is gone on with has the same units.
         bytes_per_number: of a key or value.
     """
-    numbers = _numbers_per_token(config.get_text_config())
+    numbers = numbers_per_token(config.get_text_config())
     if not numbers:
         return 1
     room = _UNIT_MEMORY_SHARE * memory / (numbers * bytes_per_number * _TOKENS_OF_A_UNIT)
     return max(1, min(_LARGEST_SCALE, int(room)))
 
 
-def _numbers_per_token(config: Any) -> int | None:
+def numbers_per_token(config: Any) -> int | None:
     """Numbers in the keys and values of one token."""
     try:
         heads = config.num_attention_heads

@@ -181,6 +181,26 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
     return LoadedModel(model, tokenizer, source, _make_fingerprint(settings, source, model, tokenizer))
 
 
+def read_config(settings: ModelConfig) -> Any:
+    """The config of a model, without its weights.
+
+    Raises:
+        ModelError: it can't be read.
+    """
+    check_model(settings)
+    from transformers import AutoConfig
+
+    with _name_library_errors(settings.name_or_path):
+        return AutoConfig.from_pretrained(
+            _dense_source(settings), revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+
+
+def number_format(settings: ModelConfig) -> Any:
+    """The torch number format that `load_model` would give the model."""
+    return _choose_dtype(settings.dtype, _choose_device(settings.device))
+
+
 @contextmanager
 def _name_library_errors(name: str) -> Iterator[None]:
     """Says in one line whatever a library raises over the files of a model: they raise anything over broken ones."""
