@@ -1,11 +1,11 @@
-"""How well `gradual plan` predicts memory: random models of three sizes are probed and trained, and the peak is measured.
+"""How well `gradual plan` predicts memory: random models of three sizes are probed and trained, the peak is measured.
 
     python benchmarks/memory.py                      # three sizes on this machine's CPU, in processes of their own
     python benchmarks/memory.py --shapes small --activation-checkpointing
 
-Measured is what a process that has trained before, on a tiny model, grew by at most (Linux: VmHWM); on a GPU, torch's own
-peak. The C library is told to give large blocks back at once (MALLOC_MMAP_THRESHOLD_): what it else keeps of them depends
-on what came before.
+Measured is what a process that has trained before, on a tiny model, grew by at most (Linux: VmHWM); on a GPU, torch's
+own peak. The C library is told to give large blocks back at once (MALLOC_MMAP_THRESHOLD_): what it else keeps of them
+depends on what came before.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m tests.support.shared_stage MODEL FOLDER [STEP_TO_DIE_AFTER]
 
-The second process runs out of memory in each of its steps, and reads them in parts. Weights are kept as each process has them while it
-trains, before anything is read from a checkpoint.
+The second process runs out of memory in steps, and reads them in parts. Weights are kept as each process has them while
+it trains, before anything is read from a checkpoint.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.support.out_of_memory import ERRORS, limit_memory
+from tests.support.training import make_rows
 
 from gradual.config.run import LoraSettings, ModelConfig, ProbeConfig
 from gradual.config.stage import StageConfig
@@ -30,8 +32,6 @@ from gradual.testing import toy_facts
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows
 from gradual.training.train import StageResult, train_stage
-from tests.support.out_of_memory import ERRORS, limit_memory
-from tests.support.training import make_rows
 
 
 def odd_rows(engine: TransformersEngine) -> TrainingRows:

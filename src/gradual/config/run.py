@@ -45,7 +45,6 @@ class ModelConfig(Settings):
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only the command line may switch it on."""
 
-
     @model_validator(mode="after")
     def _is_placed_once(self) -> Self:
         if self.device_map is not None and self.device != "auto":

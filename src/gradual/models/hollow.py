@@ -1,7 +1,7 @@
 """Models of shapes alone, without weights: what a pass would take in memory is found out before there is any.
 
-torch computes with fake tensors, which have shapes and no content, and every storage that it would make is counted while
-it lives. Knows how models are built and what quantised weights take; what is computed with them, the caller says.
+torch computes with fake tensors, which have shapes and no content, and every storage that it would make is counted
+while it lives. Knows how models are built and what quantised weights take; what is computed with them, the caller says.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def hollow_model(settings: ModelConfig) -> Any:
 
 def weight_bytes(model: Any, quantization: str = "none") -> int:
     """Bytes of the weights of a model as it was built, if they were quantised so: all linear layers but the output."""
-    total = sum(each.numel() * each.element_size() for each in {id(p): p for p in model.parameters()}.values())
+    total = sum(int(each.numel() * each.element_size()) for each in {id(p): p for p in model.parameters()}.values())
     if quantization == "none":
         return total
     size = _BYTES_OF_QUANTISED[quantization]
-    return total - round(sum(each.numel() * (each.element_size() - size) for each in _linear_weights(model)))
+    return total - sum(round(each.numel() * (each.element_size() - size)) for each in _linear_weights(model))
 
 
 def largest_linear_bytes(model: Any) -> int:
     """Bytes of the largest linear layer's weights: what a quantised one takes while it is multiplied."""
-    return max((each.numel() * each.element_size() for each in _linear_weights(model)), default=0)
+    return max((int(each.numel() * each.element_size()) for each in _linear_weights(model)), default=0)
 
 
 def _linear_weights(model: Any) -> list[Any]:

@@ -17,8 +17,8 @@ from typing import Any
 from gradual.errors import LaunchError
 
 _LONG = timedelta(days=365)
-"""Waits for another process have no limit of their own: the first one may select or draw answers for hours. That one has
-ended is noticed at once, by its closed connections."""
+"""Waits for another process have no limit of their own: the first one may select or draw answers for hours. That one
+has ended is noticed at once, by its closed connections."""
 _MEETING = timedelta(minutes=30)
 """How long processes wait for each other at the start, and within a step of training."""
 _MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -259,5 +259,5 @@ def refuse_drift(weights: Sequence[Any], ranks: Ranks, *, tolerance: float = 1e-
     if not apart <= tolerance:
         raise LaunchError(
             f"expected all processes to have trained the same adapter, found weights apart by {apart:.2g} of the "
-            "largest - they may run different libraries or kinds of device; the same command goes on from the last epoch"
+            "largest - they may run different libraries or kinds of device; the same command goes on at the last epoch"
         )

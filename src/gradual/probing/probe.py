@@ -113,9 +113,7 @@ def probe_facts(
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
     info = MapInfo(probe=about, model=dict(engine.fingerprint), cost=cost)
-    return KnowledgeMap(
-        tuple(fact for key, _ in planned for fact in found[key]), tuple(asking.record(facts)), info
-    )
+    return KnowledgeMap(tuple(fact for key, _ in planned for fact in found[key]), tuple(asking.record(facts)), info)
 
 
 def _cost_since(started: float, before: ReadCost, engine: Engine, ranks: Ranks) -> Cost:

@@ -28,7 +28,7 @@ _STEPS_LOOKED_AT = 8
 _USABLE = 0.92
 """Share of a device's memory that can be used: drivers, libraries and gaps take the rest."""
 _GROWTH = 1.25
-"""On a GPU buffers of keys and values are up to half as large again as what is in them; a CPU gives only what is used."""
+"""On a GPU buffers of keys and values are up to half as large again as their content; a CPU gives only what is used."""
 _FLOAT = 4
 
 
@@ -177,4 +177,3 @@ def _device_of(settings: ModelConfig) -> tuple[str, int]:
     device = torch.device("cuda" if settings.device == "auto" else settings.device)
     properties = torch.cuda.get_device_properties(device)
     return properties.name, int(properties.total_memory)
-

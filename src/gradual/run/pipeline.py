@@ -197,7 +197,7 @@ class _Fit:
         self.run.set_status(status)
 
     def follow(self, fingerprint: Mapping[str, str]) -> None:
-        """In a process that is not the first: shares each map and stage that the first one comes to, until it has ended.
+        """In a process that is not the first: shares each map and stage that the first comes to, until it has ended.
 
         Raises:
             LaunchError: this process does not see the folder of the run, or another one has ended.

@@ -369,7 +369,9 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> EvalLoopOutput:
         self.model.eval()
         with in_model_precision(self.model):
-            found = self.ranks.share(self.score(self.model))  # numbers that differ would end a stage in one process only
+            found = self.ranks.share(
+                self.score(self.model)
+            )  # numbers that differ would end a stage in one process only
         self.watcher.verdicts = found.verdicts
         metrics = {"accuracy": found.accuracy, "p": found.p, BEST_METRIC: found.value}
         if found.validation_accuracy is not None:
