@@ -164,7 +164,7 @@ def _unit_bytes(config: RunConfig, model: Any, sample: KnowledgeMap, device: str
     scores = 2 * _FLOAT * text.num_attention_heads * in_pass * seen if device == "cpu" else 0
     gathered = 2 * (in_pass * per_token // text.num_hidden_layers) * max(1, min(num_sets, in_pass // 48))
     hidden = in_pass * size * (4 * text.hidden_size + 3 * getattr(text, "intermediate_size", 4 * text.hidden_size))
-    logits = min(in_pass, most_logits(model)) * text.vocab_size * (size + 2 * _FLOAT)
+    logits = min(in_pass, most_logits(model)) * text.vocab_size * (size if size == _FLOAT else size + _FLOAT)
     return round(kept + scores + gathered + max(hidden, logits))
 
 
