@@ -107,7 +107,7 @@ def _measure(shape: str, what: str, *, again: bool, device: str) -> tuple[int, i
         else:
             sample = probe_facts(asked, exemplars, engine, config.probe, seed=1)
             measured = _peak(device) - before
-        plan = plan_memory(config, loaded, rows, sample)
+        plan = plan_memory(config, loaded, rows, sample, len(asked))
         assert plan is not None
         num_weights = sum(each.numel() for each in loaded.model.parameters())
         return getattr(plan.own, what), measured, num_weights / 1e6

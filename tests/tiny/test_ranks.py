@@ -15,8 +15,11 @@ import torch
 from safetensors.torch import load_file
 from tests.support.shared_stage import probe, train
 
+from gradual.config.stage import StageConfig
+from gradual.errors import LaunchError
 from gradual.knowledge.map import read_map
 from gradual.models.load import LoadedModel
+from gradual.run.pipeline import check_packs
 
 pytestmark = pytest.mark.tiny
 
@@ -107,3 +110,13 @@ def test_a_process_that_dies_ends_the_other_soon_and_the_stage_goes_on(
         assert process.returncode == 0, told
     adapters = [folder / "adapter" / "adapter_model.safetensors" for folder in (shared[0], tmp_path)]
     assert adapters[0].read_bytes() == adapters[1].read_bytes()
+
+
+def test_more_processes_than_a_step_has_packs_are_refused() -> None:
+    stages = [StageConfig(select="True", batch_size=32, pack_size=8)]
+    check_packs(stages, 4, reads_trees=True)
+    check_packs(stages, 32, reads_trees=False)  # packs of one fact
+    with pytest.raises(
+        LaunchError, match=r"^stages\[0\]: expected a pack .* each of 5 processes, found 4 \(batch_size"
+    ):
+        check_packs(stages, 5, reads_trees=True)

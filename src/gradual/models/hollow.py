@@ -40,7 +40,8 @@ def weight_bytes(model: Any, quantization: str = "none") -> int:
     if quantization == "none":
         return total
     size = _BYTES_OF_QUANTISED[quantization]
-    return total - sum(round(each.numel() * (each.element_size() - size)) for each in _linear_weights(model))
+    saved: int = sum(round(each.numel() * (each.element_size() - size)) for each in _linear_weights(model))
+    return total - saved
 
 
 def largest_linear_bytes(model: Any) -> int:

@@ -18,7 +18,7 @@ from gradual.errors import ModelError
 from gradual.knowledge.map import KnowledgeMap
 from gradual.models.hollow import hollow_model, largest_linear_bytes, weight_bytes
 from gradual.models.load import LoadedModel
-from gradual.probing.probe import PROMPTS_PER_UNIT, ROWS_PER_UNIT
+from gradual.probing.probe import FACTS_PER_BLOCK, PROMPTS_PER_UNIT
 from gradual.text import gigabytes
 from gradual.training.memory import step_bytes
 from gradual.training.rows import Pack, TrainingRows
@@ -29,6 +29,8 @@ _USABLE = 0.92
 """Share of a device's memory that can be used: drivers, libraries and gaps take the rest."""
 _GROWTH = 1.25
 """On a GPU buffers of keys and values are up to half as large again as their content; a CPU gives only what is used."""
+_ROWS_OF_A_PASS = 10
+"""Rows of a unit that one pass reads, about: their keys and values are gathered for each layer."""
 _FLOAT = 4
 
 
@@ -101,19 +103,22 @@ def refuse_weights_that_do_not_fit(settings: ModelConfig) -> None:
     )
 
 
-def plan_memory(config: RunConfig, loaded: LoadedModel, rows: TrainingRows, sample: KnowledgeMap) -> MemoryPlan | None:
+def plan_memory(
+    config: RunConfig, loaded: LoadedModel, rows: TrainingRows, sample: KnowledgeMap, num_facts: int
+) -> MemoryPlan | None:
     """What the run takes on the device of the loaded model; None for an architecture that shapes don't suffice for.
 
     Args:
         rows: of the first stage.
         sample: map of some training facts, which tells how many tokens an answer takes.
+        num_facts: that are probed.
     """
     hollow = replace(loaded, model=hollow_model(config.model))
     dense, largest = weight_bytes(hollow.model), largest_linear_bytes(hollow.model)
     device, room = _device_of(config.model)
     on_cpu = loaded.model.device.type == "cpu"
     packs = _largest_step(rows)
-    reading = _unit_bytes(config, hollow.model, sample, loaded.model.device.type, room)
+    reading = _unit_bytes(config, hollow.model, sample, num_facts, loaded.model.device.type, room)
     try:
         training = {
             again: step_bytes(hollow, packs, config.lora, on_cpu=on_cpu, activation_checkpointing=again)
@@ -150,22 +155,23 @@ def _largest_step(rows: TrainingRows) -> list[Pack]:
     return max(steps, key=lambda packs: len(packs) * max(len(pack.tree()[0]) for pack in packs))
 
 
-def _unit_bytes(config: RunConfig, model: Any, sample: KnowledgeMap, device: str, room: int) -> int:
+def _unit_bytes(config: RunConfig, model: Any, sample: KnowledgeMap, num_facts: int, device: str, room: int) -> int:
     """What a unit of a probe holds at its end: keys and values of its tokens, and one pass over some of them."""
     size = next(model.parameters()).element_size()
     text, num_sets = model.config.get_text_config(), config.probe.num_exemplar_sets
     scale = 1 if device == "cpu" else scale_that_fits(model.config, room, size)
-    prompts = min(scale * PROMPTS_PER_UNIT, len(sample) * num_sets if scale == 1 else scale * PROMPTS_PER_UNIT)
+    prompts = min(scale * PROMPTS_PER_UNIT, num_facts * num_sets)
     tokens = round(prompts * sample.info.cost.tokens_read / (len(sample) * num_sets))
     per_token = (numbers_per_token(text) or 0) * size
     kept = tokens * per_token * (1.0 if device == "cpu" else _GROWTH)
     in_pass = min(tokens, TOKENS_PER_PASS.get(device, TOKENS_PER_PASS["cuda"]))
-    seen = tokens // min(scale * ROWS_PER_UNIT, num_sets) + 1
+    num_rows = max(num_sets, prompts // FACTS_PER_BLOCK)
+    seen = tokens // num_rows + 1
     scores = 2 * _FLOAT * text.num_attention_heads * in_pass * seen if device == "cpu" else 0
-    gathered = 2 * (in_pass * per_token // text.num_hidden_layers) * max(1, min(num_sets, in_pass // 48))
+    gathered = 2 * (in_pass * per_token // text.num_hidden_layers) * min(num_rows, _ROWS_OF_A_PASS)
     hidden = in_pass * size * (4 * text.hidden_size + 3 * getattr(text, "intermediate_size", 4 * text.hidden_size))
     logits = min(in_pass, most_logits(model)) * text.vocab_size * (size if size == _FLOAT else size + _FLOAT)
-    return round(kept + scores + gathered + max(hidden, logits))
+    return int(kept + scores + gathered + max(hidden, logits))
 
 
 def _device_of(settings: ModelConfig) -> tuple[str, int]:

@@ -7,7 +7,7 @@ Each step reads the run folder and writes into it, and a finished step is never 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from gradual.facts.fact import Fact
 from gradual.facts.prepare import Prepared
 from gradual.facts.problems import write_left_out
 from gradual.files import storage
+from gradual.files.units import UnitStore
 from gradual.knowledge.map import KnowledgeMap, write_map
 from gradual.models.adapters import with_adapter
 from gradual.models.load import LoadedModel, load_model
@@ -32,7 +33,7 @@ from gradual.probing.probe import probe_facts
 from gradual.progress import Advance, Progress, Silent, warn
 from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
-from gradual.run.folder import RunDir, RunStatus, UnitStore, open_run, write_facts
+from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
     encoder,

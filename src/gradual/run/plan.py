@@ -139,7 +139,7 @@ def make_plan(
         training_seconds=sum(stage.max_seconds for stage in stages)
         + evaluations * validation * reading.seconds_per_adapted_token,
         disk_bytes=_disk_bytes(loaded, config, steps),
-        memory=plan_memory(config, loaded, timed, sample),
+        memory=plan_memory(config, loaded, timed, sample, len(prepared.train)),
     )
 
 
