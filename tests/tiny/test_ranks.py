@@ -116,7 +116,5 @@ def test_more_processes_than_a_step_has_packs_are_refused() -> None:
     stages = [StageConfig(select="True", batch_size=32, pack_size=8)]
     check_packs(stages, 4, reads_trees=True)
     check_packs(stages, 32, reads_trees=False)  # packs of one fact
-    with pytest.raises(
-        LaunchError, match=r"^stages\[0\]: expected a pack .* each of 5 processes, found 4 \(batch_size"
-    ):
+    with pytest.raises(LaunchError, match=r"^stages\[0\]: expected a pack .* of 5 processes, found 4 \(batch_size"):
         check_packs(stages, 5, reads_trees=True)

@@ -53,11 +53,18 @@ def _refuse_endless_pattern(pattern: str, layers: Sequence[str]) -> None:
 def unload_adapter(model: Any) -> None:
     """Takes the adapter off the base model, with what training has put on it: TRL's forward method, checkpointing."""
     base = model.unload()
-    base.gradient_checkpointing_disable()
+    compute_activations_again(base, False)
     base.__dict__.pop("forward", None)
     if hasattr(base, "peft_config"):
         del base.peft_config
     base.eval()
+
+
+def compute_activations_again(model: Any, again: bool) -> None:
+    """Switches on or off that a model computes its activations again in the backward pass in place of keeping them."""
+    change = "enable" if again else "disable"
+    named = getattr(model, f"activation_checkpointing_{change}", None)  # younger transformers' name
+    (named or getattr(model, f"gradient_checkpointing_{change}"))()
 
 
 def save_adapter(model: Any, folder: Path) -> None:

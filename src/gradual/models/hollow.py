@@ -66,6 +66,9 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[misc]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """See `TorchDispatchMode`."""
+        for each in tree_iter((args, kwargs)):  # what was there before is not counted, nor are views of it
+            if isinstance(each, torch.Tensor):
+                self._seen.setdefault(each.untyped_storage(), None)
         made = func(*args, **(kwargs or {}))
         for each in tree_iter(made):
             if isinstance(each, torch.Tensor) and (storage := each.untyped_storage()) not in self._seen:

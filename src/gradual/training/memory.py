@@ -10,7 +10,7 @@ from typing import Any
 
 from gradual.config.run import LoraSettings
 from gradual.engines.tree_attention import MaskKinds
-from gradual.models.adapters import add_adapter, unload_adapter
+from gradual.models.adapters import add_adapter, compute_activations_again, unload_adapter
 from gradual.models.hollow import counted_shapes
 from gradual.models.load import LoadedModel
 from gradual.training.loss import pack_tensors, packed_loss, recomputed_alike
@@ -32,8 +32,7 @@ def step_bytes(
     model = add_adapter(hollow, lora, None)
     try:
         model.train()
-        if activation_checkpointing:
-            hollow.model.gradient_checkpointing_enable({"use_reentrant": False})
+        compute_activations_again(hollow.model, activation_checkpointing)
         if not on_cpu:
             hollow.model._can_set_attn_implementation = lambda: False
         masks = MaskKinds(hollow.model.config) if any(len(pack.examples) > 1 for pack in packs) else None

@@ -186,7 +186,6 @@ def _make_trainer(
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         gradient_checkpointing=stage.activation_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
         average_tokens_across_devices=False,  # a process without packs would not come to that sum: see training_step
         bf16=False,  # the model's own number format is kept; the adapter trains in float32
         use_cpu=loaded.model.device.type == "cpu",
