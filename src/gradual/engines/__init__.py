@@ -5,6 +5,6 @@ Loads torch. Knows tokens and logits; no fact, answer or level.
 
 from gradual.models.threads import let_threads_sleep
 
-__all__ = ["engine", "next_tokens", "token_tree", "transformers_engine", "tree_attention", "vocabulary"]
+__all__ = ["engine", "next_tokens", "reader", "token_tree", "transformers_engine", "tree_attention", "vocabulary"]
 
 let_threads_sleep()  # before a module of this package loads torch
