@@ -152,19 +152,9 @@ def _epoch_of_early_stop(checkpoint: Path) -> int | None:
     return round(state["epoch"]) if has_stopped else None
 
 
-def _make_trainer(
-    model: Any,
-    loaded: LoadedModel,
-    rows: TrainingRows,
-    stage: StageConfig,
-    folder: Path,
-    score: Callable[[Any], Score],
-    seed: int,
-    report_to: Sequence[str],
-    on_step: Callable[[], None],
-    on_epoch: Callable[[EpochRecord], None],
-    ranks: Ranks,
-) -> _StageTrainer:
+def _training_arguments(
+    loaded: LoadedModel, stage: StageConfig, folder: Path, seed: int, report_to: Sequence[str]
+) -> SFTConfig:
     args = SFTConfig(
         output_dir=str(folder / "checkpoints"),
         num_train_epochs=stage.num_train_epochs,
@@ -197,6 +187,23 @@ def _make_trainer(
     )
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
     args._n_gpu = min(args.n_gpu, 1)
+    return args
+
+
+def _make_trainer(
+    model: Any,
+    loaded: LoadedModel,
+    rows: TrainingRows,
+    stage: StageConfig,
+    folder: Path,
+    score: Callable[[Any], Score],
+    seed: int,
+    report_to: Sequence[str],
+    on_step: Callable[[], None],
+    on_epoch: Callable[[EpochRecord], None],
+    ranks: Ranks,
+) -> _StageTrainer:
+    args = _training_arguments(loaded, stage, folder, seed, report_to)
     watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch, ranks)
     reference = _reference(stage.anchor, watcher, folder / "checkpoints")
     exact = [(weight, weight.data) for weight in model.parameters() if weight.requires_grad]
