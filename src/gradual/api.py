@@ -81,6 +81,7 @@ def probe(
         ProbeError: the model's logits are not numbers.
     """
     prepare_environment(online=online)
+    _refuse_several("probe")
     from gradual.config.run import ModelConfig, ProbeConfig
     from gradual.models.load import check_model
     from gradual.probing.folder import ProbeRequest, make_map
@@ -107,6 +108,8 @@ def fit(
 ) -> RunDir:
     """The run in the folder `out`, made or continued: probe, train in stages with a probe after each, evaluate.
 
+    Processes that `torchrun` or `accelerate launch` has started share the work; each calls this in the same way.
+
     Args:
         config: settings, or the path of a YAML file with them.
         out: folder of the run.
@@ -117,12 +120,17 @@ def fit(
         ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
         RunDirError: the folder belongs to another process or to a run with other settings.
         TrainingError: a loss is not a number.
+        LaunchError: several processes were launched that can't do one run together, or one of them has ended.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepare_run(config)
-    from gradual.run import pipeline
+    from gradual.models.ranks import launch
 
-    return pipeline.fit(settings, prepared, out, progress=progress)
+    settings = _as_config(config)
+    with launch(settings.model.device) as ranks:
+        settings, prepared = _prepare_run(settings)
+        from gradual.run import pipeline
+
+        return pipeline.fit(settings, prepared, out, progress=progress if ranks.is_first else None, ranks=ranks)
 
 
 def plan(
@@ -180,6 +188,7 @@ def compare(
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
     prepare_environment(online=online)
+    _refuse_several("compare")
     settings, prepared = _prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
@@ -295,6 +304,12 @@ def demo(
     return fit(config, out, progress=progress)
 
 
+def _refuse_several(command: str) -> None:
+    from gradual.models.ranks import refuse_several
+
+    refuse_several(command)
+
+
 def _as_config(config: RunConfig | str | Path) -> RunConfig:
     from gradual.config.yaml_file import load_config
 
@@ -311,6 +326,11 @@ def _prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
         raise ConfigError(NO_TRAINING_THROUGH_A_SERVER)
     if settings.model.adapter:
         raise ConfigError("model.adapter: a run trains adapters of its own - merge this one into the model first")
+    if settings.model.device_map:
+        raise ConfigError(
+            "model.device_map: is for probing, found a run, which trains - a model in parts is not trained; use "
+            "model.quantization nf4 and stages[].activation_checkpointing, which take far less memory"
+        )
     require_packages(TRAIN_PACKAGES)
     check_model(settings.model)
     prepared = prepare(settings)

@@ -37,3 +37,7 @@ class TrainingError(GradualError, RuntimeError):
 
 class RunDirError(GradualError, OSError):
     """A run folder cannot be used: held by another process, made with other settings, or not writable."""
+
+
+class LaunchError(GradualError, RuntimeError):
+    """Several processes were launched that can't do one run together, or one of them has ended."""

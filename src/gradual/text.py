@@ -170,6 +170,11 @@ def decimal(number: float | None, digits: int = 2) -> str:
     return f"{number:,.{digits}f}".replace("-", MINUS)
 
 
+def gigabytes(size: float) -> str:
+    """Bytes in units of 10^9: `16.1 GB`, `0.35 GB`."""
+    return f"{size / 1e9:.{1 if size >= 1e9 else 2}f}{NBSP}GB"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: `8.4 s`, `9 min 12 s`, `2 h 05 min`."""
     if seconds is None or not math.isfinite(seconds):

@@ -290,6 +290,22 @@ def test_an_adapter_has_the_same_settings_in_every_process(tiny_folder: Path, tm
     assert texts[0] == texts[1]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_activations_computed_again_give_the_same_adapter(tiny_folder: Path, tmp_path: Path, dtype: Any) -> None:
+    loaded = load_model(ModelConfig(name_or_path=str(tiny_folder), dtype=dtype, device="cpu"))
+    num_passes = {}
+    for again in (False, True):
+        passes: list[int] = []
+        hook = loaded.model.model.layers[1].mlp.register_forward_pre_hook(lambda *_, to=passes: to.append(1))
+        run_stage(loaded, tmp_path / str(again), num_train_epochs=1, activation_checkpointing=again)
+        hook.remove()
+        num_passes[again] = len(passes)
+    assert num_passes[True] == 2 * num_passes[False]
+    adapters = [tmp_path / name / "adapter" / "adapter_model.safetensors" for name in ("False", "True")]
+    assert adapters[0].read_bytes() == adapters[1].read_bytes()
+    assert not any(getattr(module, "gradient_checkpointing", False) for module in loaded.model.modules())
+
+
 def test_a_loss_that_is_not_a_number_stops_the_stage(tiny: LoadedModel, tmp_path: Path) -> None:
     with torch.no_grad():
         tiny.model.lm_head.weight[:] = torch.nan

@@ -15,7 +15,7 @@ import typer
 
 from gradual import __version__, api
 from gradual.cli.console import Console
-from gradual.cli.exit_codes import Commands
+from gradual.cli.exit_codes import Commands, is_first_process
 from gradual.cli.options import (
     Arms,
     Config,
@@ -347,12 +347,14 @@ def demo(
     with console.working():
         run = api.demo(out, overrides=[*(settings or []), *seed_setting(seed)], progress=console)
     _finish(run, console)
-    if not as_json:
+    if not as_json and is_first_process():
         console.show(*next_steps(out))
 
 
 def _finish(run: RunDir, console: Console) -> None:
-    """Shows a run that has ended and writes its report."""
+    """Shows a run that has ended and writes its report; the first process of a launch does."""
+    if not is_first_process():
+        return
     from gradual.cli.results import run_parts
     from gradual.files import storage
     from gradual.reporting.run_page import report as write_report

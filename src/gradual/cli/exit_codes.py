@@ -5,6 +5,7 @@ Knows no command but by its name.
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _RESUMABLE = ("probe", "fit", "compare", "demo")
 _ARGUMENTS = "gradual.arguments"
+_RANK = "RANK"
+"""Set by launchers of several processes, with WORLD_SIZE (see `models.ranks`, which is not loaded for a help text)."""
 
 
 class _TerminationError(KeyboardInterrupt):
@@ -43,9 +46,11 @@ class Commands(TyperGroup):
             with _sigterm_as_exception():
                 return super().invoke(ctx)
         except GradualError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error{_which_process()}: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt as error:
+            if not is_first_process():
+                raise typer.Exit(130) from None
             arguments = ctx.meta[_ARGUMENTS]
             print("\nstopped", file=sys.stderr)
             if any(each in _RESUMABLE for each in arguments[:1]):
@@ -53,10 +58,24 @@ class Commands(TyperGroup):
             raise typer.Exit(143 if isinstance(error, _TerminationError) else 130) from None
 
 
+def is_first_process() -> bool:
+    """Whether this process says what happens and writes: the only one, or the first of a launch."""
+    return os.environ.get(_RANK, "0") == "0"
+
+
+def _which_process() -> str:
+    several = int(os.environ.get("WORLD_SIZE") or 1) > 1
+    return f" in process {os.environ.get(_RANK)} of {os.environ['WORLD_SIZE']}" if several else ""
+
+
 @contextmanager
 def _sigterm_as_exception() -> Iterator[None]:
-    """Turns SIGTERM into an exception while the body runs; only the main thread may."""
-    if threading.current_thread() is not threading.main_thread():
+    """Turns SIGTERM into an exception while the body runs; only the main thread may.
+
+    Processes of a launch that are not the first hold nothing open: SIGTERM ends them as the system does, at once, also
+    where they wait for another one outside of Python.
+    """
+    if not is_first_process() or threading.current_thread() is not threading.main_thread():
         yield
         return
 

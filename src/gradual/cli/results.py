@@ -162,6 +162,8 @@ def plan_parts(plan: RunPlan) -> Iterator[Table | str]:
     yield make_table("plan", "Work", ["", "facts", "steps", "tokens", "time"], rows, note)
     total = duration(plan.probe_seconds + plan.training_seconds)
     yield f"in all about {total}, {plan.disk_bytes / 1e6:.0f} MB of disk"
+    if plan.memory is not None:
+        yield from plan.memory.lines()
 
 
 def estimate_parts(estimate: ComparisonEstimate) -> Iterator[Table | str]:

@@ -49,7 +49,7 @@ class ServerConfig(Settings):
 class ModelConfig(Settings):
     """Which model, and how it is loaded."""
 
-    EARLIER: ClassVar = {"server": None}
+    EARLIER: ClassVar = {"server": None, "quantization": "none", "device_map": None}
 
     name_or_path: NonEmptyText
     """Hugging Face id or local folder (from the current directory) of the model; `smollm2` is the embedded model."""
@@ -63,10 +63,26 @@ class ModelConfig(Settings):
     """auto: bfloat16 where the processor multiplies it natively, float32 otherwise."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps|xpu)$")] = "auto"
     """auto: the first GPU if there is one, else the CPU."""
+    quantization: Literal["none", "nf4", "int8"] = "none"
+    """Weights of 4 (nf4) or 8 bits (int8), quantised while they are loaded, for probing and training (extra `quant`).
+
+    nf4 is QLoRA's; the adapter stays in 32 bits. int8 rounds what is read together by its largest values, so
+    probabilities hang a little on what a question is read with, as in 16 bits."""
+    device_map: Literal["auto"] | None = None
+    """auto: a model that fits on no single GPU is spread over all of them and the CPU's memory; for probing only."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only the command line may switch it on."""
     server: ServerConfig | None = None
     """A probe may ask a server: `name_or_path` is then where the tokenizer and the settings are, without weights."""
+
+    @model_validator(mode="after")
+    def _is_placed_once(self) -> Self:
+        if self.device_map is not None and self.device != "auto":
+            raise ConfigError(
+                f"model.device_map: {self.device_map} chooses the devices, found device: {self.device} as well; leave "
+                "one of them out"
+            )
+        return self
 
 
 Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]

@@ -123,7 +123,7 @@ class AbstainConfig(Settings):
 class StageConfig(Settings):
     """One stage: what it trains on, and how."""
 
-    EARLIER: ClassVar = {"anchor": None, "abstain": None}
+    EARLIER: ClassVar = {"anchor": None, "abstain": None, "activation_checkpointing": False}
     FORMER: ClassVar = {"placement": "mixed", "weighting": "none"}
 
     strategy: str | None = None
@@ -164,6 +164,9 @@ class StageConfig(Settings):
     """Facts of one relation, at most `batch_size`, that share one drawn exemplar set in a training row."""
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
     """Gradients are scaled down to this norm."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass in place of keeping them: less memory, the same gradients, about
+    a third more time. `gradual plan` says what it saves."""
     max_unknown_share: ShareBelowOne | None = None
     """Largest share of Unknown facts, by the level now, among all that a stage trains on, in each relation.
 

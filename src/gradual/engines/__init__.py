@@ -9,6 +9,7 @@ __all__ = [
     "divergence",
     "engine",
     "next_tokens",
+    "reader",
     "server",
     "token_tree",
     "transformers_engine",

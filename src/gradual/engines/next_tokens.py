@@ -7,6 +7,7 @@ Shapes: N wanted places, V vocabulary, K kept tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,17 @@ def logits_at(model: Any, cells: tuple[Any, Any], **inputs: Any) -> torch.Tensor
 
     hook = model.get_output_embeddings().register_forward_pre_hook(pick)
     try:
-        with sdpa_kernel(_KERNELS):
+        with attention_kernels():
             logits: torch.Tensor = model(**inputs).logits[0]
     finally:
         hook.remove()
     return logits
+
+
+def attention_kernels() -> AbstractContextManager[None]:
+    """Within it, torch computes attention with the kernels that suit passes of ever other shapes."""
+    chosen: AbstractContextManager[None] = sdpa_kernel(_KERNELS)
+    return chosen
 
 
 def top_tokens(logits: torch.Tensor, top_k: int) -> NextTokens:

@@ -106,14 +106,14 @@ def scale_that_fits(config: Any, memory: int, bytes_per_number: int) -> int:
         memory: bytes of the whole device, not those that are free: a probe that is gone on with has the same units.
         bytes_per_number: of a key or value.
     """
-    numbers = _numbers_per_token(config.get_text_config())
+    numbers = numbers_per_token(config.get_text_config())
     if not numbers:
         return 1
     room = _UNIT_MEMORY_SHARE * memory / (numbers * bytes_per_number * _TOKENS_OF_A_UNIT)
     return max(1, min(_LARGEST_SCALE, int(room)))
 
 
-def _numbers_per_token(config: Any) -> int | None:
+def numbers_per_token(config: Any) -> int | None:
     """Numbers in the keys and values of one token."""
     try:
         heads = config.num_attention_heads
@@ -144,6 +144,8 @@ def reading_warnings(loaded: LoadedModel) -> list[str]:
     if reads_trees(loaded):
         return []
     name = loaded.model.config.model_type
+    if quantization := loaded.fingerprint.get("quantization"):
+        name += f", {quantization}"
     return [f"this architecture ({name}) does not take tree masks: questions are read one by one, slower"]
 
 
@@ -155,7 +157,8 @@ def _try_reading_trees(loaded: LoadedModel) -> bool:
     top_tokens(torch.stack(plain), 1)  # refuses what is not a number, however it is read
     if not engine.reader.masks.are_known:
         return False
-    tolerance = _CHECK_TOLERANCE.get(loaded.model.dtype, _CHECK_TOLERANCE_16_BIT)
+    exact = not getattr(loaded.model, "is_loaded_in_8bit", False)  # its activations are rounded by the pass they are in
+    tolerance = _CHECK_TOLERANCE.get(loaded.model.dtype if exact else None, _CHECK_TOLERANCE_16_BIT)
     forest = TreeForest(engine.reader, 1, 10)
     try:
         found = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])

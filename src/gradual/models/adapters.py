@@ -6,7 +6,7 @@ Knows adapters as folders in PEFT format; not how they are trained (`training`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,20 @@ def _refuse_endless_pattern(pattern: str, layers: Sequence[str]) -> None:
 
 
 def unload_adapter(model: Any) -> None:
-    """Takes the adapter off the base model, and the forward method that TRL puts on it."""
+    """Takes the adapter off the base model, with what training has put on it: TRL's forward method, checkpointing."""
     base = model.unload()
+    compute_activations_again(base, False)
     base.__dict__.pop("forward", None)
     if hasattr(base, "peft_config"):
         del base.peft_config
     base.eval()
+
+
+def compute_activations_again(model: Any, again: bool) -> None:
+    """Switches on or off that a model computes its activations again in the backward pass in place of keeping them."""
+    change = "enable" if again else "disable"
+    named = getattr(model, f"activation_checkpointing_{change}", None)  # younger transformers' name
+    (named or getattr(model, f"gradient_checkpointing_{change}"))()
 
 
 def save_adapter(model: Any, folder: Path) -> None:
@@ -90,5 +98,11 @@ def in_model_precision(model: Any) -> Iterator[None]:
     To be opened for every step: autocast keeps the 16-bit copies of weights that the optimiser is about to change.
     """
     is_16_bit = model.dtype != torch.float32
-    with torch.autocast(model.device.type, dtype=model.dtype, enabled=is_16_bit), disable_input_dtype_casting(model):
+    with torch.autocast(model.device.type, dtype=model.dtype, enabled=is_16_bit), without_input_casts(model):
         yield
+
+
+def without_input_casts(model: Any) -> AbstractContextManager[None]:
+    """Within it, what flows through a model keeps its number format where it enters the adapter."""
+    without: AbstractContextManager[None] = disable_input_dtype_casting(model)
+    return without

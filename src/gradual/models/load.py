@@ -31,6 +31,8 @@ from gradual.models.checks import (
     read_settings,
     weight_shards,
 )
+from gradual.models.quantization import check_quantization, placement_fingerprint, placement_options
+from gradual.models.ranks import device_of_rank
 
 CACHE_VARIABLE = "GRADUAL_CACHE"
 """Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
@@ -110,6 +112,7 @@ def check_model(settings: ModelConfig) -> None:
             damaged or not to be trusted.
     """
     name = settings.name_or_path
+    check_quantization(settings)
     if settings.adapter:
         if not (Path(settings.adapter) / "adapter_config.json").is_file():
             raise ModelError(
@@ -165,6 +168,7 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
     device = _choose_device(settings.device)
     dtype = _choose_dtype(settings.dtype, device)
     options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    placement = placement_options(settings, device, dtype)
     with _name_library_errors(settings.name_or_path):
         source = _dense_source(settings)
         _check_hub_files(source, settings)
@@ -176,6 +180,7 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             **options,
+            **placement,
         )
         _refuse_missing_weights(settings.name_or_path, report)
     if tokenizer.pad_token_id is None:
@@ -183,7 +188,9 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
     if settings.adapter:
         _refuse_endless_patterns(settings.adapter, [name for name, _ in model.named_modules()])
         model = _add_checked_adapter(model, settings.adapter)
-    model.to(device).eval()
+    if not placement:
+        model.to(device)
+    model.eval()
     return LoadedModel(model, tokenizer, source, _make_fingerprint(settings, source, model, tokenizer))
 
 
@@ -212,6 +219,26 @@ def load_tokenizer(settings: ModelConfig) -> LoadedTokenizer:
         **_text_fingerprint(tokenizer),
     }
     return LoadedTokenizer(tokenizer, generation, source, int(config.get_text_config().vocab_size), fingerprint)
+
+
+def read_config(settings: ModelConfig) -> Any:
+    """The config of a model, without its weights.
+
+    Raises:
+        ModelError: it can't be read.
+    """
+    check_model(settings)
+    from transformers import AutoConfig
+
+    with _name_library_errors(settings.name_or_path):
+        return AutoConfig.from_pretrained(
+            _dense_source(settings), revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+
+
+def number_format(settings: ModelConfig) -> Any:
+    """The torch number format that `load_model` would give the model."""
+    return _choose_dtype(settings.dtype, _choose_device(settings.device))
 
 
 @contextmanager
@@ -332,9 +359,9 @@ def _choose_device(name: str) -> str:
 
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError(f'model.device: "{name}" needs a GPU that torch can use, found none - use "auto" or "cpu"')
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return device_of_rank(name)
 
 
 def _choose_dtype(name: str, device: str) -> Any:
@@ -391,6 +418,7 @@ def _make_fingerprint(settings: ModelConfig, source: str, model: Any, tokenizer:
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
         **_text_fingerprint(tokenizer),
+        **placement_fingerprint(settings),
     }
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gradual.config.base import settings_that_matter
 from gradual.config.run import ProbeConfig
-from gradual.engines.engine import Engine, Forest, Node
+from gradual.engines.engine import Engine, Forest, Node, ReadCost
 from gradual.engines.vocabulary import finished_text
 from gradual.errors import OutOfMemoryError, ProbeError
 from gradual.facts.fact import Fact, by_relation
@@ -23,6 +23,7 @@ from gradual.facts.matching import Targets, matching_of
 from gradual.facts.problems import shown
 from gradual.knowledge.levels import Level, chance_of_right_sample, classify, level_probability
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, SetAnswer, open_levels
+from gradual.models.ranks import ALONE, Ranks
 from gradual.probing.exact import ExactProbe, FactTask, Search, num_written_sets, settled_level, usual_paths
 from gradual.probing.prompts import Asking, draw_asking, plant_prompts, usual_completion_ids
 from gradual.probing.sampled import SampledProbe, SampledTask
@@ -65,14 +66,20 @@ def probe_facts(
     sampling_seed: int | None = None,
     units: Units | None = None,
     progress: Progress = lambda _: None,
+    ranks: Ranks = ALONE,
 ) -> KnowledgeMap:
     """The knowledge map of `facts` under the engine's model.
 
     The order of `facts` does not matter. Facts of one relation share the exemplar sets that `seed` draws; sampled
     answers are drawn with `sampling_seed`, or with `seed` as well.
 
+    Args:
+        ranks: processes that all call this with the same arguments, but for `units`, which the first one has: units are
+            dealt out, and each process gets the whole map.
+
     Raises:
         DataError: a relation has too few exemplars.
+        LaunchError: another process has ended.
         ProbeError: the model's logits are not numbers, or the prompts of a fact do not fit into memory.
     """
     started, before = time.perf_counter(), engine.cost()
@@ -84,31 +91,42 @@ def probe_facts(
         num_shots=settings.num_shots,
         seed=seed,
     )
-    known: list[FactKnowledge] = []
-    for key, blocks in probe_units(facts, settings.num_exemplar_sets, scale_of_units(engine, settings)):
-        stored = units.get(key) if units else None
-        if stored is None:
-            drawn_with = seed if sampling_seed is None else sampling_seed
-            found = _probe_within_memory(blocks, asking, engine, settings, seed=drawn_with)
+    planned = list(probe_units(facts, settings.num_exemplar_sets, scale_of_units(engine, settings)))
+    found: dict[str, list[FactKnowledge]] = {}
+    for key, stored in ranks.share([(key, units.get(key)) for key, _ in planned] if units else []):
+        if stored is not None:
+            found[key] = _from_bytes(stored)
+            progress(len(found[key]))
+    missing = [unit for unit in planned if unit[0] not in found]
+    drawn_with = seed if sampling_seed is None else sampling_seed
+    for start in range(0, len(missing), ranks.total):
+        turn = missing[start : start + ranks.total]
+        mine = [blocks for _, blocks in turn[ranks.number : ranks.number + 1]]
+        told = [_probe_within_memory(blocks, asking, engine, settings, seed=drawn_with) for blocks in mine]
+        for (key, _), (known,) in zip(turn, ranks.gather(told)[: len(turn)], strict=True):
             if units:
-                units.put(key, _to_bytes(found))
-        else:
-            found = _from_bytes(stored)
-        known += found
-        progress(len(found))
-    seconds = time.perf_counter() - started
-    after = engine.cost()
-    cost = Cost(
-        seconds=seconds,
-        tokens_read=after.tokens - before.tokens,
-        forward_passes=after.forward_passes - before.forward_passes,
-        host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
-    )
+                units.put(key, _to_bytes(known))
+            found[key] = known
+            progress(len(known))
+    cost = _cost_since(started, before, engine, ranks)
     about = settings_that_matter(settings) | {"seed": seed}
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
     info = MapInfo(probe=about, model=dict(engine.fingerprint), cost=cost)
-    return KnowledgeMap(tuple(known), tuple(asking.record(facts)), info)
+    return KnowledgeMap(tuple(fact for key, _ in planned for fact in found[key]), tuple(asking.record(facts)), info)
+
+
+def _cost_since(started: float, before: ReadCost, engine: Engine, ranks: Ranks) -> Cost:
+    """What was read since then by all processes together; time and the share of the host are this one's."""
+    seconds, after = time.perf_counter() - started, engine.cost()
+    read = ranks.gather((after.tokens - before.tokens, after.forward_passes - before.forward_passes))
+    tokens, passes = (sum(numbers) for numbers in zip(*read, strict=True))
+    return Cost(
+        seconds=seconds,
+        tokens_read=tokens,
+        forward_passes=passes,
+        host_share=max(0.0, 1.0 - (after.seconds - before.seconds) / seconds),
+    )
 
 
 def scale_of_units(engine: Engine, settings: ProbeConfig) -> int:

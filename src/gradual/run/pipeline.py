@@ -7,7 +7,8 @@ Each step reads the run folder and writes into it, and a finished step is never 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -17,25 +18,29 @@ from gradual.config.base import settings_that_matter
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
 from gradual.config.yaml_file import dump_config
-from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
+from gradual.engines.transformers_engine import TransformersEngine, reading_warnings, reads_trees
+from gradual.errors import LaunchError
 from gradual.facts.fact import Fact
 from gradual.facts.prepare import Prepared
 from gradual.facts.problems import write_left_out
 from gradual.files import storage
+from gradual.files.units import UnitStore
 from gradual.knowledge.answer_quality import answers_with_confidence
-from gradual.knowledge.map import write_map
+from gradual.knowledge.map import KnowledgeMap, write_map
 from gradual.models.adapters import with_adapter
 from gradual.models.load import LoadedModel, load_model
+from gradual.models.ranks import ALONE, Ranks
 from gradual.probing.folder import say_missed_spellings
 from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import probe_facts
-from gradual.progress import Progress, Silent, warn
+from gradual.progress import Advance, Progress, Silent, warn
 from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
 from gradual.run.drift import drift_rows, measure_drift, write_drift
 from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
+    encoder,
     fact_states,
     in_epochs,
     select_for_stage,
@@ -56,19 +61,32 @@ _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
 
 
-def fit(config: RunConfig, prepared: Prepared, out: str | Path, *, progress: Progress | None = None) -> RunDir:
+def fit(
+    config: RunConfig,
+    prepared: Prepared,
+    out: str | Path,
+    *,
+    progress: Progress | None = None,
+    ranks: Ranks = ALONE,
+) -> RunDir:
     """Makes or continues the run of `prepared` facts in folder `out`; finished steps are taken as they are.
 
     A run without MaybeKnown facts to train on ends in order, with its map and status `nothing_to_train`.
 
+    Args:
+        ranks: processes that all call this with the same arguments share probes and training; the first one writes.
+
     Raises:
+        LaunchError: the processes can't do one run together, or one has ended.
         ConfigError, DataError, ModelError: the settings, facts or model cannot be used (before anything is computed).
         RunDirError: the folder belongs to another process or to a run with other settings.
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
     say_what_to_know(config, prepared, progress)
-    return fit_loaded(config, prepared, load_to_train(config, progress), Path(out), progress=progress)
+    loaded = load_to_train(config, progress)
+    check_packs(config.stages, ranks.total, reads_trees=reads_trees(loaded))
+    return fit_loaded(config, prepared, loaded, Path(out), progress=progress, ranks=ranks)
 
 
 def say_what_to_know(config: RunConfig, prepared: Prepared, progress: Progress, *, besides: Sequence[str] = ()) -> None:
@@ -101,14 +119,20 @@ def fit_loaded(
     *,
     progress: Progress,
     before: Callable[[RunDir, Sequence[Step]], None] = lambda run, steps: None,
+    ranks: Ranks = ALONE,
 ) -> RunDir:
     """The same with a model that is loaded and checked already; `before` may take over finished steps of other runs."""
     check_questions(loaded, planned_steps(config, prepared))
-    fingerprint = run_fingerprint(config, prepared, loaded)
+    fingerprint = run_fingerprint(config, prepared, loaded, num_processes=ranks.total)
+    ranks.refuse_differences(fingerprint | {"--out": str(out.resolve())})
+    if not ranks.is_first:
+        _Fit(RunDir(out), config, prepared, loaded, Silent(), ranks).follow(fingerprint)
+        return RunDir(out)
     with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
-        fitting = _Fit(run, config, prepared, loaded, progress)
+        fitting = _Fit(run, config, prepared, loaded, progress, ranks)
         before(run, fitting.steps)
         fitting.all_steps()
+        ranks.share()
     return run
 
 
@@ -127,26 +151,59 @@ def check_questions(loaded: LoadedModel, steps: Sequence[Step]) -> None:
                 style.check(fact)
 
 
-def run_fingerprint(config: RunConfig, prepared: Prepared, loaded: LoadedModel) -> dict[str, str]:
-    """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions."""
+def check_packs(stages: Sequence[StageConfig], num_processes: int, *, reads_trees: bool) -> None:
+    """Refuses more processes than a step has packs to deal out to them.
+
+    Raises:
+        LaunchError: some would never have anything to train on.
+    """
+    for index, stage in enumerate(stages):
+        facts_per_pack = min(stage.pack_size, stage.batch_size) if reads_trees else 1
+        if (num_packs := stage.batch_size // facts_per_pack) < num_processes:
+            raise LaunchError(
+                f"stages[{index}]: expected a pack in each step for each of {num_processes} processes, found "
+                f"{num_packs} (batch_size {stage.batch_size}, {facts_per_pack} facts in a pack) - launch {num_packs} "
+                "processes, or choose a smaller pack_size or a larger batch_size"
+            )
+
+
+def run_fingerprint(
+    config: RunConfig, prepared: Prepared, loaded: LoadedModel, *, num_processes: int = 1
+) -> dict[str, str]:
+    """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions.
+
+    Several processes add up gradients in another order than one, so their number is part of it.
+    """
     settings = settings_that_matter(config, leave_out=("report_to", "compare"))
     model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": prepared.digest()}
+    if num_processes > 1:
+        data["launch.processes"] = str(num_processes)
     return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
 
 
 class _Fit:
-    """One call of `fit`: the steps of a run, in order."""
+    """One call of `fit`: the steps of a run, in order.
+
+    Of several processes the first one does them, and calls the others to share a map or a stage: see `follow`.
+    """
 
     def __init__(
-        self, run: RunDir, config: RunConfig, prepared: Prepared, loaded: LoadedModel, progress: Progress
+        self,
+        run: RunDir,
+        config: RunConfig,
+        prepared: Prepared,
+        loaded: LoadedModel,
+        progress: Progress,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.run = run
         self.config = config
         self.prepared = prepared
         self.loaded = loaded
         self.progress = progress
+        self.ranks = ranks
         self.steps = planned_steps(config, prepared)
 
     def all_steps(self) -> None:
@@ -161,6 +218,27 @@ class _Fit:
         storage.write_json(self.run.cost, count_cost(self.run, len(self.config.stages)).as_json())
         storage.write_json(self.run.summary, summary.as_json())
         self.run.set_status(status)
+
+    def follow(self, fingerprint: Mapping[str, str]) -> None:
+        """In a process that is not the first: shares each map and stage that the first comes to, until it has ended.
+
+        Raises:
+            LaunchError: this process does not see the folder of the run, or another one has ended.
+        """
+        while (shared := self.ranks.share()) is not None:
+            if not self.run.info.is_file() or self.run.fingerprint != dict(fingerprint):
+                raise LaunchError(
+                    f"{self.run.path}: expected the folder that process 0 writes, found none, or another - put it on a "
+                    "disk that all machines see"
+                )
+            step, training = shared
+            if training is None:
+                self._ask(step, step.questions, None, lambda _: None)
+                continue
+            stage, data = training
+            engine = TransformersEngine(self.loaded)
+            rows = TrainingRows(**data, style=engine.prompt_style(self.config.probe), encode=encoder(engine))
+            self._train(step.stage, stage, rows)
 
     def _do_step(self, step: Step) -> bool:
         """Does a step, unless it is done; False where it finds nothing to train on, which ends the run."""
@@ -185,24 +263,31 @@ class _Fit:
         if self.run.is_done(step.name):
             units.clear()  # left where a kill came between the map and this
             return
-        facts, adapter = questions.facts, self.run.adapter(step.stage) if step.stage else None
         if step.form is not None:
-            facts = tuple(still_asked(self.run, step.form, step.stage, facts))
-        with with_adapter(self.loaded, adapter) as loaded, self.progress.bar(step.name, len(facts), "facts") as advance:
-            known = probe_facts(
-                facts,
+            questions = replace(questions, facts=tuple(still_asked(self.run, step.form, step.stage, questions.facts)))
+        self.ranks.share((replace(step, questions=questions), None))
+        with self.progress.bar(step.name, len(questions.facts), "facts") as advance:
+            known = self._ask(step, questions, units, advance)
+        write_map(known, step.folder(self.run))
+        if step.kind == "probe" and not step.stage:
+            say_missed_spellings(known, questions.settings, self.progress)
+        self.run.mark_done(step.name, step.results(self.run))
+        units.clear()
+
+    def _ask(self, step: Step, questions: Questions, units: UnitStore | None, advance: Advance) -> KnowledgeMap:
+        """The map of a step, made by all processes together."""
+        adapter = self.run.adapter(step.stage) if step.stage else None
+        with with_adapter(self.loaded, adapter) as loaded:
+            return probe_facts(
+                questions.facts,
                 self.prepared.exemplars,
                 TransformersEngine(loaded),
                 questions.settings,
                 seed=questions.exemplar_seed,
                 units=units,
                 progress=advance,
+                ranks=self.ranks,
             )
-        write_map(known, step.folder(self.run))
-        if step.kind == "probe" and not step.stage:
-            say_missed_spellings(known, questions.settings, self.progress)
-        self.run.mark_done(step.name, step.results(self.run))
-        units.clear()
 
     def _measure_drift(self, step: Step) -> None:
         """Tells how far the stages so far have moved the model, unless it is told."""
@@ -243,22 +328,30 @@ class _Fit:
         num_steps = rows.steps_per_epoch * stage.num_train_epochs
         if told := warm_up_warning(stage, num_steps):
             warn(self.progress, f"stage {index}: {told}")
+        self.ranks.share((step, (stage, rows.as_data())))
         with self.progress.bar(step.name, num_steps, "steps") as advance:
-            result = train_stage(
-                self.loaded,
-                rows,
-                stage,
-                lora=self.config.lora,
-                start_adapter=self.run.adapter(index - 1) if index > 1 else None,
-                folder=self.run.stage(index),
-                score=partial(self._score, stage),
-                seed=self.config.seed_of_training,
-                report_to=self.config.report_to,
-                on_step=lambda: advance(1),
-                on_epoch=lambda record: self._note_epoch(index, record),
-            )
+            result = self._train(index, stage, rows, lambda: advance(1))
         self._finish_stage(step, stage, selection, result)
         return True
+
+    def _train(
+        self, index: int, stage: StageConfig, rows: TrainingRows, on_step: Callable[[], None] = lambda: None
+    ) -> StageResult:
+        """Trains a stage, in all processes together."""
+        return train_stage(
+            self.loaded,
+            rows,
+            stage,
+            lora=self.config.lora,
+            start_adapter=self.run.adapter(index - 1) if index > 1 else None,
+            folder=self.run.stage(index),
+            score=partial(self._score, stage),
+            seed=self.config.seed_of_training,
+            report_to=self.config.report_to,
+            on_step=on_step,
+            on_epoch=lambda record: self._note_epoch(index, record),
+            ranks=self.ranks,
+        )
 
     def _own_answers(
         self, index: int, stage: StageConfig, rows: TrainingRows, ids: frozenset[str], engine: TransformersEngine
@@ -309,8 +402,14 @@ class _Fit:
 
     def _accuracy(self, facts: Sequence[Fact], engine: TransformersEngine, *, with_area: bool) -> Score:
         """Greedy accuracy on some facts, under the fixed exemplar set; the area of risk and coverage where asked."""
-        settings = scoring_settings(self.config, with_confidence=with_area)
-        known = probe_facts(facts, self.prepared.exemplars, engine, settings, seed=self.config.evaluation.exemplar_seed)
+        known = probe_facts(
+            facts,
+            self.prepared.exemplars,
+            engine,
+            scoring_settings(self.config, with_confidence=with_area),
+            seed=self.config.evaluation.exemplar_seed,
+            ranks=self.ranks,
+        )
         right = {fact.id: fact.sets[0].greedy_correct for fact in known}
         return Score(
             accuracy=sum(right.values()) / len(known),

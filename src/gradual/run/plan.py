@@ -22,6 +22,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.anchors import anchor_options, stage_facts
 from gradual.run.folder import RunDir
+from gradual.run.memory import MemoryPlan, plan_memory, refuse_weights_that_do_not_fit
 from gradual.run.stages import fact_states, in_epochs, select_for_stage, training_rows
 from gradual.run.steps import Step, planned_steps
 from gradual.run.timing import (
@@ -88,6 +89,8 @@ class RunPlan:
     disk_bytes: int
     remarks: tuple[str, ...] = ()
     """How the facts were read, the first three among it."""
+    memory: MemoryPlan | None = None
+    """What the run takes in memory; None where that can't be told."""
 
     def as_dict(self) -> dict[str, Json]:
         """Everything as plain data."""
@@ -104,6 +107,7 @@ def make_plan(
         TrainingError: a stage whose facts are known already could not be trained.
     """
     progress = progress or Silent()
+    refuse_weights_that_do_not_fit(config.model)
     loaded = load_model(config.model)
     engine = TransformersEngine(loaded)
     run = _run_to_look_into(out, prepared)
@@ -136,6 +140,7 @@ def make_plan(
         training_seconds=sum(stage.max_seconds for stage in stages)
         + evaluations * validation * reading.seconds_per_adapted_token,
         disk_bytes=_disk_bytes(loaded, config, steps),
+        memory=plan_memory(config, loaded, timed, sample, len(prepared.train)),
     )
 
 

@@ -20,7 +20,7 @@ from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection, select_facts
 from gradual.selection.unknown_limit import limit_unknown
 from gradual.text import plural
-from gradual.training.rows import TrainingRows
+from gradual.training.rows import Encode, TrainingRows
 
 
 def training_rows(
@@ -35,12 +35,17 @@ def training_rows(
         facts=facts,
         exemplars=exemplars,
         style=engine.prompt_style(config.probe),
-        encode=lambda texts, add_special_tokens: engine.encode(texts, add_special_tokens=add_special_tokens),
+        encode=encoder(engine),
         num_shots=stage.num_shots,
         pack_size=stage.pack_size if engine.reads_trees else 1,
         batch_size=stage.batch_size,
         seed=config.seed_of_training,
     )
+
+
+def encoder(engine: TransformersEngine) -> Encode:
+    """How rows get their tokens from an engine."""
+    return lambda texts, add_special_tokens: engine.encode(texts, add_special_tokens=add_special_tokens)
 
 
 def in_epochs(stage: StageConfig, rows: TrainingRows) -> StageConfig:

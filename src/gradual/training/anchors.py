@@ -139,7 +139,7 @@ class FirstEpoch(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See `TrainerCallback`: comes before the first epoch's checkpoint, so none is without its snapshot."""
-        if self._epoch() == 0:
+        if self._epoch() == 0 and state.is_world_process_zero:  # the same in every process; the others read it
             storage.make_folder(self._path.parent)
             weights = {
                 name: weight.detach().cpu().contiguous() for name, weight in _named_adapter_weights(kwargs["model"])

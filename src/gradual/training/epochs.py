@@ -15,6 +15,7 @@ import numpy as np
 from transformers import TrainerCallback
 
 from gradual.errors import TrainingError
+from gradual.models.ranks import ALONE, Ranks, refuse_drift
 from gradual.training.checkpoints import checkpoint_folder, keep_checkpoints, seal_checkpoint
 from gradual.training.rows import TrainingRows
 
@@ -70,11 +71,13 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         checkpoints: Path,
         on_step: Callable[[], None],
         on_epoch: Callable[[EpochRecord], None],
+        ranks: Ranks = ALONE,
     ) -> None:
         self._rows = rows
         self._on_step = on_step
         self._on_epoch = on_epoch
         self._checkpoints = checkpoints
+        self._ranks = ranks
         self.epoch = 0
         self.has_begun = False
         """Whether a step was begun: then the state of an interrupted stage has been read."""
@@ -118,8 +121,12 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See `TrainerCallback`."""
-        seal_checkpoint(checkpoint_folder(self._checkpoints, state.global_step))
-        keep_checkpoints(self._checkpoints, {state.global_step, state.best_global_step})
+        refuse_drift([weight for weight in kwargs["model"].parameters() if weight.requires_grad], self._ranks)
+        self._ranks.wait()  # each process has written its random state
+        if self._ranks.is_first:
+            seal_checkpoint(checkpoint_folder(self._checkpoints, state.global_step))
+            keep_checkpoints(self._checkpoints, {state.global_step, state.best_global_step})
+        self._ranks.wait()  # what the best epoch is read from is there
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:
         """See `TrainerCallback`."""
@@ -138,4 +145,5 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             validation_accuracy=metrics.get("eval_validation_accuracy"),
             eval_area=metrics.get("eval_area"),
         )
-        self._on_epoch(record)
+        if self._ranks.is_first:
+            self._on_epoch(record)

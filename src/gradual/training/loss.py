@@ -6,17 +6,17 @@ Shapes: B rows (packs), T slots, N supervised places.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 
-from gradual.engines.next_tokens import logits_at
+from gradual.engines.next_tokens import attention_kernels, logits_at
 from gradual.engines.tree_attention import MaskKinds, tree_attention
-from gradual.models.adapters import in_model_precision
+from gradual.models.adapters import in_model_precision, without_input_casts
 from gradual.training.rows import Pack
 
 
@@ -73,6 +73,17 @@ def summed_cross_entropy(logits: torch.Tensor, batch: Mapping[str, torch.Tensor]
         return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
     each = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
     return (each * batch["weights"].to(logits.device)).sum()
+
+
+@contextmanager
+def recomputed_alike(model: Any, masks: MaskKinds | None) -> Iterator[None]:
+    """Within it, a backward pass that computes activations anew computes them as `packed_logits` did.
+
+    Not the number format: it is kept with each checkpoint, and gradients are not to be rounded to it.
+    """
+    attention: AbstractContextManager[None] = nullcontext() if masks is None else tree_attention(model)
+    with attention_kernels(), without_input_casts(model), attention:
+        yield
 
 
 def packed_logits(model: Any, batch: Mapping[str, torch.Tensor], masks: MaskKinds | None) -> torch.Tensor:

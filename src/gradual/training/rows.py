@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 from gradual.engines.token_tree import ROOT, TokenTree
 from gradual.errors import TrainingError
@@ -84,6 +84,11 @@ class TrainingRows:
     """By fact and epoch, answers in the place of its target; its weight is shared among those of an epoch."""
     kl: Mapping[str, float] = field(default_factory=dict)
     """By fact, the weight of the distance to a reference model at each token that it is trained on; most have none."""
+
+    def as_data(self) -> dict[str, Any]:
+        """All but how texts become tokens, which can't be told another process: what `TrainingRows` takes besides."""
+        named = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("style", "encode")}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in named.items()}
 
     @property
     def facts_per_pack(self) -> int:

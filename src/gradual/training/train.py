@@ -32,11 +32,12 @@ from gradual.files import storage
 from gradual.models.adapters import add_adapter, in_model_precision, save_adapter, unload_adapter
 from gradual.models.load import LoadedModel
 from gradual.models.memory import free_memory, is_out_of_memory
+from gradual.models.ranks import ALONE, Ranks, add_up_gradients
 from gradual.training.anchors import Base, FirstEpoch, Loss, Reference, loss_of
 from gradual.training.checkpoints import last_checkpoint
 from gradual.training.epochs import EpochRecord, Score, Watcher
-from gradual.training.loss import pack_tensors, packed_loss
-from gradual.training.rows import TrainingRows, split_packs
+from gradual.training.loss import pack_tensors, packed_loss, recomputed_alike
+from gradual.training.rows import Pack, TrainingRows, split_packs
 
 _BEST_METRICS = {"best_accuracy": "score", "best_p": "p", "best_risk_coverage": "area", "last": "score"}
 """What is told of an epoch that says which is kept, by `keep_epoch`."""
@@ -63,8 +64,11 @@ def train_stage(
     report_to: Sequence[str] = (),
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+    ranks: Ranks = ALONE,
 ) -> StageResult:
     """Trains an adapter and saves the kept epoch's in `folder/adapter` (PEFT format); the base model is left as it was.
+
+    Several processes that all call this with the same arguments deal out the packs of each step; the first one writes.
 
     Args:
         rows: of one fact each where the model reads no trees (`reads_trees`).
@@ -73,8 +77,10 @@ def train_stage(
         score: accuracy by generation of a model (the base with its adapter) on the validation facts, and the area under
             their risk-coverage curve where the stage keeps an epoch by it.
         on_step: called after each optimiser step; in a resumed stage at once for those that were taken before.
+        ranks: the processes; each has its own model on its own device, and `score` is called in all of them.
 
     Raises:
+        LaunchError: another process has ended.
         TrainingError: nothing to train on, a loss that is not a number, or a fact that does not fit into memory.
     """
     if not rows.facts:
@@ -82,13 +88,15 @@ def train_stage(
     set_seed(seed)
     model = add_adapter(loaded, lora, start_adapter)
     try:
-        checkpoint = last_checkpoint(folder / "checkpoints")
-        trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
+        checkpoint = ranks.share(last_checkpoint(folder / "checkpoints") if ranks.is_first else None)
+        trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch, ranks)
         trainer.args.eval_on_start = checkpoint is None
         _train(trainer, checkpoint)
         model.eval()
-        with storage.staged_folder(folder / "adapter") as staged:
-            save_adapter(model, staged)
+        if ranks.is_first:
+            with storage.staged_folder(folder / "adapter") as staged:
+                save_adapter(model, staged)
+        ranks.wait()  # nobody reads the checkpoints any more: the caller may remove them
         last = trainer.state.global_step
         kept = last if stage.keep_epoch == "last" else trainer.state.best_global_step or last
         return StageResult(
@@ -146,18 +154,9 @@ def _epoch_of_early_stop(checkpoint: Path) -> int | None:
     return round(state["epoch"]) if has_stopped else None
 
 
-def _make_trainer(
-    model: Any,
-    loaded: LoadedModel,
-    rows: TrainingRows,
-    stage: StageConfig,
-    folder: Path,
-    score: Callable[[Any], Score],
-    seed: int,
-    report_to: Sequence[str],
-    on_step: Callable[[], None],
-    on_epoch: Callable[[EpochRecord], None],
-) -> _StageTrainer:
+def _training_arguments(
+    loaded: LoadedModel, stage: StageConfig, folder: Path, seed: int, report_to: Sequence[str]
+) -> SFTConfig:
     args = SFTConfig(
         output_dir=str(folder / "checkpoints"),
         num_train_epochs=stage.num_train_epochs,
@@ -178,7 +177,8 @@ def _make_trainer(
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=stage.activation_checkpointing,
+        average_tokens_across_devices=False,  # a process without packs would not come to that sum: see training_step
         bf16=False,  # the model's own number format is kept; the adapter trains in float32
         use_cpu=loaded.model.device.type == "cpu",
         dataloader_pin_memory=loaded.model.device.type != "cpu",
@@ -189,20 +189,42 @@ def _make_trainer(
     )
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
     args._n_gpu = min(args.n_gpu, 1)
-    watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch)
+    return args
+
+
+def _make_trainer(
+    model: Any,
+    loaded: LoadedModel,
+    rows: TrainingRows,
+    stage: StageConfig,
+    folder: Path,
+    score: Callable[[Any], Score],
+    seed: int,
+    report_to: Sequence[str],
+    on_step: Callable[[], None],
+    on_epoch: Callable[[EpochRecord], None],
+    ranks: Ranks,
+) -> _StageTrainer:
+    args = _training_arguments(loaded, stage, folder, seed, report_to)
+    watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch, ranks)
     reference = _reference(stage.anchor, watcher, folder / "checkpoints")
+    exact = [(weight, weight.data) for weight in model.parameters() if weight.requires_grad]
     trainer = _StageTrainer(
         model=model,
         args=args,
-        train_dataset=Dataset.from_dict({"step": list(range(rows.steps_per_epoch))}),
+        train_dataset=Dataset.from_dict(
+            {"step": [step for step in range(rows.steps_per_epoch) for _ in range(ranks.total)]}
+        ),
         eval_dataset=Dataset.from_dict({"step": [0]}),
-        data_collator=_Steps(rows, watcher, loaded.tokenizer.pad_token_id),
+        data_collator=_Steps(rows, watcher, loaded.tokenizer.pad_token_id, ranks),
         processing_class=loaded.tokenizer,
         callbacks=[watcher, *_snapshots(reference), *_early_stopping(stage)],
     )
+    for weight, data in exact:  # TRL rounds the adapters of quantised models to 16 bits, which would lose small steps
+        weight.data = data
     trainer.stage_loss = loss_of(stage.anchor, model, reference)
     trainer.kl = rows.kl
-    trainer.score, trainer.watcher = score, watcher
+    trainer.score, trainer.watcher, trainer.ranks = score, watcher, ranks
     trainer.masks = _masks(loaded, rows)
     trainer.pop_callback(PrinterCallback)
     return trainer
@@ -230,18 +252,24 @@ def _early_stopping(stage: StageConfig) -> list[EarlyStoppingCallback]:
 
 
 class _Steps:
-    """Collates: turns the number of a step into the tensors of its packs."""
+    """Collates: turns the number of a step into the tensors of this process's share of its packs.
 
-    def __init__(self, rows: TrainingRows, watcher: Watcher, pad_token: int) -> None:
+    Accelerate deals the rows of the data set out to the processes; each step has one row for each of them.
+    """
+
+    def __init__(self, rows: TrainingRows, watcher: Watcher, pad_token: int, ranks: Ranks) -> None:
         self._rows = rows
         self._watcher = watcher
         self._pad_token = pad_token
+        self._ranks = ranks
 
     def __call__(self, numbers: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         packs = [pack for row in numbers for pack in self._rows.step(self._watcher.epoch, row["step"])]
-        batch = pack_tensors(packs, self._pad_token, self._rows.kl)
-        self._watcher.tokens += int(batch["num_tokens"])
-        return batch | {"packs": packs}
+        # Not the trainer's own count: it leaves out the first label of a row, but every one of ours is to be learnt.
+        count = sum(len(example.completion_ids) for pack in packs for example in pack.examples)
+        mine = packs[self._ranks.number :: self._ranks.total]
+        batch: dict[str, Any] = pack_tensors(mine, self._pad_token, self._rows.kl) if mine else {}
+        return batch | {"packs": mine, "count": count}
 
 
 def _masks(loaded: LoadedModel, rows: TrainingRows) -> MaskKinds | None:
@@ -276,6 +304,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
 
     score: Callable[[Any], Score]
     watcher: Watcher
+    ranks: Ranks
     masks: MaskKinds | None
     stage_loss: Loss
     kl: Mapping[str, float]
@@ -294,22 +323,32 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
         return loss
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """The gradients of a step, added up over parts of it where memory does not hold it at once."""
-        packs, watcher = inputs.pop("packs"), self.watcher
-        num_facts = sum(len(pack.examples) for pack in packs)
-        # Not the trainer's own count: it leaves out the first label of a row, but every one of ours is to be learnt.
-        count = len(inputs["labels"])
+        """The gradients of a step, added up over the processes that each had a share of it."""
+        packs, count, tokens = inputs.pop("packs"), inputs.pop("count"), int(inputs.get("num_tokens", 0))
+        own = self._share_of_step(model, inputs, packs, count) if packs else torch.zeros((), device=self.args.device)
+        # Not by DistributedDataParallel: shares have other numbers of passes where memory runs out, or none.
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        loss, all_tokens = add_up_gradients(trained, [float(own), tokens], self.ranks)
+        self.watcher.losses.append(loss)
+        self.watcher.tokens += round(all_tokens)
+        return torch.tensor(loss, device=self.args.device)
+
+    def _share_of_step(self, model: Any, inputs: Any, packs: Sequence[Pack], count: int) -> torch.Tensor:
+        """The loss of some packs, their gradients added up over parts of them where memory does not hold all at once.
+
+        Args:
+            count: labels of the whole step, by which its loss is divided.
+        """
+        num_facts, watcher = sum(len(pack.examples) for pack in packs), self.watcher
         part = packs
         while True:
             try:
                 if watcher.most_facts >= num_facts:
-                    loss: torch.Tensor = super().training_step(model, inputs, count)
-                else:
-                    loss = torch.zeros((), device=self.args.device)
-                    for part in split_packs(packs, watcher.most_facts):
-                        batch = pack_tensors(part, self.processing_class.pad_token_id, self.kl)
-                        loss += super().training_step(model, batch, count)
-                watcher.losses.append(float(loss))
+                    return self._pass(model, inputs, count)
+                loss = torch.zeros((), device=self.args.device)
+                for part in split_packs(packs, watcher.most_facts):
+                    batch = pack_tensors(part, self.processing_class.pad_token_id, self.kl)
+                    loss += self._pass(model, batch, count)
                 return loss
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
@@ -323,6 +362,11 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
                 )
             watcher.most_facts = min(watcher.most_facts, num_facts) // 2
 
+    def _pass(self, model: Any, batch: Any, count: int) -> torch.Tensor:
+        with recomputed_alike(self.model, self.masks):
+            loss: torch.Tensor = super().training_step(model, batch, count)
+        return loss
+
     def evaluation_loop(
         self,
         dataloader: Any,
@@ -333,7 +377,9 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> EvalLoopOutput:
         self.model.eval()
         with in_model_precision(self.model):
-            found = self.score(self.model)
+            found = self.ranks.share(
+                self.score(self.model)
+            )  # numbers that differ would end a stage in one process only
         self.watcher.verdicts = found.verdicts
         metrics = {"accuracy": found.accuracy, "p": found.p, "score": found.value}
         more = {"validation_accuracy": found.validation_accuracy, "area": found.area}

@@ -1,0 +1,51 @@
+"""What a step of training takes in memory, found out with shapes alone.
+
+Knows packs, the adapter and the loss; whether it fits, and what else would, is for `run.memory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gradual.config.run import LoraSettings
+from gradual.engines.tree_attention import MaskKinds
+from gradual.models.adapters import add_adapter, compute_activations_again, unload_adapter
+from gradual.models.hollow import counted_shapes
+from gradual.models.load import LoadedModel
+from gradual.training.loss import pack_tensors, packed_loss, recomputed_alike
+from gradual.training.rows import Pack
+
+_STATES_OF_ADAM = 2
+"""Numbers that AdamW keeps for each trained weight, of the weight's own size."""
+
+
+def step_bytes(
+    hollow: LoadedModel, packs: Sequence[Pack], lora: LoraSettings, *, on_cpu: bool, activation_checkpointing: bool
+) -> int:
+    """Peak bytes of a step that trains on some packs with AdamW, beside the base model's weights.
+
+    Args:
+        hollow: a model without weights (`models.hollow`) with its tokenizer; is left with fake weights.
+        on_cpu: attention as it is computed on a CPU, which keeps all scores; on a GPU a fused kernel keeps none.
+    """
+    model = add_adapter(hollow, lora, None)
+    try:
+        model.train()
+        compute_activations_again(hollow.model, activation_checkpointing)
+        if not on_cpu:
+            hollow.model._can_set_attn_implementation = lambda: False
+        masks = MaskKinds(hollow.model.config) if any(len(pack.examples) > 1 for pack in packs) else None
+        batch = pack_tensors(packs, hollow.tokenizer.pad_token_id)
+        with counted_shapes(model) as live, recomputed_alike(model, masks):
+            weights = live.now
+            packed_loss(model, batch, masks).backward()
+        adapter = sum(_bytes(each) for each in model.parameters() if each.requires_grad)
+        return live.peak - weights + (1 + _STATES_OF_ADAM) * adapter
+    finally:
+        hollow.model.__dict__.pop("_can_set_attn_implementation", None)
+        unload_adapter(model)
+
+
+def _bytes(weight: Any) -> int:
+    return int(weight.numel() * weight.element_size())
