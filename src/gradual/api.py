@@ -18,6 +18,8 @@ from gradual.errors import ConfigError, TrainingError
 from gradual.progress import Progress, Silent, warn, warning_line
 
 if TYPE_CHECKING:
+    from gradual.asking.asker import AskedQuestion, Asker
+    from gradual.asking.opening import AskRequest
     from gradual.comparison.estimate import ComparisonEstimate
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines.engine import Engine
@@ -209,6 +211,58 @@ def plan_comparison(
 
     request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
     return comparison_estimate.estimate_comparison(request, progress=progress)
+
+
+def ask(
+    source: str | Path | ModelConfig,
+    questions: Sequence[str],
+    *,
+    stage: int | None = None,
+    relation: str | None = None,
+    facts: str | Path | None = None,
+    settings: ProbeConfig | None = None,
+    seed: int | None = None,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> list[AskedQuestion]:
+    """What a model answers to any questions and how sure it is; of a run, before and after training side by side.
+
+    Args:
+        source: folder of a run, or a model as for `probe`.
+        questions: what to ask; they need not be among the facts.
+        stage: of a run, the stage after which it is asked; by default the one that validation facts choose.
+        relation: whose exemplars stand before each question; by default that of the questions worded most like it.
+        facts: of a model, a source of facts to draw the shots from; without one it is asked without shots.
+        settings: of a model, how questions are put; a run has its own.
+        seed: of a model, the seed of the exemplar sets (42).
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used; before a model is loaded.
+        RunDirError: a file of the run is damaged, or its model is another now.
+        ProbeError: the model's logits are not numbers.
+    """
+    from gradual.asking.opening import AskRequest
+
+    request = AskRequest(source, stage, relation, facts, settings, seed)
+    return open_asker(request, online=online, progress=progress).ask(questions)
+
+
+def open_asker(request: AskRequest, *, online: bool = False, progress: Progress | None = None) -> Asker:
+    """What answers questions one after the other, with a model that is loaded once; errors as for `ask`."""
+    prepare_environment(online=online)
+    from gradual.asking import opening
+
+    progress = progress or Silent()
+    require_packages(PROBE_PACKAGES if request.run is None else TRAIN_PACKAGES)
+    with _warnings_said(progress):
+        ready = opening.check_request(request)
+
+    def open_engine(model: ModelConfig) -> Engine:
+        return _open_engine(model, progress)
+
+    return opening.open_asker(ready, request.relation, open_engine=open_engine, progress=progress)
 
 
 def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> ShownFact:

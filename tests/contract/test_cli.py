@@ -25,7 +25,7 @@ from gradual.files.storage import write_json
 from gradual.run.folder import RunDir, open_run
 from gradual.testing import FakeEngine, toy_facts
 
-COMMANDS = ("probe", "show", "plan", "fit", "diff", "report", "demo")
+COMMANDS = ("probe", "show", "plan", "fit", "diff", "report", "ask", "demo")
 QUICK = ["method=sampled", "num_exemplar_sets=2", "num_shots=1", "num_samples=2", "max_new_tokens=2"]
 FACT = {"id": "a", "relation": "capital", "question": "What is the capital of Chad?", "answers": ["N'Djamena"]}
 
@@ -297,6 +297,40 @@ def test_probe_refuses_a_folder_of_something_else(model: Path, tmp_path: Path, m
 def test_show_and_diff_of_no_map(tmp_path: Path) -> None:
     assert "expected a knowledge map or a run folder" in refused(run("show", tmp_path, "a"))
     assert "holds no finished knowledge map" in refused(run("diff", tmp_path, tmp_path))
+
+
+def test_questions_come_from_the_command_line_a_file_and_the_terminal(fake_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "questions.txt").write_text("\ufeffWho wrote Emma?\n\nWho wrote Ulysses?\n")
+    result = run("ask", fake_model, "Who wrote Dubliners?", "--file", tmp_path / "questions.txt", "--json")
+    assert result.exit_code == 0, result.output
+    asked = json.loads(result.stdout)["questions"]
+    assert [each["question"] for each in asked] == ["Who wrote Dubliners?", "Who wrote Emma?", "Who wrote Ulysses?"]
+    (answer,) = asked[0]["answers"]
+    assert (answer["model"], answer["num_sets"], asked[0]["relation"]) == ("base model", 1, "")
+    typed = CliRunner().invoke(cli.app, ["ask", str(fake_model)], input="Who wrote Emma?\n")
+    assert "Who wrote Emma?" in typed.stdout
+    assert "Without shots." in typed.stdout
+    assert "expected a question, found none" in refused(run("ask", fake_model))
+
+
+def test_questions_are_asked_behind_the_shots_of_given_facts(fake_model: Path, tmp_path: Path) -> None:
+    facts = write_facts(tmp_path / "facts.jsonl", toy_rows())
+    shots = ["--facts", facts, "--set", "probe.num_shots=2", "--set", "probe.num_exemplar_sets=3"]
+    (asked,) = json.loads(run("ask", fake_model, "What is the tint of thing 19?", *shots, "--json").stdout)["questions"]
+    assert (asked["relation"], asked["answers"][0]["num_sets"]) == ("toy-1", 3)
+    assert "did you mean 'toy-0'" in refused(run("ask", fake_model, "What?", *shots, "--relation", "toy-00"))
+
+
+def test_a_file_of_questions_that_cannot_be_used(fake_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "latin.txt").write_bytes(b"Wo liegt K\xf6ln?")
+    assert "empty.txt: expected a question on each line" in refused(
+        run("ask", fake_model, "--file", tmp_path / "empty.txt")
+    )
+    assert "latin.txt: expected UTF-8 text, found other bytes at 10" in refused(
+        run("ask", fake_model, "--file", tmp_path / "latin.txt")
+    )
+    assert "which can't be read: No such file" in refused(run("ask", fake_model, "--file", tmp_path / "none.txt"))
 
 
 def test_report_of_a_run_that_has_begun(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradual import __version__, api
+from gradual.cli import afterwards
 from gradual.cli.console import Console
 from gradual.cli.exit_codes import Commands
 from gradual.cli.options import (
@@ -317,6 +318,9 @@ def report(
     """  # noqa: D301
     page = api.report(folder)
     Console(as_json=as_json).end({"report": str(page)}, [str(page)])
+
+
+app.command()(afterwards.ask)
 
 
 @app.command()
