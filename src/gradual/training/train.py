@@ -19,7 +19,6 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before trl is imported
 import torch
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, set_seed
-from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTConfig, SFTTrainer
@@ -37,6 +36,7 @@ from gradual.training.checkpoints import last_checkpoint
 from gradual.training.epochs import EpochRecord, Score, Watcher
 from gradual.training.loss import pack_tensors, packed_loss
 from gradual.training.rows import TrainingRows, split_packs
+from gradual.training.trackers import check_trackers, curves_beside
 
 BEST_METRIC = "score"
 
@@ -81,7 +81,8 @@ def train_stage(
     model = add_adapter(loaded, lora, start_adapter)
     try:
         checkpoint = last_checkpoint(folder / "checkpoints")
-        trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
+        with curves_beside(folder):
+            trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch)
         trainer.args.eval_on_start = checkpoint is None
         _train(trainer, checkpoint)
         model.eval()
@@ -102,7 +103,7 @@ def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[
     """Finds out before hours of probing whether the adapter and the trackers can be made.
 
     Raises:
-        ConfigError: `lora.target_modules` names no layer of the model, or a tracker is unknown.
+        ConfigError: `lora.target_modules` names no layer of the model, or a tracker is unknown or not installed.
         ModelError: the tokenizer has no token to fill up rows with.
     """
     if loaded.tokenizer.pad_token_id is None:
@@ -114,10 +115,7 @@ def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[
         unload_adapter(add_adapter(loaded, lora, None))
     except ValueError as error:
         raise ConfigError(f"lora: no adapter can be made for this model: {' '.join(str(error).split())}") from error
-    try:
-        get_reporting_integration_callbacks(list(report_to))
-    except ValueError as error:
-        raise ConfigError(f"report_to: {' '.join(str(error).split())}") from error
+    check_trackers(report_to)
 
 
 def _train(trainer: _StageTrainer, checkpoint: Path | None) -> Any:
@@ -183,6 +181,7 @@ def _make_trainer(
         seed=seed,
         data_seed=seed,
         report_to=list(report_to) or "none",
+        run_name=f"{folder.absolute().parents[1].name}-stage-{folder.name}",
         disable_tqdm=True,
     )
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
