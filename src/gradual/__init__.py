@@ -22,7 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradual.api import ask, compare, demo, diff, fit, plan, probe, report, show
+    from gradual.api import ask, compare, demo, diff, export, fit, init, plan, probe, report, show
     from gradual.config.run import RunConfig
     from gradual.config.yaml_file import load_config
     from gradual.errors import GradualError
@@ -44,7 +44,9 @@ __all__ = [
     "compare",
     "demo",
     "diff",
+    "export",
     "fit",
+    "init",
     "load_config",
     "load_facts",
     "plan",
@@ -64,7 +66,9 @@ _HOMES = {
     "compare": "api",
     "demo": "api",
     "diff": "api",
+    "export": "api",
     "fit": "api",
+    "init": "api",
     "load_config": "config.yaml_file",
     "load_facts": "facts.loading",
     "plan": "api",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradual.comparison.estimate import ComparisonEstimate
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines.engine import Engine
+    from gradual.exporting.export import Exported
     from gradual.facts.fact import Fact
     from gradual.facts.prepare import Prepared, PreparedProbe
     from gradual.findings.record import Comparison
@@ -309,6 +310,93 @@ def report(folder: str | Path) -> Path:
     from gradual.reporting.run_page import report as write_page
 
     return write_page(folder)
+
+
+def export(
+    source: str | Path,
+    out: str | Path,
+    *,
+    stage: int | None = None,
+    arm: str | None = None,
+    merge: bool = False,
+    gguf: bool = False,
+    dtype: str | None = None,
+    base_model: str | None = None,
+    push: str | None = None,
+    public: bool = False,
+    toolkit: str | None = None,
+    trust_remote_code: bool = False,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Carries a run's model away: its adapter or merged weights with a model card, or its data for another toolkit.
+
+    Args:
+        source: folder of a run or a comparison.
+        out: folder to write; one that an export has written is replaced.
+        stage: whose adapter; by default that of the stage that validation facts choose, as for `arm`.
+        arm: of a comparison, the arm.
+        merge: the base model's weights with the adapter in them, which are checked to give the same greedy answers.
+        gguf: a GGUF file as well, by llama.cpp's converter.
+        dtype: number format to merge and save in (bfloat16, float32, float16); by default the run's.
+        base_model: name of the base model for others; by default as the run's settings name it.
+        push: repository on the Hub (owner/name) to publish in, private unless `public`.
+        public: publish for everybody.
+        toolkit: write data and settings of every stage for it: llama-factory, axolotl, trl or jsonl.
+        trust_remote_code: let the code run that comes with the model.
+        online: see `probe`; nothing is published without it.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError: an option cannot be, or there is no such stage or arm; before any work.
+        ExportError: merged weights answer otherwise than base and adapter, or the converter or the Hub refused.
+        RunDirError: the source is no run, a file of it is damaged, or `out` holds something else.
+    """
+    prepare_environment(online=online)
+    from gradual.exporting import export as exports
+
+    given = (stage, arm, merge, gguf, dtype, base_model, push, public, toolkit, trust_remote_code)
+    request = exports.ExportRequest(Path(source), Path(out), *given)
+    if request.merges:
+        require_packages(TRAIN_PACKAGES)
+    return exports.export(request, online=online, progress=progress or Silent())
+
+
+def init(
+    facts: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Path of a commented config for these facts and this model, written to `out` where nothing is yet.
+
+    Args:
+        facts: a source of facts (see `facts.loading.load_facts`).
+        model: as for `probe`.
+        out: the YAML file.
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: the facts or the model cannot be used, or the file is there already.
+        RunDirError: the disk refused.
+    """
+    prepare_environment(online=online)
+    from gradual.config.run import ModelConfig
+    from gradual.models.checks import count_parameters
+    from gradual.models.load import EMBEDDED_MODELS, check_model
+    from gradual.run.starter import size_in_name, starter_config, write_starter_config
+
+    check_model(ModelConfig(name_or_path=str(model)))
+    size = count_parameters(Path(model)) if Path(model).is_dir() else size_in_name(str(model))
+    if size is None and model in EMBEDDED_MODELS:
+        size = size_in_name(EMBEDDED_MODELS[str(model)].find_gguf().stem)
+    with _warnings_said(progress or Silent()):
+        text = starter_config(str(facts), str(model), num_parameters=size)
+    write_starter_config(Path(out), text)
+    return Path(out)
 
 
 def demo(

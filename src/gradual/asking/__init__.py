@@ -3,4 +3,4 @@
 Knows runs and models; how a question is searched for its answer is known below, in `probing`.
 """
 
-__all__ = ["asker", "opening"]
+__all__ = ["asker", "opening", "shots"]

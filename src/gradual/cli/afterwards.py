@@ -1,4 +1,4 @@
-"""The commands for what comes after a run: each reads its options, calls the function of its name and shows the result.
+"""The commands around a run, before and after it: each reads its options, calls its function and shows the result.
 
 `app` puts them among the others.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradual.reporting.table import Table
 
 _PROMPT = "question> "
+_TOOLKITS = "Data and settings in place of a model: llama-factory, axolotl, trl or jsonl."
 
 
 def ask(
@@ -63,6 +64,89 @@ def ask(
     console.end({"questions": [each.as_dict() for each in asked]}, _asked_parts(asked))
     for line in _typed_lines() if is_talk else ():
         console.show(*_asked_parts(asker.ask([line])))
+
+
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN|COMPARISON", help="Folder of a run or a comparison.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; one of an export is replaced.")],
+    stage: Annotated[int | None, typer.Option(min=1, help="The adapter of this stage; else by validation.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Of a comparison: of this arm; else by validation.")] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Whole weights, checked to answer the same.")] = False,
+    gguf: Annotated[bool, typer.Option("--gguf", help="A GGUF file too, where llama.cpp's converter is.")] = False,
+    dtype: Annotated[str | None, typer.Option(help="Number format to merge in: bfloat16, float32, float16.")] = None,
+    base_model: Annotated[str | None, typer.Option(help="Name of the base model for others (owner/name).")] = None,
+    push: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Publish on the Hub; private.")] = None,
+    toolkit: Annotated[str | None, typer.Option("--for", help=_TOOLKITS)] = None,
+    public: Annotated[bool, typer.Option("--public", help="Publish for everybody.")] = False,
+    trust_remote_code: Trust = False,
+    online: Online = False,
+    as_json: Json = False,
+) -> None:
+    """Carry the trained model away, with a model card.
+
+    Takes the adapter that the validation facts choose, unless a stage or an arm is named.
+
+    \b
+    Examples:
+      gradual export gradual-demo --out my-adapter
+      gradual export my-comparison --out my-model --merge --dtype bfloat16
+      gradual export my-run --out my-adapter --push me/my-adapter --online
+      gradual export my-run --out for-axolotl --for axolotl
+    """  # noqa: D301
+    console = Console(as_json=as_json)
+    with console.working():
+        done = api.export(
+            source,
+            out,
+            stage=stage,
+            arm=arm,
+            merge=merge,
+            gguf=gguf,
+            dtype=dtype,
+            base_model=base_model,
+            push=push,
+            public=public,
+            toolkit=toolkit,
+            trust_remote_code=trust_remote_code,
+            online=online,
+            progress=console,
+        )
+    parts = [f"written to {out}: {', '.join(str(name) for name in done.file_names)}"]
+    console.end(done.as_dict(), [*parts, *([f"published: {done.url}"] if done.url else [])])
+
+
+def init(
+    facts: Annotated[str, typer.Argument(metavar="FACTS", help="File or folder of facts, hf:owner/name, or atlas.")],
+    model: Annotated[str, typer.Option(help="Hugging Face id, folder, or embedded model (smollm2).")],
+    out: Annotated[Path, typer.Option(metavar="CONFIG", help="YAML file to write.")] = Path("config.yaml"),
+    online: Online = False,
+    as_json: Json = False,
+) -> None:
+    """Write a commented config for your own facts and model.
+
+    Says which columns and relations were found, and why batch size and learning rates are what they are.
+
+    \b
+    Examples:
+      gradual init facts.jsonl --model ./my-model --out config.yaml
+      gradual init atlas --model smollm2
+    """  # noqa: D301
+    console = Console(as_json=as_json)
+    with console.working():
+        path = api.init(facts, model, out, online=online, progress=console)
+    console.end({"config": str(path)}, [f"written to {path}; see what it would do: gradual plan {path}"])
+
+
+def schema() -> None:
+    """Print the JSON Schema of a config, for editors.
+
+    \b
+    Examples:
+      gradual schema > gradual.schema.json
+    """  # noqa: D301
+    from gradual.config.schema import config_schema
+
+    Console(as_json=True).end(config_schema(), [])
 
 
 def _ask_request(

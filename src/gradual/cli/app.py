@@ -42,7 +42,6 @@ app = typer.Typer(
     cls=Commands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -68,6 +67,9 @@ def _gradual(
       gradual probe --model smollm2 --facts atlas --limit 100 --out my-map
       gradual COMMAND --help
     """  # noqa: D301 - \b keeps the lines of a paragraph apart
+
+
+app.command()(afterwards.init)
 
 
 @app.command()
@@ -321,6 +323,8 @@ def report(
 
 
 app.command()(afterwards.ask)
+app.command()(afterwards.export)
+app.command()(afterwards.schema)
 
 
 @app.command()

@@ -3,4 +3,15 @@
 Knows texts and files of facts; no model, level or run.
 """
 
-__all__ = ["concerns", "entities", "fact", "loading", "matching", "prepare", "problems", "prompts", "refusals"]
+__all__ = [
+    "concerns",
+    "describe",
+    "entities",
+    "fact",
+    "loading",
+    "matching",
+    "prepare",
+    "problems",
+    "prompts",
+    "refusals",
+]

@@ -4,6 +4,7 @@ Puts facts, probing, selection and training together; knows of no other run.
 """
 
 __all__ = [
+    "choice",
     "cost",
     "folder",
     "pipeline",
@@ -12,6 +13,7 @@ __all__ = [
     "show",
     "stage_files",
     "stages",
+    "starter",
     "steps",
     "summary",
     "timing",
