@@ -111,9 +111,9 @@ def stage_data(run: RunDir, config: RunConfig, number: int) -> StageData:
         target = stage.abstain.answer if is_refusal and stage.abstain is not None else fact.answers[0]
         shots = _shots(fact, exemplars, stage.num_shots, f"export/{config.seed_of_training}/{number}/{fact.id}")
         rows.append(StageRow(fact, row.role, row.now, target, shots))
-    kept = read_stage(run, number).best_epoch or stage.num_train_epochs
-    is_constant = stage.lr_scheduler_type.startswith("constant")
-    epochs = max(1, kept) if is_constant else stage.num_train_epochs
+    kept, epochs = read_stage(run, number).best_epoch, stage.num_train_epochs
+    if kept is not None and stage.lr_scheduler_type.startswith("constant"):
+        epochs = max(1, kept)  # 0: no epoch was better than none, and toolkits know no such number
     return StageData(number, stage, epochs, tuple(rows), tuple(_not_carried(stage, num_anchors)))
 
 

@@ -134,11 +134,18 @@ def test_the_adapter_names_the_base_model_as_others_know_it_and_has_a_card(run: 
         assert told in card
     assert "    probe.num_exemplar_sets: 1\n" in card
     assert "/home/me" not in card
+    assert "stages.1." in card
+    assert "after stage 1" not in card, "of stages in between nothing is told"
 
 
 def test_a_folder_on_this_machine_is_not_named_as_a_base_model_of_the_hub(run: RunDir, tmp_path: Path) -> None:
     card = (exported(ExportRequest(run.path, tmp_path / "out")) / "README.md").read_text()
     assert "base_model" not in yaml.safe_load(card.split("---")[1])
+    out = exported(ExportRequest(run.path, tmp_path / "local", stage=1, base_model="/home/me/llama"))
+    card = (out / "README.md").read_text()
+    assert "# llama after 1 stage of" in card
+    assert "/home/me" not in card
+    assert "stages.1." not in card, "settings of a later stage"
 
 
 def test_a_hostile_name_is_shown_as_it_stands(run: RunDir, tmp_path: Path) -> None:
