@@ -149,10 +149,10 @@ def test_a_folder_on_this_machine_is_not_named_as_a_base_model_of_the_hub(run: R
 
 
 def test_a_hostile_name_is_shown_as_it_stands(run: RunDir, tmp_path: Path) -> None:
-    name = "</div>[x](y)\n---\n\x1b[0m"
+    name = "<div>[x](y)\n---\n\x1b[0m"
     card = (exported(ExportRequest(run.path, tmp_path / "out", base_model=name)) / "README.md").read_text()
     assert "\x1b" not in card
-    assert r"\</div\>\[x\](y) ---" in card
+    assert r"\<div\>\[x\](y) ---" in card
 
 
 def test_an_export_is_replaced_and_nothing_else_is(run: RunDir, tmp_path: Path) -> None:
