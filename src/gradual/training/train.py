@@ -197,8 +197,7 @@ def _make_trainer(
         processing_class=loaded.tokenizer,
         callbacks=[watcher, *_snapshots(reference), *_early_stopping(stage)],
     )
-    trainer.stage_loss = loss_of(stage.anchor, model, reference)
-    trainer.kl = rows.kl
+    trainer.stage_loss, trainer.kl = loss_of(stage.anchor, model, reference), rows.kl
     trainer.score, trainer.watcher = score, watcher
     trainer.masks = _masks(loaded, rows)
     trainer.pop_callback(PrinterCallback)
