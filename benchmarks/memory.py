@@ -63,7 +63,7 @@ def _measure(shape: str, what: str, *, again: bool, device: str) -> tuple[int, i
     from gradual.facts.prompts import PlainPrompts
     from gradual.models.load import LoadedModel, load_model
     from gradual.probing.probe import probe_facts
-    from gradual.run.memory import plan_memory
+    from gradual.run.planning.memory import plan_memory
     from gradual.testing import make_tiny_model, toy_facts
     from gradual.training.epochs import Score
     from gradual.training.rows import TrainingRows

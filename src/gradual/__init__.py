@@ -10,6 +10,7 @@
     after = gradual.read_map(run.probe(1))               # the map after the first stage
     gradual.diff(run.probe(0), after).promoted           # the facts whose level rose between two maps
     gradual.show(run.path, facts[0].id)                  # one fact: level, chances, prompts, answers
+    gradual.ask(run.path, ["Who wrote Emma?"])           # any question: answer and confidence, before and after
     gradual.demo("gradual-demo")                         # all of it, on the embedded model and facts
 
 Names are loaded when they are first used, so that importing the package stays quick and needs no torch.
@@ -21,7 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradual.api import compare, demo, diff, fit, plan, probe, report, show
+    from gradual.api import ask, compare, demo, diff, export, fit, init, plan, probe, report, show
     from gradual.config.run import RunConfig
     from gradual.config.yaml_file import load_config
     from gradual.errors import GradualError
@@ -39,10 +40,13 @@ __all__ = [
     "Level",
     "RunConfig",
     "__version__",
+    "ask",
     "compare",
     "demo",
     "diff",
+    "export",
     "fit",
+    "init",
     "load_config",
     "load_facts",
     "plan",
@@ -58,10 +62,13 @@ _HOMES = {
     "KnowledgeMap": "knowledge.map",
     "Level": "knowledge.levels",
     "RunConfig": "config.run",
+    "ask": "api",
     "compare": "api",
     "demo": "api",
     "diff": "api",
+    "export": "api",
     "fit": "api",
+    "init": "api",
     "load_config": "config.yaml_file",
     "load_facts": "facts.loading",
     "plan": "api",

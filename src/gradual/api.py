@@ -6,9 +6,7 @@ terminal.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,26 +18,32 @@ from gradual.environment import (
     prepare_environment,
     require_packages,
 )
-from gradual.errors import ConfigError, TrainingError
-from gradual.progress import Progress, Silent, warn, warning_line
+from gradual.errors import TrainingError
+from gradual.preparation import (
+    facts_and_exemplars,
+    prepare_comparison,
+    prepare_run,
+    refuse_samples_of_a_part,
+    say_warnings,
+    settings_of,
+)
+from gradual.progress import Progress, Silent, warn
 
 if TYPE_CHECKING:
+    from gradual.asking.asker import AskedQuestion, Asker
+    from gradual.asking.opening import AskRequest
     from gradual.comparison.estimate import ComparisonEstimate
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines.engine import Engine
+    from gradual.exporting.export import Exported
     from gradual.facts.fact import Fact
-    from gradual.facts.prepare import Prepared, PreparedProbe
     from gradual.findings.record import Comparison
     from gradual.knowledge.diff import MapDiff
     from gradual.knowledge.map import KnowledgeMap
     from gradual.run.folder import RunDir
-    from gradual.run.plan import RunPlan
+    from gradual.run.planning.plan import RunPlan
     from gradual.run.show import ShownFact
 
-NO_TRAINING_THROUGH_A_SERVER = (
-    "model.server: a server reads and cannot train, which needs weights - probe through it (gradual probe --server), "
-    "and give fit, plan and compare the model itself: model.name_or_path without model.server"
-)
 DEMO_FOLDER = "gradual-demo"
 """Where the demo's run goes by default."""
 
@@ -90,9 +94,9 @@ def probe(
     model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
     require_packages(SERVER_PACKAGES if model.server else PROBE_PACKAGES)
     check_model(model)
-    _refuse_samples_of_a_part(model, settings, num_checked)
-    with _warnings_said(progress):
-        asked = _facts_and_exemplars(facts, exemplars, settings, limit=limit)
+    refuse_samples_of_a_part(model, settings, num_checked)
+    with say_warnings(progress):
+        asked = facts_and_exemplars(facts, exemplars, settings, limit=limit)
     request = ProbeRequest(model, asked.facts, asked.exemplars, settings, seed, num_checked, asked.left_out)
 
     folder = None if out is None else Path(out)
@@ -125,9 +129,9 @@ def fit(
     prepare_environment(online=online)
     from gradual.models.ranks import launch
 
-    settings = _as_config(config)
+    settings = settings_of(config)
     with launch(settings.model.device) as ranks:
-        settings, prepared = _prepare_run(settings)
+        settings, prepared = prepare_run(settings)
         from gradual.run import pipeline
 
         return pipeline.fit(settings, prepared, out, progress=progress if ranks.is_first else None, ranks=ranks)
@@ -153,8 +157,8 @@ def plan(
         RunDirError: `out` is no run folder, or damaged.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepare_run(config)
-    from gradual.run.plan import make_plan
+    settings, prepared = prepare_run(config)
+    from gradual.run.planning.plan import make_plan
 
     return make_plan(settings, prepared, None if out is None else Path(out), progress=progress or Silent())
 
@@ -189,7 +193,7 @@ def compare(
     """
     prepare_environment(online=online)
     _refuse_several("compare")
-    settings, prepared = _prepare_comparison(config, arms)
+    settings, prepared = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
 
@@ -225,12 +229,64 @@ def plan_comparison(
         ConfigError, DataError, ModelError: something cannot be used.
     """
     prepare_environment(online=online)
-    settings, prepared = _prepare_comparison(config, arms)
+    settings, prepared = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.comparison import estimate as comparison_estimate
 
     request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
     return comparison_estimate.estimate_comparison(request, progress=progress)
+
+
+def ask(
+    source: str | Path | ModelConfig,
+    questions: Sequence[str],
+    *,
+    stage: int | None = None,
+    relation: str | None = None,
+    facts: str | Path | None = None,
+    settings: ProbeConfig | None = None,
+    seed: int | None = None,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> list[AskedQuestion]:
+    """What a model answers to any questions and how sure it is; of a run, before and after training side by side.
+
+    Args:
+        source: folder of a run, or a model as for `probe`.
+        questions: what to ask; they need not be among the facts.
+        stage: of a run, the stage after which it is asked; by default the one that validation facts choose.
+        relation: whose exemplars stand before each question; by default that of the questions worded most like it.
+        facts: of a model, a source of facts to draw the shots from; without one it is asked without shots.
+        settings: of a model, how questions are put; a run has its own.
+        seed: of a model, the seed of the exemplar sets (42).
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used; before a model is loaded.
+        RunDirError: a file of the run is damaged, or its model is another now.
+        ProbeError: the model's logits are not numbers.
+    """
+    from gradual.asking.opening import AskRequest
+
+    request = AskRequest(source, stage, relation, facts, settings, seed)
+    return open_asker(request, online=online, progress=progress).ask(questions)
+
+
+def open_asker(request: AskRequest, *, online: bool = False, progress: Progress | None = None) -> Asker:
+    """What answers questions one after the other, with a model that is loaded once; errors as for `ask`."""
+    prepare_environment(online=online)
+    from gradual.asking import opening
+
+    progress = progress or Silent()
+    require_packages(PROBE_PACKAGES if request.run is None else TRAIN_PACKAGES)
+    with say_warnings(progress):
+        ready = opening.check_request(request)
+
+    def open_engine(model: ModelConfig) -> Engine:
+        return _open_engine(model, progress)
+
+    return opening.open_asker(ready, request.relation, open_engine=open_engine, progress=progress)
 
 
 def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> ShownFact:
@@ -279,6 +335,93 @@ def report(folder: str | Path) -> Path:
     return write_page(folder)
 
 
+def export(
+    source: str | Path,
+    out: str | Path,
+    *,
+    stage: int | None = None,
+    arm: str | None = None,
+    merge: bool = False,
+    gguf: bool = False,
+    dtype: str | None = None,
+    base_model: str | None = None,
+    push: str | None = None,
+    public: bool = False,
+    toolkit: str | None = None,
+    trust_remote_code: bool = False,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Carries a run's model away: its adapter or merged weights with a model card, or its data for another toolkit.
+
+    Args:
+        source: folder of a run or a comparison.
+        out: folder to write; one that an export has written is replaced.
+        stage: whose adapter; by default that of the stage that validation facts choose, as for `arm`.
+        arm: of a comparison, the arm.
+        merge: the base model's weights with the adapter in them, which are checked to give the same greedy answers.
+        gguf: a GGUF file as well, by llama.cpp's converter.
+        dtype: number format to merge and save in (bfloat16, float32, float16); by default the run's.
+        base_model: name of the base model for others; by default as the run's settings name it.
+        push: repository on the Hub (owner/name) to publish in, private unless `public`.
+        public: publish for everybody.
+        toolkit: write data and settings of every stage for it: llama-factory, axolotl, trl or jsonl.
+        trust_remote_code: let the code run that comes with the model.
+        online: see `probe`; nothing is published without it.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError: an option cannot be, or there is no such stage or arm; before any work.
+        ExportError: merged weights answer otherwise than base and adapter, or the converter or the Hub refused.
+        RunDirError: the source is no run, a file of it is damaged, or `out` holds something else.
+    """
+    prepare_environment(online=online)
+    from gradual.exporting import export as exports
+
+    given = (stage, arm, merge, gguf, dtype, base_model, push, public, toolkit, trust_remote_code)
+    request = exports.ExportRequest(Path(source), Path(out), *given)
+    if request.merges:
+        require_packages(TRAIN_PACKAGES)
+    return exports.export(request, online=online, progress=progress or Silent())
+
+
+def init(
+    facts: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Path of a commented config for these facts and this model, written to `out` where nothing is yet.
+
+    Args:
+        facts: a source of facts (see `facts.loading.load_facts`).
+        model: as for `probe`.
+        out: the YAML file.
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: the facts or the model cannot be used, or the file is there already.
+        RunDirError: the disk refused.
+    """
+    prepare_environment(online=online)
+    from gradual.config.run import ModelConfig
+    from gradual.models.checks import count_parameters
+    from gradual.models.load import EMBEDDED_MODELS, check_model
+    from gradual.run.starter import size_in_name, starter_config, write_starter_config
+
+    check_model(ModelConfig(name_or_path=str(model)))
+    size = count_parameters(Path(model)) if Path(model).is_dir() else size_in_name(str(model))
+    if size is None and model in EMBEDDED_MODELS:
+        size = size_in_name(EMBEDDED_MODELS[str(model)].find_gguf().stem)
+    with say_warnings(progress or Silent()):
+        text = starter_config(str(facts), str(model), num_parameters=size)
+    write_starter_config(Path(out), text)
+    return Path(out)
+
+
 def demo(
     out: str | Path = DEMO_FOLDER,
     *,
@@ -310,83 +453,6 @@ def _refuse_several(command: str) -> None:
     refuse_several(command)
 
 
-def _as_config(config: RunConfig | str | Path) -> RunConfig:
-    from gradual.config.yaml_file import load_config
-
-    return load_config(config) if isinstance(config, str | Path) else config
-
-
-def _prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
-    """Settings and facts, checked before libraries for models are loaded, which takes seconds."""
-    from gradual.facts.prepare import prepare
-    from gradual.models.load import check_model
-
-    settings = _as_config(config)
-    if settings.model.server:
-        raise ConfigError(NO_TRAINING_THROUGH_A_SERVER)
-    if settings.model.adapter:
-        raise ConfigError("model.adapter: a run trains adapters of its own - merge this one into the model first")
-    if settings.model.device_map:
-        raise ConfigError(
-            "model.device_map: is for probing, found a run, which trains - a model in parts is not trained; use "
-            "model.quantization nf4 and stages[].activation_checkpointing, which take far less memory"
-        )
-    require_packages(TRAIN_PACKAGES)
-    check_model(settings.model)
-    prepared = prepare(settings)
-    return settings, prepared
-
-
-def _prepare_comparison(config: RunConfig | str | Path, arms: Sequence[str] | None) -> tuple[RunConfig, Prepared]:
-    """As `_prepare_run`; the arms are checked first."""
-    from gradual.comparison.arms import resolve_arms
-
-    settings = _as_config(config)
-    resolve_arms(settings, arms)
-    return _prepare_run(settings)
-
-
-def _facts_and_exemplars(
-    facts: str | Path | FactsConfig | Sequence[Fact],
-    exemplars: str | Path | None,
-    settings: ProbeConfig,
-    *,
-    limit: int | None,
-) -> PreparedProbe:
-    """The facts to ask, the exemplars of their relations, and the rows that are no facts."""
-    from gradual.config.run import FactsConfig
-    from gradual.facts.matching import matching_of
-    from gradual.facts.prepare import prepare_probe
-    from gradual.facts.prompts import check_prompt_settings
-
-    check_prompt_settings(settings)
-    source = FactsConfig(path=str(facts)) if isinstance(facts, str | Path) else facts
-    shots = None
-    if exemplars is not None and isinstance(source, FactsConfig):  # read as the facts are
-        source = source.model_copy(update={"exemplars": str(exemplars)})
-    elif exemplars is not None:
-        shots = FactsConfig(path=str(exemplars))
-    return prepare_probe(
-        source,
-        shots,
-        num_shots=settings.num_shots,
-        limit=limit,
-        matching=matching_of(settings),
-        refusals=settings.refusals,
-    )
-
-
-def _refuse_samples_of_a_part(model: ModelConfig, settings: ProbeConfig, num_checked: int) -> None:
-    """Raises ConfigError where answers would have to be drawn from fewer tokens than the sampler keeps."""
-    few = model.server.logprobs if model.server else None
-    if few is not None and few < settings.top_k and (settings.method == "sampled" or num_checked):
-        what = "probe.method: sampled" if settings.method == "sampled" else "--check"
-        raise ConfigError(
-            f"{what} draws from {settings.top_k} tokens (probe.top_k), found model.server.logprobs: {few} - "
-            f"start the server with --max-logprobs {settings.top_k}, or leave it out: exact bounds hold with fewer"
-        )
-
-
 def _ask_server(model: ModelConfig, settings: ProbeConfig, folder: Path | None, progress: Progress) -> Engine:
     from gradual.engines.server.canary import CANARY_FILE
     from gradual.engines.server.opening import open_server
@@ -402,15 +468,3 @@ def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
     loaded = load_model(model)
     warn(progress, *reading_warnings(loaded))
     return TransformersEngine(loaded)
-
-
-@contextmanager
-def _warnings_said(progress: Progress) -> Iterator[None]:
-    """Says what is warned of in the body, in place of Python's own way."""
-    from gradual.facts.problems import Remark
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in (each for each in caught if issubclass(each.category, UserWarning)):
-        progress.say(str(warning.message) if issubclass(warning.category, Remark) else warning_line(warning.message))

@@ -35,6 +35,10 @@ class TrainingError(GradualError, RuntimeError):
     """A stage cannot train: nothing to learn from, no supervised token, or a loss that is not a number."""
 
 
+class ExportError(GradualError, RuntimeError):
+    """What was to be carried away is not what was trained, or cannot be converted or published."""
+
+
 class RunDirError(GradualError, OSError):
     """A run folder cannot be used: held by another process, made with other settings, or not writable."""
 

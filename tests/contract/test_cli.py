@@ -19,13 +19,14 @@ from typer.testing import CliRunner, Result
 from gradual import api
 from gradual.cli import app as cli
 from gradual.config.run import RunConfig
+from gradual.config.yaml_file import load_config
 from gradual.engines.engine import Engine
 from gradual.errors import TrainingError
 from gradual.files.storage import write_json
 from gradual.run.folder import RunDir, open_run
 from gradual.testing import FakeEngine, toy_facts
 
-COMMANDS = ("probe", "show", "plan", "fit", "diff", "report", "demo")
+COMMANDS = ("probe", "show", "plan", "fit", "diff", "report", "ask", "export", "init", "schema", "demo")
 QUICK = ["method=sampled", "num_exemplar_sets=2", "num_shots=1", "num_samples=2", "max_new_tokens=2"]
 FACT = {"id": "a", "relation": "capital", "question": "What is the capital of Chad?", "answers": ["N'Djamena"]}
 
@@ -335,6 +336,89 @@ def test_probe_refuses_a_folder_of_something_else(model: Path, tmp_path: Path, m
 def test_show_and_diff_of_no_map(tmp_path: Path) -> None:
     assert "expected a knowledge map or a run folder" in refused(run("show", tmp_path, "a"))
     assert "holds no finished knowledge map" in refused(run("diff", tmp_path, tmp_path))
+
+
+def test_questions_come_from_the_command_line_a_file_and_the_terminal(fake_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "questions.txt").write_text("\ufeffWho wrote Emma?\n\nWho wrote Ulysses?\n")
+    result = run("ask", fake_model, "Who wrote Dubliners?", "--file", tmp_path / "questions.txt", "--json")
+    assert result.exit_code == 0, result.output
+    asked = json.loads(result.stdout)["questions"]
+    assert [each["question"] for each in asked] == ["Who wrote Dubliners?", "Who wrote Emma?", "Who wrote Ulysses?"]
+    (answer,) = asked[0]["answers"]
+    assert (answer["model"], answer["num_sets"], asked[0]["relation"]) == ("base model", 1, "")
+    typed = CliRunner().invoke(cli.app, ["ask", str(fake_model)], input="Who wrote Emma?\n")
+    assert "Who wrote Emma?" in typed.stdout
+    assert "Without shots." in typed.stdout
+    assert "expected a question, found none" in refused(run("ask", fake_model))
+
+
+def test_questions_are_asked_behind_the_shots_of_given_facts(fake_model: Path, tmp_path: Path) -> None:
+    facts = write_facts(tmp_path / "facts.jsonl", toy_rows())
+    shots = ["--facts", facts, "--set", "probe.num_shots=2", "--set", "probe.num_exemplar_sets=3"]
+    (asked,) = json.loads(run("ask", fake_model, "What is the tint of thing 19?", *shots, "--json").stdout)["questions"]
+    assert (asked["relation"], asked["answers"][0]["num_sets"]) == ("toy-1", 3)
+    assert "did you mean 'toy-0'" in refused(run("ask", fake_model, "What?", *shots, "--relation", "toy-00"))
+
+
+def test_a_file_of_questions_that_cannot_be_used(fake_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "latin.txt").write_bytes(b"Wo liegt K\xf6ln?")
+    assert "empty.txt: expected a question on each line" in refused(
+        run("ask", fake_model, "--file", tmp_path / "empty.txt")
+    )
+    assert "latin.txt: expected UTF-8 text, found other bytes at 10" in refused(
+        run("ask", fake_model, "--file", tmp_path / "latin.txt")
+    )
+    assert "which cannot be read: No such file" in refused(run("ask", fake_model, "--file", tmp_path / "none.txt"))
+
+
+def test_a_config_is_begun_with_what_was_found_of_facts_and_model(model: Path, tmp_path: Path) -> None:
+    rows = [
+        row | {"id": f"{number}-{row['id']}", "question": f"{row['question']} ({number})"}
+        for number in range(5)
+        for row in toy_rows()
+    ]
+    facts, config = write_facts(tmp_path / "facts.jsonl", rows), tmp_path / "new" / "config.yaml"
+    result = run("init", facts, "--model", model, "--out", config, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"config": str(config)}
+    text = config.read_text()
+    assert "# Columns found: question from question, answers from answers, relation from relation, id from id." in text
+    assert "# 60 facts in 2 relations: toy-0 30, toy-1 30." in text
+    assert load_config(config).stages[1].strategy == "S5"
+    assert "expected no such file, found one; it is kept" in refused(
+        run("init", facts, "--model", model, "--out", config)
+    )
+    assert "expected config.json in the folder" in refused(run("init", facts, "--model", tmp_path))
+    assert "none.jsonl: expected a file of facts" in refused(run("init", tmp_path / "none.jsonl", "--model", model))
+
+
+def test_the_schema_of_settings_is_printed() -> None:
+    found = json.loads(run("schema").stdout)
+    assert found["properties"]["model"]["anyOf"][1] == {"type": "string", "minLength": 1}
+    assert found["$defs"]["StageConfig"]["properties"]["learning_rate"]["description"] == "Peak learning rate."
+    assert found["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--dtype", "int4"], "--dtype int4: expected one of bfloat16, float32, float16"),
+        (["--for", "keras"], "--for keras: expected one of jsonl, trl, llama-factory, axolotl"),
+        (["--public"], "--public: expected --push OWNER/NAME with it"),
+        ([], "is no run folder (run.json is missing)"),
+    ],
+)
+def test_exports_that_cannot_be(tmp_path: Path, arguments: list[str], said: str) -> None:
+    assert said in refused(run("export", tmp_path, "--out", tmp_path / "out", *arguments))
+    assert not (tmp_path / "out").exists()
+
+
+def test_commands_are_completed_by_the_shell(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2]), "_GRADUAL_COMPLETE": "complete_bash"}
+    env |= {"COMP_WORDS": "gradual p", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-m", "gradual"], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["probe", "plan"]
 
 
 def test_report_of_a_run_that_has_begun(tmp_path: Path) -> None:

@@ -109,11 +109,12 @@ def _config(stages: int) -> RunConfig:
 def _prepared() -> Prepared:
     facts = toy_facts(num_relations=2, facts_per_relation=5)
 
-    def part(*numbers: int) -> tuple[Any, ...]:
-        return tuple(fact for fact in facts if int(fact.id.rpartition("-")[2]) in numbers)
+    def part(split: str, *numbers: int) -> tuple[Any, ...]:
+        return tuple(replace(fact, split=split) for fact in facts if int(fact.id.rpartition("-")[2]) in numbers)
 
-    exemplars = {name: tuple(f for f in part(3, 4) if f.relation == name) for name in ("toy-0", "toy-1")}
-    return Prepared(part(0), part(1), part(2), exemplars, 0, ())
+    shots = part("exemplars", 3, 4)
+    exemplars = {name: tuple(fact for fact in shots if fact.relation == name) for name in ("toy-0", "toy-1")}
+    return Prepared(part("train", 0), part("validation", 1), part("test", 2), exemplars, 0, ())
 
 
 def _train_stage(

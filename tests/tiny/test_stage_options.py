@@ -26,7 +26,7 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Silent
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import fit_loaded
-from gradual.run.plan import RunPlan, make_plan
+from gradual.run.planning.plan import RunPlan, make_plan
 from gradual.run.stages import fact_states
 from gradual.training.epochs import EpochRecord
 from gradual.training.rows import TrainingRows

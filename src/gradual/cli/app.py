@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradual import __version__, api
+from gradual.cli import afterwards
 from gradual.cli.console import Console
 from gradual.cli.exit_codes import Commands, is_first_process
 from gradual.cli.options import (
@@ -43,7 +44,6 @@ app = typer.Typer(
     cls=Commands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -69,6 +69,9 @@ def _gradual(
       gradual probe --model smollm2 --facts atlas --limit 100 --out my-map
       gradual COMMAND --help
     """  # noqa: D301 - \b keeps the lines of a paragraph apart
+
+
+app.command()(afterwards.init)
 
 
 @app.command()
@@ -325,6 +328,11 @@ def report(
     """  # noqa: D301
     page = api.report(folder)
     Console(as_json=as_json).end({"report": str(page)}, [str(page)])
+
+
+app.command()(afterwards.ask)
+app.command()(afterwards.export)
+app.command()(afterwards.schema)
 
 
 @app.command()

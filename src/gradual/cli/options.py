@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradual import api
 from gradual.errors import ConfigError
+from gradual.preparation import NO_TRAINING_THROUGH_A_SERVER
 
 if TYPE_CHECKING:
     from gradual.config.run import RunConfig
@@ -39,7 +39,7 @@ Text = Annotated[str | None, typer.Option(show_default=False)]
 def _refuse_server(given: str | None) -> None:
     """Says what to do where training is asked of a server."""
     if given is not None:
-        raise ConfigError(api.NO_TRAINING_THROUGH_A_SERVER)
+        raise ConfigError(NO_TRAINING_THROUGH_A_SERVER)
 
 
 def config_of(path: Path, settings: list[str] | None, seed: int | None, trust_remote_code: bool) -> RunConfig:

@@ -33,12 +33,24 @@ from gradual.run.cost import StageCost
 from gradual.run.record import RunRecord, read_run
 from gradual.run.summary.summary_file import StageSummary
 from gradual.selection.strategies import STRATEGIES
-from gradual.text import NBSP, NO_VALUE, count, duration, plural, points_estimate, span_name, stage_name, visible
+from gradual.text import (
+    NBSP,
+    NO_VALUE,
+    count,
+    decimal,
+    duration,
+    plural,
+    points_estimate,
+    span_name,
+    stage_name,
+    visible,
+)
 
 if TYPE_CHECKING:
+    from gradual.asking.asker import AskedQuestion
     from gradual.comparison.estimate import ComparisonEstimate
     from gradual.knowledge.map import KnowledgeMap
-    from gradual.run.plan import RunPlan
+    from gradual.run.planning.plan import RunPlan
 
 _MOST_IDS = 20
 _MOST_TOKENS = 40
@@ -129,6 +141,34 @@ def diff_parts(diff: MapDiff) -> Iterator[Table | str]:
         yield from (f"  {visible(move.id)}: {move.before} -> {move.after}" for move in moves[:_MOST_IDS])
         if len(moves) > _MOST_IDS:
             yield f"  and {len(moves) - _MOST_IDS} more; --json lists them all"
+
+
+def asked_table(asked: AskedQuestion) -> Table:
+    """A question's answers, a row for each model that was asked."""
+    rows = []
+    for each in asked.answers:
+        said = each.said
+        judged = {True: "right", False: "wrong", None: f"{said.level_if_right} if right"}[each.is_right]
+        others = ", ".join(f"{visible(other.answer) or NO_VALUE} {other.num_sets}" for other in said.others)
+        sets = f"{said.num_same} of {said.num_sets}"
+        as_sure = NOTHING
+        if each.as_sure is not None:
+            number, total = each.as_sure
+            as_sure = Cell(f"{number} of {total}", {"": number, "total": total})
+        rows.append(
+            [
+                text_cell(stage_name(each.stage)),
+                Cell(visible(said.answer) or NO_VALUE, {"": said.answer}, f"(else {others})" if others else ""),
+                Cell(sets, {"": said.num_same, "total": said.num_sets}),
+                Cell(decimal(said.confidence), {"": said.confidence}),
+                text_cell(f"{said.verdict}, {judged}"),
+                as_sure,
+            ]
+        )
+    shots = f"Behind shots of {visible(asked.relation)}." if asked.relation else "Without shots."
+    targets = f" Targets: {' / '.join(map(visible, asked.targets))}." if asked.targets else ""
+    columns = ["", "answer", "exemplar sets", "confidence", "verdict", "test answers as sure: right"]
+    return make_table("question", asked.question, columns, rows, shots + targets)
 
 
 def plan_parts(plan: RunPlan) -> Iterator[Table | str]:

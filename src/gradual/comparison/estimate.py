@@ -1,6 +1,6 @@
 """How long a comparison will take, before it is begun: every step that its runs share counted once.
 
-Goes by what `run.timing` measures on a sample; `comparison.compare` makes the runs.
+Goes by what `run.planning.timing` measures on a sample; `comparison.compare` makes the runs.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from gradual.files.storage import Json
 from gradual.knowledge.map import KnowledgeMap
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
-from gradual.run.stages import in_epochs, training_rows
-from gradual.run.steps import planned_steps
-from gradual.run.timing import (
+from gradual.run.planning.timing import (
     TIMING,
     ReadEstimate,
     first_stage_size,
@@ -32,6 +30,8 @@ from gradual.run.timing import (
     rows_to_time,
     scorings,
 )
+from gradual.run.stages import in_epochs, training_rows
+from gradual.run.steps import planned_steps
 from gradual.training.train import time_one_step
 
 

@@ -5,6 +5,7 @@ Knows texts and files of facts; no model, level or run.
 
 __all__ = [
     "concerns",
+    "describe",
     "entities",
     "fact",
     "loading",

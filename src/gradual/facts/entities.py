@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gradual.facts.fact import Fact, by_relation
+from gradual.facts.languages.wording import BLANK, names, telling_words, wordings
 from gradual.facts.matching import normalise
 from gradual.facts.splits import entities as stated_entities
-from gradual.facts.wording import BLANK, names, telling_words, wordings
 
 EntitySource = Literal["field", "template", "wording", "none"]
 """Where the entity that a question asks about comes from.

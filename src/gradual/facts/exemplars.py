@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from gradual.config.run import FactsConfig
 from gradual.facts.fact import Fact, by_relation
+from gradual.facts.languages.wording import is_wording_of
 from gradual.facts.loading import OTHER, as_config, read_rows, with_wordings
 from gradual.facts.problems import LeftOut, Problems, data_error, shown, shown_names
 from gradual.facts.sources.opening import shown_source
-from gradual.facts.wording import is_wording_of
 
 
 class ExemplifiedFacts(NamedTuple):

@@ -19,13 +19,13 @@ from typing import NamedTuple
 from gradual.config.run import FactsConfig, ProbeConfig
 from gradual.facts.concerns import first_facts
 from gradual.facts.fact import Fact, by_relation
+from gradual.facts.languages.wording import BLANK, Wording, wordings
 from gradual.facts.matching import Targets
 from gradual.facts.problems import LeftOut, Problems, Remark, data_error, shown, shown_names
 from gradual.facts.reading.columns import USUAL_NAMES, find_roles
 from gradual.facts.reading.rows import StatedFact, question_key, read_facts
 from gradual.facts.sources.opening import Source, open_source, shown_source
 from gradual.facts.transfer import without_missing_reverses
-from gradual.facts.wording import BLANK, Wording, wordings
 
 OTHER = "other"
 """The relation of facts whose wording too few others share."""

@@ -146,6 +146,16 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         _refuse(path, "a safetensors file", f"something else ({' '.join(reason.split())[:120]})")
 
 
+def count_parameters(folder: Path) -> int | None:
+    """Numbers in the weights of a saved model, from the headers of its files; None where it has no safetensors.
+
+    Raises:
+        ModelError: a file is damaged or missing.
+    """
+    files = _weight_files(folder)
+    return sum(math.prod(shape) for file in files for shape in safetensors_shapes(file).values()) if files else None
+
+
 def check_gguf(path: Path) -> None:
     """Reads the header of a GGUF file to its end, whatever it claims, without keeping any of it.
 

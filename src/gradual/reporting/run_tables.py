@@ -45,11 +45,11 @@ def accuracy_table(summary: Summary) -> Table:
     """Test accuracy of each stage with its 95 % Wilson interval."""
     rows = [
         [
-            text_cell(stage_name(stage)),
+            text_cell(stage_name(place if share.stage is None else share.stage)),
             Cell(f"{count(share.correct)} of {count(share.total)}", {"": share.correct, "of": share.total}),
             share_cell(share.accuracy, share.low, share.high),
         ]
-        for stage, share in enumerate(summary.test_accuracy)
+        for place, share in enumerate(summary.test_accuracy)
     ]
     title = "Test accuracy (greedy, one fixed exemplar set per relation; 95 % intervals)"
     return make_table("test-accuracy", title, ["", "right", "accuracy"], rows, "")

@@ -4,15 +4,16 @@ Puts facts, probing, selection and training together; knows of no other run.
 """
 
 __all__ = [
+    "choice",
     "cost",
     "folder",
     "pipeline",
-    "plan",
+    "planning",
     "record",
     "show",
     "stage_files",
     "stages",
+    "starter",
     "steps",
     "summary",
-    "timing",
 ]

@@ -39,9 +39,9 @@ StepKind = Literal[
 Purpose = Literal["probing", "training", "testing"]
 """What time is spent on: knowing the levels of facts, training, or scoring the test."""
 
-_LOOSE = {"tolerance": 1.0}
+ANY_TOLERANCE = 1.0
 """Bounds of probabilities may stay as wide as they come."""
-_ONLY_VERDICTS = {"greedy_answers": "none", "confidence": False, "refusals": [], **_LOOSE}
+_ONLY_VERDICTS = {"greedy_answers": "none", "confidence": False, "refusals": [], "tolerance": ANY_TOLERANCE}
 """Settings that ask for greedy verdicts alone: nobody reads probabilities or wrong answers."""
 
 _FORMS: dict[StepKind, TransferForm] = {
@@ -198,7 +198,9 @@ def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questio
             return None
         settings = form_settings("zero_shot", single)
         # Verdicts only where nobody asks for p.
-        return Questions(prepared.test, settings if asks_p else settings.model_copy(update=_LOOSE), seed)
+        return Questions(
+            prepared.test, settings if asks_p else settings.model_copy(update={"tolerance": ANY_TOLERANCE}), seed
+        )
     form = _FORMS.get(kind)
     if form is None or form not in config.evaluation.transfer:
         return None

@@ -1,6 +1,6 @@
 """What a step of training takes in memory, found out with shapes alone.
 
-Knows packs, the adapter and the loss; whether it fits, and what else would, is for `run.memory`.
+Knows packs, the adapter and the loss; whether it fits, and what else would, is for `run.planning.memory`.
 """
 
 from __future__ import annotations

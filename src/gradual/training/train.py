@@ -19,7 +19,6 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before trl is imported
 import torch
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, set_seed
-from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTConfig, SFTTrainer
@@ -38,6 +37,7 @@ from gradual.training.checkpoints import last_checkpoint
 from gradual.training.epochs import EpochRecord, Score, Watcher
 from gradual.training.loss import pack_tensors, packed_loss, recomputed_alike
 from gradual.training.rows import Pack, TrainingRows, split_packs
+from gradual.training.trackers import check_trackers, curves_beside
 
 _BEST_METRICS = {"best_accuracy": "score", "best_p": "p", "best_risk_coverage": "area", "last": "score"}
 """What is told of an epoch that says which is kept, by `keep_epoch`."""
@@ -89,7 +89,10 @@ def train_stage(
     model = add_adapter(loaded, lora, start_adapter)
     try:
         checkpoint = ranks.share(last_checkpoint(folder / "checkpoints") if ranks.is_first else None)
-        trainer = _make_trainer(model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch, ranks)
+        with curves_beside(folder):
+            trainer = _make_trainer(
+                model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch, ranks
+            )
         trainer.args.eval_on_start = checkpoint is None
         _train(trainer, checkpoint)
         model.eval()
@@ -112,7 +115,7 @@ def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[
     """Finds out before hours of probing whether the adapter and the trackers can be made.
 
     Raises:
-        ConfigError: `lora.target_modules` names no layer of the model, or a tracker is unknown.
+        ConfigError: `lora.target_modules` names no layer of the model, or a tracker is unknown or not installed.
         ModelError: the tokenizer has no token to fill up rows with.
     """
     if loaded.tokenizer.pad_token_id is None:
@@ -124,10 +127,7 @@ def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[
         unload_adapter(add_adapter(loaded, lora, None))
     except ValueError as error:
         raise ConfigError(f"lora: no adapter can be made for this model: {' '.join(str(error).split())}") from error
-    try:
-        get_reporting_integration_callbacks(list(report_to))
-    except ValueError as error:
-        raise ConfigError(f"report_to: {' '.join(str(error).split())}") from error
+    check_trackers(report_to)
 
 
 def _train(trainer: _StageTrainer, checkpoint: Path | None) -> Any:
@@ -185,6 +185,7 @@ def _training_arguments(
         seed=seed,
         data_seed=seed,
         report_to=list(report_to) or "none",
+        run_name=f"{folder.absolute().parents[1].name}-stage-{folder.name}",
         disable_tqdm=True,
     )
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
@@ -222,8 +223,7 @@ def _make_trainer(
     )
     for weight, data in exact:  # TRL rounds the adapters of quantised models to 16 bits, which would lose small steps
         weight.data = data
-    trainer.stage_loss = loss_of(stage.anchor, model, reference)
-    trainer.kl = rows.kl
+    trainer.stage_loss, trainer.kl = loss_of(stage.anchor, model, reference), rows.kl
     trainer.score, trainer.watcher, trainer.ranks = score, watcher, ranks
     trainer.masks = _masks(loaded, rows)
     trainer.pop_callback(PrinterCallback)

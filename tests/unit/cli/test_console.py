@@ -20,7 +20,7 @@ from gradual.knowledge.diff import compare_maps
 from gradual.knowledge.levels import Level
 from gradual.reporting.table import Table, as_rich
 from gradual.run.cost import StageCost
-from gradual.run.plan import RunPlan, StagePlan, TokenLine
+from gradual.run.planning.plan import RunPlan, StagePlan, TokenLine
 from gradual.run.record import read_run
 from gradual.run.summary.summary_file import StageSummary
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradual.facts.languages.frames import differ_from_english
-from gradual.facts.wording import BLANK, Wording, is_wording_of, wordings
+from gradual.facts.languages.wording import BLANK, Wording, is_wording_of, wordings
 
 RIVERS = ("Elbe", "Oder", "Spree", "Isar", "Saale", "Lahn", "Ruhr", "Ems", "Weser", "Havel")
 SETS = {

@@ -22,10 +22,8 @@ from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
 from gradual.run.anchors import anchor_options, stage_facts
 from gradual.run.folder import RunDir
-from gradual.run.memory import MemoryPlan, plan_memory, refuse_weights_that_do_not_fit
-from gradual.run.stages import fact_states, in_epochs, select_for_stage, training_rows
-from gradual.run.steps import Step, planned_steps
-from gradual.run.timing import (
+from gradual.run.planning.memory import MemoryPlan, plan_memory, refuse_weights_that_do_not_fit
+from gradual.run.planning.timing import (
     TIMING,
     ReadEstimate,
     asking_of,
@@ -35,6 +33,8 @@ from gradual.run.timing import (
     rows_to_time,
     scorings,
 )
+from gradual.run.stages import fact_states, in_epochs, select_for_stage, training_rows
+from gradual.run.steps import Step, planned_steps
 from gradual.selection.strategies import Replay, Selection
 from gradual.training.train import time_one_step
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradual.facts.wording import BLANK, is_wording_of, names, telling_words, wording, wordings
+from gradual.facts.languages.wording import BLANK, is_wording_of, names, telling_words, wording, wordings
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gradual.run.memory import MemoryNeed, MemoryPlan
+from gradual.run.planning.memory import MemoryNeed, MemoryPlan
 
 GIGABYTE = 10**9
 PLAN = MemoryPlan(

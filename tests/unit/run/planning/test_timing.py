@@ -6,7 +6,7 @@ from tests.support.maps import make_map
 
 from gradual.config.stage import AbstainConfig, AnchorConfig, StageConfig
 from gradual.knowledge.levels import Level
-from gradual.run.timing import StageSize, first_stage_size, later_stage_size, scorings, select_first_stage
+from gradual.run.planning.timing import StageSize, first_stage_size, later_stage_size, scorings, select_first_stage
 
 LEVELS = [Level.MAYBE_KNOWN] * 4 + [Level.UNKNOWN] * 3 + [Level.WEAKLY_KNOWN] * 2 + [Level.HIGHLY_KNOWN]
 KNOWN = make_map({f"f{number}": level for number, level in enumerate(LEVELS)})
