@@ -7,6 +7,7 @@ export HF_HUB_OFFLINE := 1
 # Threads of torch that wait by sleeping: another process beside these tests then slows them by its share and no more.
 export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help demo test check docs release-check clean
 

@@ -17,7 +17,7 @@ from gradual.selection.expressions import parse_expression
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "gradual"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").rglob("*.md"))
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
