@@ -3,8 +3,8 @@
     python scripts/check_release.py --out build/release                  # this Python
     python scripts/check_release.py --out build/release --python python3.13 --lowest
 
-Needs a package index, for `build`, twine and the package's own requirements. `--lowest` installs each of these at its lower
-bound. Ends with the first command that fails, and its output.
+Needs a package index, for `build`, twine and the package's own requirements. `--lowest` installs each of these at its
+lower bound. Ends with the first command that fails, and its output.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def try_wheel(wheel: Path, python: str, folder: Path, constraints: Path) -> None
     told = run(gradual, "probe", "--model", "m", "--facts", "atlas", "--out", folder / "map", expected=2, env=env)
     if "pip install 'gradual-learning[train]'" not in told:
         sys.exit(f"gradual probe without the extra: expected how to install it, found {told}")
-    heavy = HEAVY & set(re.findall(r"^([\w-]+)==", run(folder / "bin" / "pip", "freeze", env=env).lower(), re.MULTILINE))
+    heavy = HEAVY & set(
+        re.findall(r"^([\w-]+)==", run(folder / "bin" / "pip", "freeze", env=env).lower(), re.MULTILINE)
+    )
     if heavy:
         sys.exit(f"expected no library for models without the extra `train`, found {', '.join(sorted(heavy))}")
     said = run(inside, "--version", env=env).strip()

@@ -46,7 +46,9 @@ def settings_page() -> str:
     parts = [SETTINGS_HEAD]
     for path, section in sections(RunConfig, ""):
         own = schema if section is RunConfig else schema["$defs"][section.__name__]
-        parts.append(f"## {path or 'A run'}\n\n{one_line(section.__doc__ or '')}\n\n{settings_table(path, own, schema)}")
+        parts.append(
+            f"## {path or 'A run'}\n\n{one_line(section.__doc__ or '')}\n\n{settings_table(path, own, schema)}"
+        )
     named = [f"| `{name}` | `{each.select}` | {cell(each.doc)} |" for name, each in STRATEGIES.items()]
     rows = "\n".join(["| strategy | selects | |", "|---|---|---|", *named])
     marks = "[C] is stated by the paper (arXiv 2410.05802), [I] our reading of it, [O] our own."
