@@ -1,4 +1,4 @@
-"""The pages of the reference say what the code says, the glossary has the project's words, and the site has every page."""
+"""The reference says what the code says, the glossary has the project's words, and the site has every page."""
 
 from __future__ import annotations
 
