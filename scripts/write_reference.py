@@ -26,8 +26,8 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 SETTINGS_HEAD = """\
 # Settings
 
-Every setting of a config, from the code (`python scripts/write_reference.py` writes this page). A file may leave out all
-but `model` and `facts`; a name in the place of either section is its first setting (`model: smollm2`, `facts: atlas`).
+Every setting of a config, from the code (`python scripts/write_reference.py` writes this page). A file may leave out
+all but `model` and `facts`; a name in the place of either section is its first setting (`model: smollm2`).
 `--set stages.0.learning_rate=1e-4` changes one setting by its dotted name, counting stages from 0. Nothing is taken for
 what it is not: an unknown name, a text for a number or a value out of range stops a run before a model is loaded.
 """
