@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,22 @@ def test_the_arms_of_ones_own_on_the_page_on_comparing_can_be_resolved() -> None
     config = parse_config({"model": "m", "facts": "f"} | read_yaml(block.group(), "comparing.md"))
     arms = [arm.name for arm in resolve_arms(config)]
     assert arms == ["base", "one_stage", "same_steps", "S5", "promoted_first", "natural_guarded"]
+
+
+def test_arms_that_a_command_line_makes_can_be_resolved() -> None:
+    page = (ROOT / "docs" / "guides" / "larger-models.md").read_text(encoding="utf-8")
+    command = re.search(r"^    gradual compare .*\n(?:        .*\n)+", page, re.MULTILINE)
+    assert command
+    words = shlex.split(command.group().replace("\\\n", " "))
+    changes = [value for option, value in pairwise(words) if option == "--set"]
+    config = parse_config({"model": "m", "facts": "f"}, changes)
+    arms = resolve_arms(config, words[words.index("--arms") + 1].split(","))
+    assert [(arm.name, [stage.learning_rate for stage in arm.stages]) for arm in arms] == [
+        ("base", []),
+        ("one_stage", [2e-4]),
+        ("low", [5e-5]),
+        ("high", [4e-4]),
+    ]
 
 
 def test_expressions_shown_can_be_read() -> None:
