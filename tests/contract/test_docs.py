@@ -114,6 +114,12 @@ def test_results_are_short_and_the_log_is_newest_first() -> None:
     assert dates == sorted(dates, reverse=True)
 
 
+def test_the_picture_of_a_report_is_small() -> None:
+    picture = (ROOT / "docs" / "report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert 20_000 < len(picture) < 200_000
+
+
 def test_no_tracked_file_holds_the_marks_of_a_conflict() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("no checkout of git: what is tracked cannot be told")
