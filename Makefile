@@ -36,9 +36,8 @@ check: $(READY)
 docs: $(READY)
 	$(BIN)/mkdocs build --strict
 
-release-check: export PIP_CONSTRAINT := constraints.txt
 release-check: $(READY)
-	$(BIN)/python scripts/check_release.py --out build/release
+	$(BIN)/python scripts/check_release.py --out build/release --lowest
 
 # PIP_CONSTRAINT, unlike -c, also pins what builds the package.
 $(READY): export PIP_CONSTRAINT := constraints.txt

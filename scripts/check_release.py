@@ -22,6 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PINNED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
+"""With this in the environment pip installs the versions that `make` installs."""
 HEAVY = {"accelerate", "datasets", "peft", "torch", "transformers", "trl"}
 """What only the extra `train` may install."""
 
@@ -51,9 +53,9 @@ def run(*command: str | Path, expected: int = 0, env: Mapping[str, str] | None =
 def build(out: Path) -> Path:
     """The wheel, made from the sdist, which lies beside it; twine has checked both."""
     dist = out / "dist"
-    run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
+    run(sys.executable, "-m", "build", "--outdir", dist, ROOT, env=PINNED)
     venv.create(out / "tools", with_pip=True)
-    run(out / "tools" / "bin" / "pip", "install", "-qq", *PROJECT["optional-dependencies"]["release"])
+    run(out / "tools" / "bin" / "pip", "install", "-qq", *PROJECT["optional-dependencies"]["release"], env=PINNED)
     print(run(out / "tools" / "bin" / "twine", "check", "--strict", *sorted(dist.iterdir())).strip())
     (wheel,) = dist.glob("*.whl")
     return wheel
