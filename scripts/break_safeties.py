@@ -184,7 +184,7 @@ SAFETIES = (
     Safety(
         "fingerprint: what was left out of the facts",
         "facts/prepare.py",
-        "[*rows, str(self.dropped_for_overlap), *skipped]",
+        "[*rows, str(self.dropped_for_overlap), *skipped, *text]",
         "rows",
         ("tests/faults/test_fingerprint.py",),
     ),
@@ -233,8 +233,8 @@ SAFETIES = (
     Safety(
         "a checkpoint is gone on from",
         "training/train.py",
-        '        checkpoint = last_checkpoint(folder / "checkpoints")\n',
-        "        checkpoint = None\n",
+        'ranks.share(last_checkpoint(folder / "checkpoints") if ranks.is_first else None)',
+        "ranks.share(None)",
         (TRAINING,),
     ),
     Safety(

@@ -21,12 +21,13 @@ from gradual.facts.fact import by_relation
 from gradual.facts.prepare import Prepared
 from gradual.files import storage
 from gradual.files.units import UnitStore
-from gradual.knowledge.map import KnowledgeMap
+from gradual.knowledge.map import Cost, KnowledgeMap
 from gradual.models.load import LoadedModel
 from gradual.probing import probe as probing
 from gradual.probing.folder import ProbeRequest, make_map
 from gradual.progress import Progress, Silent
 from gradual.run import pipeline
+from gradual.run.drift import Drift, DriftFile, DriftRows, TextDrift
 from gradual.run.folder import RunDir
 from gradual.testing import FakeEngine, toy_facts
 from gradual.training.checkpoints import checkpoint_folder, keep_checkpoints, last_checkpoint, seal_checkpoint
@@ -76,6 +77,7 @@ def small_run(folder: Path, work: Work | None = None, *, stages: int = 1, progre
         "with_adapter": lambda loaded, adapter: nullcontext(
             replace(loaded, model=(adapter / "weights").read_text()) if adapter else loaded
         ),
+        "measure_drift": lambda rows, *_: (_no_drift(rows), Cost(seconds=0.0, tokens_read=0, forward_passes=0)),
         "train_stage": lambda *arguments, **named: _train_stage(work, *arguments, **named),
     }
     with patch.multiple(pipeline, **stand_ins), patch.object(probing, "PROMPTS_PER_UNIT", 1), work.watched():
@@ -115,6 +117,11 @@ def _prepared() -> Prepared:
     shots = part("exemplars", 3, 4)
     exemplars = {name: tuple(fact for fact in shots if fact.relation == name) for name in ("toy-0", "toy-1")}
     return Prepared(part("train", 0), part("validation", 1), part("test", 2), exemplars, 0, ())
+
+
+def _no_drift(rows: DriftRows) -> DriftFile:
+    text = TextDrift(kl=0.0, num_places=len(rows.text), perplexity_before=2.0, perplexity_after=2.0)
+    return DriftFile(text=text, prompts=Drift(kl=0.0, num_places=len(rows.prompts)))
 
 
 def _train_stage(

@@ -273,7 +273,7 @@ def test_a_run_with_own_answers_killed_anywhere_ends_the_same(tiny_folder: Path,
     assert len(anchors) == told["num_anchor"]
     assert len(answers) == 2 * len(anchors)
     assert len({answer.tokens for answer in answers.values()}) > len(anchors)  # others in each epoch
-    for name, units in (("own-answers", 1), ("stage-1", 3)):
+    for name, units in (("own_answers", 1), ("stage-1", 3)):
         with pytest.raises(KeyboardInterrupt):
             gradual.fit(settings, tmp_path / "killed", progress=_Interrupting(name, units))
     killed = gradual.fit(settings, tmp_path / "killed")

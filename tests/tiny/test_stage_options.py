@@ -74,6 +74,7 @@ def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
         {
             "model": {"name_or_path": str(tiny_folder), "dtype": "float32", "device": "cpu"},
             "facts": "made up",
+            "evaluation": {"drift": False},
             "probe": {"num_exemplar_sets": 1, "num_shots": 1, "max_new_tokens": 4, "tolerance": 0.1},
             "stages": [
                 {"strategy": "all"},

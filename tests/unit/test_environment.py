@@ -57,8 +57,6 @@ def test_missing_package_is_named_with_its_remedy() -> None:
 )
 def test_what_needs_the_extra_says_so_first(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
     monkeypatch.setattr("gradual.environment.util.find_spec", lambda _name: None)
-    monkeypatch.setattr(
-        "gradual.preparation.settings_of", lambda _config: parse_config({"model": "m", "facts": "f.csv"})
-    )
+    monkeypatch.setattr("gradual.api.settings_of", lambda _config: parse_config({"model": "m", "facts": "f.csv"}))
     with pytest.raises(ModelError, match=r"pip install 'gradual-learning\[train\]'"):
         work()

@@ -85,7 +85,8 @@ def fit(
     progress = progress or Silent()
     say_what_to_know(config, prepared, progress)
     loaded = load_to_train(config, progress)
-    check_packs(config.stages, ranks.total, reads_trees=reads_trees(loaded))
+    if ranks.total > 1:
+        check_packs(config.stages, ranks.total, reads_trees=reads_trees(loaded))
     return fit_loaded(config, prepared, loaded, Path(out), progress=progress, ranks=ranks)
 
 

@@ -26,6 +26,9 @@ OTHER_VALUES: dict[str, object] = {
     "model.adapter": "folder",
     "model.dtype": "float32",
     "model.device": "cuda:1",
+    "model.quantization": "nf4",
+    "model.device_map": "auto",
+    "model.server": {"url": "http://localhost:8000", "model": "served", "logprobs": 20, "timeout": 5.0},
     "model.trust_remote_code": True,
     "facts.path": "more.csv",
     "facts.exemplars": "shots.jsonl",
@@ -90,6 +93,7 @@ OTHER_VALUES: dict[str, object] = {
     "stages[1].pack_size": 1,
     "stages[1].max_grad_norm": 0.5,
     "stages[1].max_unknown_share": 0.25,
+    "stages[1].activation_checkpointing": True,
     "stages[1].anchor.kind": "kl_first_epoch",
     "stages[1].anchor.select": "now == Unknown",
     "stages[1].anchor.share": 0.5,
@@ -131,9 +135,9 @@ def paths(section: type[BaseModel] = RunConfig, prefix: str = "") -> set[str]:
         below = {"stages": "stages[1].", "replay": f"{prefix}replay."}.get(name, f"{prefix}{name}.")
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
         models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if not models or name in ("stages", "replay", "own_arms"):
+        if not models or name in ("stages", "replay", "own_arms", "server"):
             found.add(prefix + name)
-        for model in models if name != "own_arms" else []:  # its stages are those above
+        for model in models if name not in ("own_arms", "server") else []:  # a whole each
             found |= paths(model, below)
     return found
 
