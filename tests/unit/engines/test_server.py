@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import socket
 import threading
 import time
@@ -225,11 +226,13 @@ def test_a_server_that_stays_away_is_told_with_what_to_do(stub: StubServer) -> N
 
 
 def test_an_interruption_waits_for_no_request(stub: StubServer) -> None:
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background has it ignored
     engine = opened(stub, connections=1)
     stub.faults.extend(["slow"] * 100)
     threading.Timer(0.1, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         probed(engine)
+    signal.signal(signal.SIGINT, usual)
     assert len(stub.faults) > 90
 
 

@@ -64,6 +64,7 @@ class Client:
         )
         weakref.finalize(self, self._http.close)
         self._seconds = settings.retry_seconds
+        self._has_answered = False
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_BusyError),
             wait=_seconds_to_wait,
@@ -144,14 +145,17 @@ class Client:
         return [results[place] for place in range(len(parts))]
 
     def _get(self, path: str) -> httpx.Response:
-        """What comes back; where nothing answers, there is nothing to wait for."""
+        """What comes back; where nothing has ever answered, there is nothing to wait for."""
         try:
             reply = self._http.get(self.url + path)
         except httpx.TransportError as error:
+            if self._has_answered:  # it may be starting anew
+                raise _BusyError(_reason(error)) from None
             raise ModelError(
                 f'model.server.url: expected an inference server at "{self.url}", found nothing that answers '
                 f"({_reason(error)}) - start it, or correct the address"
             ) from None
+        self._has_answered = True
         if reply.status_code in _BUSY:
             raise _BusyError(f"status {reply.status_code}: {_said(reply)}", _asked_wait(reply))
         return reply
