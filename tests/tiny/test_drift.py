@@ -74,6 +74,7 @@ def test_the_text_and_the_questions_are_read(tiny: LoadedModel) -> None:
     config = parse_config({"model": "m", "facts": "f"})
     rows = drift_rows(config, prepared, TransformersEngine(tiny))
     assert [tiny.tokenizer.decode(row) for row in rows.prompts] == [f"Q: {fact.question}\nA:" for fact in facts]
+    assert prepared.digest() == replace(prepared, drift_text="").digest()  # facts are the same without the text
     assert "".join(tiny.tokenizer.decode(row) for row in rows.text) == prepared.drift_text
     assert max(map(len, rows.text)) <= 256
     model = add_adapter(tiny, LoraSettings(r=2), None).eval()

@@ -94,8 +94,7 @@ class Prepared:
             for f in self.all_facts()
         )
         skipped = [f"left out {len(self.left_out)}"] if self.left_out else []
-        text = [self.drift_text] if self.drift_text else []
-        parts = [*rows, str(self.dropped_for_overlap), *skipped, *text]
+        parts = [*rows, str(self.dropped_for_overlap), *skipped]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""What happened in a run, in at most seven plain sentences.
+"""What happened in a run, in at most eight plain sentences.
 
 Says a difference only as firmly as the intervals and paired tests in the record allow. Knows no HTML and no files.
 """

@@ -6,6 +6,7 @@ Each step reads the run folder and writes into it, and a finished step is never 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -179,6 +180,8 @@ def run_fingerprint(
     model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": prepared.digest()}
+    if prepared.drift_text:
+        data["drift_text.digest"] = hashlib.sha256(prepared.drift_text.encode()).hexdigest()[:16]
     if num_processes > 1:
         data["launch.processes"] = str(num_processes)
     return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
