@@ -110,7 +110,7 @@ class FakeForest:
         if late:
             raise ValueError(f"expected nodes that are new to the forest, found {late[0]} read before")
         self._num_read = [len(tree) for tree in self.trees]
-        found = [self._top(self._engine.logits(self._path(row, node))) for row, node in wanted]
+        found = [self._top(self._engine.logits(self.trees[row].path(node))) for row, node in wanted]
         width = max((len(tokens) for tokens, _ in found), default=1)
         tokens_NK = np.full((len(found), width), -1, dtype=np.int64)
         logits_NK = np.full((len(found), width), -np.inf, dtype=np.float32)
@@ -118,13 +118,6 @@ class FakeForest:
             tokens_NK[place, : len(tokens)] = tokens
             logits_NK[place, : len(logits)] = logits
         return NextTokens(tokens_NK, logits_NK)
-
-    def _path(self, row: int, node: int) -> list[int]:
-        tree, path = self.trees[row], []
-        while node >= 0:
-            path.append(tree.tokens[node])
-            node = tree.parents[node]
-        return path[::-1]
 
     def _top(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         order = np.lexsort((np.arange(len(logits)), -logits))

@@ -6,6 +6,7 @@ Numbers of one arm are shifts of one set, so that a reader can follow them; they
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
@@ -34,7 +35,9 @@ from gradual.findings.record import (
     StageFindings,
     Transition,
 )
+from gradual.findings.verdict import tell_comparison
 from gradual.statistics.measures import LevelCounts, Measure, Share
+from gradual.text import MINUS, NBSP
 
 SEEDS = (42, 43, 44)
 TRAIN, TEST = 640, 600
@@ -364,3 +367,18 @@ def make_comparison(hostile: str = "") -> Comparison:
         methods=("Intervals are 95 %, of resampled relations and seeds." + hostile,),
         problems=(),
     )
+
+
+def told(comparison: Comparison) -> str:
+    """All that the verdict says of a comparison, with plain spaces and minus signs."""
+    verdict = tell_comparison(comparison)
+    return " ".join((verdict.headline, *verdict.sentences, *verdict.limits)).replace(NBSP, " ").replace(MINUS, "-")
+
+
+def with_contrast(comparison: Comparison, kind: str, arm: str, **changes: object) -> Comparison:
+    """The comparison with parts of one contrast changed."""
+    changed = tuple(
+        replace(each, **changes) if (each.kind, each.arm) == (kind, arm) else each  # type: ignore[arg-type]
+        for each in comparison.contrasts
+    )
+    return replace(comparison, contrasts=changed)

@@ -44,6 +44,14 @@ class TokenTree:
             parent = node
         return nodes
 
+    def path(self, node: int) -> list[int]:
+        """Tokens from the root down to a node, the node's own last; empty for -1, which stands before the root."""
+        tokens = []
+        while node >= 0:
+            tokens.append(self.tokens[node])
+            node = self.parents[node]
+        return tokens[::-1]
+
     def depth_first(self, start: int = 0) -> list[int]:
         """The nodes from `start` on, each followed by those under it; under older nodes, in the order of adding."""
         under: dict[int, list[int]] = {}

@@ -242,7 +242,7 @@ def add_up_gradients(weights: Sequence[Any], numbers: Sequence[float], ranks: Ra
     return summed
 
 
-def refuse_drift(weights: Sequence[Any], ranks: Ranks, *, tolerance: float = 1e-3) -> None:
+def refuse_unequal_adapters(weights: Sequence[Any], ranks: Ranks, *, tolerance: float = 1e-3) -> None:
     """Refuses to go on with processes that train different models.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 from transformers import TrainerCallback
 
 from gradual.errors import TrainingError
-from gradual.models.ranks import ALONE, Ranks, refuse_drift
+from gradual.models.ranks import ALONE, Ranks, refuse_unequal_adapters
 from gradual.training.checkpoints import checkpoint_folder, keep_checkpoints, seal_checkpoint
 from gradual.training.rows import TrainingRows
 
@@ -121,7 +121,9 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See `TrainerCallback`."""
-        refuse_drift([weight for weight in kwargs["model"].parameters() if weight.requires_grad], self._ranks)
+        refuse_unequal_adapters(
+            [weight for weight in kwargs["model"].parameters() if weight.requires_grad], self._ranks
+        )
         self._ranks.wait()  # each process has written its random state
         if self._ranks.is_first:
             seal_checkpoint(checkpoint_folder(self._checkpoints, state.global_step))

@@ -12,25 +12,12 @@ from tests.support.comparison_pages import (
     make_contrast,
     make_relation,
     measure,
+    told,
+    with_contrast,
 )
 
-from gradual.findings.record import Comparison
-from gradual.findings.verdict import claim, stance, tell_comparison
+from gradual.findings.verdict import claim, stance
 from gradual.statistics.measures import Measure
-from gradual.text import MINUS, NBSP
-
-
-def told(comparison: Comparison) -> str:
-    verdict = tell_comparison(comparison)
-    return " ".join((verdict.headline, *verdict.sentences, *verdict.limits)).replace(NBSP, " ").replace(MINUS, "-")
-
-
-def with_contrast(comparison: Comparison, kind: str, arm: str, **changes: object) -> Comparison:
-    changed = tuple(
-        replace(each, **changes) if (each.kind, each.arm) == (kind, arm) else each  # type: ignore[arg-type]
-        for each in comparison.contrasts
-    )
-    return replace(comparison, contrasts=changed)
 
 
 def test_verdict_says_the_numbers_with_their_intervals() -> None:

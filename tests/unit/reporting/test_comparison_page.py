@@ -13,18 +13,19 @@ from tests.support.comparison_pages import (
     make_comparison,
     make_contrast,
     measure,
+    told,
+    with_contrast,
 )
 from tests.support.comparisons import write_folder
 from tests.support.pages import CHROMIUM, HOSTILE, REQUESTING, Skeleton, browse
 
 from gradual.findings.read import read_comparison
 from gradual.findings.record import Comparison
-from gradual.findings.verdict import tell_comparison
 from gradual.reporting.comparison.page import render_comparison, write_comparison_page
 from gradual.reporting.comparison.write import write_results
 from gradual.statistics.measure_text import count_change_text
 from gradual.statistics.measures import Measure
-from gradual.text import MINUS, NBSP
+from gradual.text import MINUS
 
 SECTIONS = ("arms", "highly", "readings", "transitions", "by-level", "entities", "other", "cost", "tables", "methods")
 
@@ -40,19 +41,6 @@ def words_of(comparison: Comparison) -> str:
 def skeleton_of(text: str) -> Skeleton:
     """The page when `text` stands at the end of all that users and models write."""
     return Skeleton(render_comparison(make_comparison(text), name="a" + text))
-
-
-def told(comparison: Comparison) -> str:
-    verdict = tell_comparison(comparison)
-    return " ".join((verdict.headline, *verdict.sentences, *verdict.limits)).replace(NBSP, " ").replace(MINUS, "-")
-
-
-def with_contrast(comparison: Comparison, kind: str, arm: str, **changes: object) -> Comparison:
-    changed = tuple(
-        replace(each, **changes) if (each.kind, each.arm) == (kind, arm) else each  # type: ignore[arg-type]
-        for each in comparison.contrasts
-    )
-    return replace(comparison, contrasts=changed)
 
 
 def test_the_page_tells_confidence_only_where_maps_hold_it(tmp_path: Path) -> None:

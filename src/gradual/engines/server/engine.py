@@ -166,14 +166,7 @@ class ServerForest:
         Raises:
             ProbeError: the server cannot answer.
         """
-        return self._engine.next_tokens([self._path(row, node) for row, node in wanted], self._top_k)
-
-    def _path(self, row: int, node: int) -> list[int]:
-        tree, path = self.trees[row], []
-        while node >= 0:
-            path.append(tree.tokens[node])
-            node = tree.parents[node]
-        return path[::-1]
+        return self._engine.next_tokens([self.trees[row].path(node) for row, node in wanted], self._top_k)
 
 
 class _Row:
