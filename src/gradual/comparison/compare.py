@@ -18,7 +18,7 @@ from gradual.config.run import RunConfig, with_taught_refusals
 from gradual.config.stage import StageConfig
 from gradual.errors import TrainingError
 from gradual.facts.matching import matching_of
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.facts.refusals import check_refusals, taught_refusals
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder
@@ -35,7 +35,7 @@ from gradual.run.steps import Step
 
 def plan_comparison(
     config: RunConfig,
-    prepared: Prepared,
+    run_facts: RunFacts,
     *,
     arms: Sequence[str] | None = None,
     num_seeds: int | None = None,
@@ -56,13 +56,13 @@ def plan_comparison(
     count = num_seeds if num_seeds is not None else config.compare.num_seeds
     config = config.model_copy(update={"compare": config.compare.model_copy(update={"num_seeds": count})})
     if limit is not None:
-        prepared = prepared.limited(limit)
+        run_facts = run_facts.sample(limit)
     chosen = resolve_arms(config, arms)
     stages = {f'arm "{a.name}": stages[{index}]': stage for a in chosen for index, stage in enumerate(a.stages)}
-    check_refusals(taught_refusals(stages), prepared.all_facts(), matching_of(config.probe))
+    check_refusals(taught_refusals(stages), run_facts.all_facts(), matching_of(config.probe))
     config = _with_one_list_of_refusals(config, list(stages.values()))
     seeds = [config.seed_of_training + number for number in range(count)]
-    return ComparisonRequest(config, prepared, chosen, seeds)
+    return ComparisonRequest(config, run_facts, chosen, seeds)
 
 
 def _with_one_list_of_refusals(config: RunConfig, stages: Sequence[StageConfig]) -> RunConfig:
@@ -84,7 +84,7 @@ def compare(request: ComparisonRequest, out: Path, *, progress: Progress | None 
     """
     progress = progress or Silent()
     config, folder = request.config, ComparisonFolder(out)
-    say_what_to_know(config, request.prepared, progress, besides=check_comparison(request.arms, config.compare))
+    say_what_to_know(config, request.run_facts, progress, besides=check_comparison(request.arms, config.compare))
     refuse_foreign_folder(out, PLAN_FILE, "comparison's")
     with single_writer(out):
         loaded = load_to_train(config, progress)
@@ -144,7 +144,7 @@ class _Comparison:
             changes |= {"exemplar_seed": seed, "evaluation": evaluation}
         return fit_loaded(
             config.model_copy(update=changes),
-            self.request.prepared,
+            self.request.run_facts,
             self.loaded,
             run.path,
             progress=self.progress,
@@ -205,7 +205,7 @@ class _Comparison:
         if num_stages < 2:
             return None
         before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
-        validation = [fact.id for fact in self.request.prepared.validation]
+        validation = [fact.id for fact in self.request.run_facts.validation]
         result = Round(*_within_reach(before, after), validation_counts(run, num_stages, validation))
         return stop_reason(result, self._retest_null(run))
 
@@ -221,7 +221,7 @@ class _Comparison:
         config = self.request.config
         if config.compare.redraw_exemplars:  # the base map that a retest is held against has those of the first seed
             config = config.model_copy(update={"exemplar_seed": self.request.seeds[0]})
-        retester = Retester(config, self.request.prepared, self.loaded)
+        retester = Retester(config, self.request.run_facts, self.loaded)
         for kind in RETESTS if config.compare.num_retested else ():
             out = self.folder.retest(kind)
             retester.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)

@@ -14,7 +14,7 @@ from gradual.comparison.arms import Arm
 from gradual.config.base import setting_of_stage, settings_that_matter
 from gradual.config.run import RunConfig
 from gradual.errors import RunDirError
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files.folder_guard import list_differences, refuse_other_fingerprint
 from gradual.files.typed_json import FilePart, read_typed
 from gradual.models.load import LoadedModel
@@ -116,7 +116,7 @@ class ComparisonRequest:
     """What to compare."""
 
     config: RunConfig
-    prepared: Prepared
+    run_facts: RunFacts
     arms: Sequence[Arm]
     seeds: Sequence[int]
     """Training seeds."""
@@ -131,7 +131,7 @@ def plan_of(request: ComparisonRequest, folder: ComparisonFolder, loaded: Loaded
     from gradual.run.pipeline import run_fingerprint  # loads torch, without which a comparison is reported
 
     compare = request.config.compare
-    fingerprint = run_fingerprint(request.config, request.prepared, loaded)
+    fingerprint = run_fingerprint(request.config, request.run_facts, loaded)
     fingerprint |= {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)}
     arms, seeds = [_planned_arm(arm) for arm in request.arms], list(request.seeds)
     if folder.plan.is_file():
