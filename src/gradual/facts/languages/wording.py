@@ -97,13 +97,13 @@ def wordings(questions: Sequence[str], *, minimum: int, known: Collection[str] =
     counts = Counter(each.template for each in own)
     frequent = {template for template, count in counts.items() if count >= minimum} | set(known)
     usual = _longest_first(frequent)
-    found: list[Wording] = []
+    types: list[Wording] = []
     for question, alone in zip(questions, own, strict=True):
         framed = None
         if alone.template not in frequent:
             framed = next((each for each in (_wording_in_frame(question, frame) for frame in usual) if each), None)
-        found.append(framed or alone)
-    return found
+        types.append(framed or alone)
+    return types
 
 
 def _longest_first(templates: Collection[str]) -> list[str]:
@@ -115,12 +115,12 @@ def _by_frames(questions: Sequence[str], *, minimum: int, known: Collection[str]
     texts = [_plain(question).lower() for question in questions]
     own = [f"{frame.before}{BLANK}{frame.after}" if frame else "" for frame in frames(texts, minimum=minimum)]
     usual = _longest_first({*own, *known})
-    found: list[Wording] = []
+    types: list[Wording] = []
     for question, template in zip(questions, own, strict=True):
         framed = _wording_in_frame(question, template) if template.count(BLANK) == 1 else None
         others = (each for frame in usual if (each := _wording_in_frame(question, frame)))
-        found.append(framed or next(others, Wording(BLANK, "")))
-    return found
+        types.append(framed or next(others, Wording(BLANK, "")))
+    return types
 
 
 def is_wording_of(template: str, question: str) -> bool:
@@ -165,8 +165,8 @@ def _wording_in_frame(question: str, frame: str) -> Wording | None:
     """The question read as an instance of a template with one blank, or None if it is not one."""
     text = _plain(question)
     head, tail = frame.split(BLANK)
-    lowered = text.lower()
-    fits = lowered.startswith(head) and lowered.endswith(tail) and len(text) > len(head) + len(tail)
+    lower_case = text.lower()
+    fits = lower_case.startswith(head) and lower_case.endswith(tail) and len(text) > len(head) + len(tail)
     return Wording(frame, text[len(head) : len(text) - len(tail)].strip(_QUOTATION_MARKS)) if fits else None
 
 

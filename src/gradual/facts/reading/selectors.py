@@ -97,8 +97,10 @@ def _walk(value: object, steps: list[str]) -> object:
         if step == "[]":
             if not isinstance(value, list):
                 return ABSENT
-            found = [_walk(each, steps[place + 1 :]) for each in value]
-            flat = [one for each in found if each is not ABSENT for one in (each if isinstance(each, list) else [each])]
+            values = [_walk(each, steps[place + 1 :]) for each in value]
+            flat = [
+                one for each in values if each is not ABSENT for one in (each if isinstance(each, list) else [each])
+            ]
             return flat
         if not isinstance(value, Mapping) or step not in value:
             return ABSENT

@@ -57,4 +57,4 @@ def with_transfer(part: Part, table: AtlasWordings) -> Part:
             "reverse_of": reverse if reverse in ids else None,
         }
         more.append(Row(where, values | added))
-    return Part(part.name, (*part.columns, "rewordings", "reverse_of"), lambda _wanted: more)
+    return Part(part.name, (*part.columns, "rewordings", "reverse_of"), lambda _names: more)
