@@ -54,14 +54,14 @@ def _with_role(
 ) -> Selection:
     matches = parse_expression(select)
     pool = [state for state in states if matches(state)]
-    drawn = draw(pool, round(share * len(pool)), seed)
-    reason = f"{role}, {len(drawn)} of {len(pool)} facts, from {select}"
-    added = {s.id: SelectedFact(s.id, role, s.first, s.before, s.now, reason) for s in drawn}
-    kept = [row for row in selection.rows if row.id not in added]
+    sample = draw(pool, round(share * len(pool)), seed)
+    reason = f"{role}, {len(sample)} of {len(pool)} facts, from {select}"
+    added = {s.id: SelectedFact(s.id, role, s.first, s.before, s.now, reason) for s in sample}
+    rest = [row for row in selection.rows if row.id not in added]
     displaced = Counter(row.role for row in selection.rows if row.id in added)
     return replace(
         selection,
-        rows=tuple(sorted([*kept, *added.values()], key=lambda row: row.id)),
+        rows=tuple(sorted([*rest, *added.values()], key=lambda row: row.id)),
         new_wanted=selection.new_wanted - displaced["new"],
         replay_wanted=selection.replay_wanted - displaced["replay"],
     )
