@@ -61,8 +61,8 @@ class _NodeCache(DynamicCache):  # type: ignore[misc]
         room = self._room(layer_idx, states)
         both = []
         for buffer, state in zip(room, states, strict=True):
-            kept = state.reshape(-1, *state.shape[2:]).index_select(0, self._new_places.to(state.device))
-            buffer[self.num_slots : self.num_slots + len(self._new_places)] = kept
+            new_states = state.reshape(-1, *state.shape[2:]).index_select(0, self._new_places.to(state.device))
+            buffer[self.num_slots : self.num_slots + len(self._new_places)] = new_states
             slots = self._earlier_slots.to(buffer.device)  # a layer may lie on another device than the first one
             earlier = buffer.index_select(0, slots.flatten()).view(*slots.shape, *buffer.shape[1:])
             both.append(torch.cat([earlier, state], dim=1).transpose(1, 2))
