@@ -69,14 +69,14 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[misc]
         for each in tree_iter((args, kwargs)):  # what was there before is not counted, nor are views of it
             if isinstance(each, torch.Tensor):
                 self._seen.setdefault(each.untyped_storage(), None)
-        made = func(*args, **(kwargs or {}))
-        for each in tree_iter(made):
+        result = func(*args, **(kwargs or {}))
+        for each in tree_iter(result):
             if isinstance(each, torch.Tensor) and (storage := each.untyped_storage()) not in self._seen:
                 self._seen[storage] = None
                 self.now += storage.nbytes()
                 weakref.finalize(storage, self._free, storage.nbytes())
         self.peak = max(self.peak, self.now)
-        return made
+        return result
 
     def _free(self, size: int) -> None:
         self.now -= size
