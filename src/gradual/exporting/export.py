@@ -112,16 +112,16 @@ def export(request: ExportRequest, *, online: bool, progress: Progress) -> Expor
     progress.say(chosen.why)
     if chosen.gains_nothing:
         warn(progress, "the base model does at least as well on the validation facts")
-    with storage.staged_folder(request.out) as staged:
+    with storage.staged_folder(request.out) as draft:
         merge: MergeCheck | None = None
         if request.merges:
-            merge = merge_adapter(chosen.run, chosen.stage, config, staged, dtype=request.dtype, progress=progress)
+            merge = merge_adapter(chosen.run, chosen.stage, config, draft, dtype=request.dtype, progress=progress)
         else:
-            _copy_adapter(chosen, staged, base_model, config)
+            _copy_adapter(chosen, draft, base_model, config)
         if converter is not None:
-            convert_to_gguf(converter, staged)
-        storage.write_text(staged / "README.md", card_text(chosen, base_model=base_model, merge=merge))
-        storage.write_json(staged / EXPORT_FILE, _about(chosen, base_model, merge))
+            convert_to_gguf(converter, draft)
+        storage.write_text(draft / "README.md", card_text(chosen, base_model=base_model, merge=merge))
+        storage.write_json(draft / EXPORT_FILE, _about(chosen, base_model, merge))
     url = None if request.push is None else push(request.out, request.push, is_public=request.public)
     return Export(request.out, chosen, url)
 
@@ -149,10 +149,10 @@ def _export_data(
     finished = finished_stages(chosen.run)
     last = finished[-1] if request.stage is None else chosen.stage
     stages = [stage_data(chosen.run, config, number) for number in finished[:last]]
-    with storage.staged_folder(request.out) as staged:
-        write_toolkit(toolkit, stages, config, base_model, staged)
+    with storage.staged_folder(request.out) as draft:
+        write_toolkit(toolkit, stages, config, base_model, draft)
         storage.write_json(
-            staged / EXPORT_FILE, {"toolkit": toolkit, "facts": chosen.run.fingerprint.get("facts.digest")}
+            draft / EXPORT_FILE, {"toolkit": toolkit, "facts": chosen.run.fingerprint.get("facts.digest")}
         )
     return Export(request.out, replace(chosen, stage=last))
 
@@ -183,7 +183,7 @@ def _about(chosen: ChosenAdapter, base_model: str, merge: MergeCheck | None) -> 
     }
 
 
-def _copy_adapter(chosen: ChosenAdapter, staged: Path, base_model: str, config: RunConfig) -> None:
+def _copy_adapter(chosen: ChosenAdapter, draft: Path, base_model: str, config: RunConfig) -> None:
     """The adapter's files; its base model by the name that others know, never by a path in a cache."""
     from gradual.models.checks import check_adapter_folder
 
@@ -193,5 +193,5 @@ def _copy_adapter(chosen: ChosenAdapter, staged: Path, base_model: str, config: 
     settings["base_model_name_or_path"] = base_model
     if is_hub_id(base_model):
         settings["revision"] = config.model.revision if base_model == config.model.name_or_path else None
-    storage.write_json(staged / _ADAPTER_CONFIG, settings)
-    shutil.copyfile(adapter / _ADAPTER_WEIGHTS, staged / _ADAPTER_WEIGHTS)
+    storage.write_json(draft / _ADAPTER_CONFIG, settings)
+    shutil.copyfile(adapter / _ADAPTER_WEIGHTS, draft / _ADAPTER_WEIGHTS)
