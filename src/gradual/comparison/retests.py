@@ -53,9 +53,9 @@ class Retester:
 
     def difference_from_settings(self, kind: str, out: Path) -> str:
         """How the retest in the folder `out` differs from what is asked now, in a line; empty where it does not."""
-        held = read_map(out, with_answers=False)
+        knowledge = read_map(out, with_answers=False)
         now = (len(self.facts(kind)), self._seed(kind))
-        was = (len(held), held.info.probe.get("seed"))
+        was = (len(knowledge), knowledge.info.probe.get("seed"))
         if was == now:
             return ""
         return (
