@@ -66,12 +66,12 @@ def divergence(
     Raises:
         ProbeError: the logits are not numbers, or one row alone does not fit into memory.
     """
-    started, total, num_passes = time.perf_counter(), NONE, 0
+    start, total, num_passes = time.perf_counter(), NONE, 0
     for block in _blocks(rows):
         total = total.plus(_within_memory(model, block, at_ends=at_ends))
         num_passes += 2
         progress(len(block))
-    cost = Cost(seconds=time.perf_counter() - started, tokens_read=2 * sum(map(len, rows)), forward_passes=num_passes)
+    cost = Cost(seconds=time.perf_counter() - start, tokens_read=2 * sum(map(len, rows)), forward_passes=num_passes)
     return total, cost
 
 

@@ -59,8 +59,8 @@ def logits_at(model: Any, cells: tuple[Any, Any], **inputs: Any) -> torch.Tensor
 
 def attention_kernels() -> AbstractContextManager[None]:
     """Within it, torch computes attention with the kernels that suit passes of ever other shapes."""
-    chosen: AbstractContextManager[None] = sdpa_kernel(_KERNELS)
-    return chosen
+    kernels: AbstractContextManager[None] = sdpa_kernel(_KERNELS)
+    return kernels
 
 
 def top_tokens(logits: torch.Tensor, top_k: int) -> NextTokens:

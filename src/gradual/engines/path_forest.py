@@ -70,7 +70,7 @@ class PathForest:
 
     def _read_part(self, batch: Sequence[_Sequence]) -> tuple[list[int], NextTokens]:
         """One forward pass over some sequences, the longest first: places in the request, next tokens there."""
-        started = time.perf_counter()
+        start = time.perf_counter()
         model, width = self._reader.model, len(batch[0].tokens)
         ids = np.full((len(batch), width), self._reader.pad_token, dtype=np.int64)
         is_token = np.zeros((len(batch), width), dtype=np.int64)
@@ -88,7 +88,7 @@ class PathForest:
                 use_cache=False,
             )
         next_tokens = top_tokens(logits, self._top_k)
-        self._reader.add_cost(int(is_token.sum()), is_token.size, time.perf_counter() - started)
+        self._reader.add_cost(int(is_token.sum()), is_token.size, time.perf_counter() - start)
         return [place for sequence in batch for place, _ in sequence.cells], next_tokens
 
 

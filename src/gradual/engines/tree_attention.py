@@ -102,8 +102,8 @@ def _attend_by_mask(
         )
     scores = scores.view(rows, heads, queries, keys).add_(attention_mask)
     chances = scores.softmax(dim=-1).to(value.dtype).view(*batch_shape, keys)
-    mixed = torch.bmm(chances, value.reshape(-1, keys, value.shape[-1]))
-    return mixed.view(rows, heads, queries, value.shape[-1]).transpose(1, 2).contiguous(), None
+    sums = torch.bmm(chances, value.reshape(-1, keys, value.shape[-1]))
+    return sums.view(rows, heads, queries, value.shape[-1]).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(_ATTENTION_NAME, _attend_by_mask)

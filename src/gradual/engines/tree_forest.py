@@ -171,7 +171,7 @@ class TreeForest:
                 width = (width + 1) // 2
 
     def _read_part(self, batch: Mapping[int, list[int]], place_of: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
-        started = time.perf_counter()
+        start = time.perf_counter()
         places: list[int] = []
         cells: tuple[list[int], list[int]] = ([], [])
         for index, (row, nodes) in enumerate(batch.items()):
@@ -185,7 +185,7 @@ class TreeForest:
             self._slots[row][nodes] = self._cache.num_slots + np.arange(len(nodes))
             self._cache.num_slots += len(nodes)
         widths = [len(nodes) for nodes in batch.values()]
-        self._reader.add_cost(sum(widths), max(widths) * len(widths), time.perf_counter() - started)
+        self._reader.add_cost(sum(widths), max(widths) * len(widths), time.perf_counter() - start)
         return places, result
 
     def _forward(self, batch: Mapping[int, list[int]], cells: tuple[list[int], list[int]]) -> torch.Tensor:

@@ -47,9 +47,9 @@ def choose_adapter(source: Path, *, stage: int | None = None, arm: str | None = 
     if arm is not None:
         raise DataError(f"--arm {arm}: an arm is of a comparison, found another folder: {source}; leave it out")
     run = RunDir(source)
-    chosen = choose_stage(run, stage)
+    number = choose_stage(run, stage)
     validation = validation_by_stage(run)
-    return ChosenAdapter(run, chosen, _why_stage(chosen, validation, is_wanted=stage is not None), validation)
+    return ChosenAdapter(run, number, _why_stage(number, validation, is_wanted=stage is not None), validation)
 
 
 def _why_stage(stage: int, validation: dict[int, float], *, is_wanted: bool) -> str:
@@ -103,8 +103,8 @@ def _candidate(folder: ComparisonFolder, arm: str, seed: int, stage: int | None)
     run = folder.run(arm, seed)
     if not run.info.is_file() or run.status == "running" or not (stages := finished_stages(run)):
         return None
-    chosen = stages[-1] if stage is None else choose_stage(run, stage)
-    return _Candidate(run, arm, seed, chosen, validation_by_stage(run))
+    number = stages[-1] if stage is None else choose_stage(run, stage)
+    return _Candidate(run, arm, seed, number, validation_by_stage(run))
 
 
 def _why_arm(

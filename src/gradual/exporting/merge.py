@@ -69,8 +69,8 @@ def merge_adapter(
         expected = greedy_answers(adapted, facts, shots, config)
     _save_merged(loaded, adapter, draft)
     del loaded, adapted
-    saved = ModelConfig(name_or_path=str(draft), dtype=settings.dtype, device=settings.device)
-    merged = load_model(saved.model_copy(update={"trust_remote_code": settings.trust_remote_code}))
+    draft_settings = ModelConfig(name_or_path=str(draft), dtype=settings.dtype, device=settings.device)
+    merged = load_model(draft_settings.model_copy(update={"trust_remote_code": settings.trust_remote_code}))
     answers = greedy_answers(merged, facts, shots, config)
     refuse_other_answers(expected, answers, name)
     progress.say(f"merged weights in {name} give the same greedy answers to {plural(len(facts), 'fact')}")

@@ -76,20 +76,20 @@ def check_exemplars(
     Raises:
         DataError: no relation has enough exemplars; one line for each.
     """
-    needed = num_shots + 1 if num_shots else 0
+    fewest = num_shots + 1 if num_shots else 0
     pools = {relation: list(exemplars.get(relation, ())) for relation in {*facts, *exemplars}}
     groups = {relation: list(group) for relation, group in facts.items()}
-    short = [name for name in sorted(groups) if name != OTHER and len(pools[name]) < needed]
+    short = [name for name in sorted(groups) if name != OTHER and len(pools[name]) < fewest]
     pooled = [name for name in short if _is_worded(name, groups[name])]
     for name in pooled:
         groups.setdefault(OTHER, []).extend(replace(fact, relation=OTHER) for fact in groups.pop(name))
         pools.setdefault(OTHER, []).extend(replace(fact, relation=OTHER) for fact in pools.pop(name))
     if pooled:
-        text = f"wordings with fewer than {needed} exemplars, put together in {OTHER!r}: {shown_names(pooled)}"
+        text = f"wordings with fewer than {fewest} exemplars, put together in {OTHER!r}: {shown_names(pooled)}"
         warnings.warn(text, stacklevel=2)
-    short = [name for name in sorted(groups) if len(pools[name]) < needed]
+    short = [name for name in sorted(groups) if len(pools[name]) < fewest]
     if short:
-        _lend(short, groups, pools, needed, num_shots)
+        _lend(short, groups, pools, fewest, num_shots)
     return ExemplifiedFacts(
         {relation: tuple(groups[relation]) for relation in sorted(groups)},
         {relation: tuple(pools[relation]) for relation in sorted(pools)},
@@ -97,18 +97,18 @@ def check_exemplars(
 
 
 def _lend(
-    short: Sequence[str], groups: dict[str, list[Fact]], pools: dict[str, list[Fact]], needed: int, num_shots: int
+    short: Sequence[str], groups: dict[str, list[Fact]], pools: dict[str, list[Fact]], fewest: int, num_shots: int
 ) -> None:
     """Gives each short relation the exemplars of all short ones and of "other"; leaves them out if even that is few."""
     common_pool = {fact.id: fact for name in sorted({OTHER, *short}) for fact in pools.get(name, ())}
     count = sum(len(groups[name]) for name in short)
-    if len(common_pool) >= needed:
+    if len(common_pool) >= fewest:
         for name in short:
             own = {fact.id for fact in pools[name]}
             pools[name] = [*pools[name], *(fact for fact in common_pool.values() if fact.id not in own)]
         borrowed = f"asked with shots borrowed from each other and from {OTHER!r}"
         warnings.warn(
-            f"relations with fewer than {needed} exemplars, {borrowed}: {shown_names(list(short))}; facts: {count}",
+            f"relations with fewer than {fewest} exemplars, {borrowed}: {shown_names(list(short))}; facts: {count}",
             stacklevel=3,
         )
         return
@@ -117,7 +117,7 @@ def _lend(
         for name in short:
             problems.add(
                 f"relation {quote(name)}",
-                expected=f"at least {needed} exemplars for {num_shots} shots",
+                expected=f"at least {fewest} exemplars for {num_shots} shots",
                 found=str(len(pools[name])),
                 remedy="add exemplars, lower probe.num_shots, or leave the relation out (facts.relations)",
             )
@@ -125,7 +125,7 @@ def _lend(
     for name in short:
         del groups[name], pools[name]
     warnings.warn(
-        f"relations with fewer than {needed} exemplars, left out: {shown_names(list(short))}; facts: {count}",
+        f"relations with fewer than {fewest} exemplars, left out: {shown_names(list(short))}; facts: {count}",
         stacklevel=3,
     )
 

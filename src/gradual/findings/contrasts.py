@@ -221,8 +221,12 @@ def _paired_test(pair: _Pair, after: MapEvidence, before: MapEvidence) -> Paired
 
 
 def _smallest_visible(num_facts: int, tests: Sequence[PairedTest]) -> float | None:
-    changed = sum(test.gained + test.lost for test in tests)
-    return smallest_visible_difference(num_facts, changed / (num_facts * len(tests)), power=POWER) if changed else None
+    num_changes = sum(test.gained + test.lost for test in tests)
+    return (
+        smallest_visible_difference(num_facts, num_changes / (num_facts * len(tests)), power=POWER)
+        if num_changes
+        else None
+    )
 
 
 def _highly_known_measures(pairs: Sequence[_Pair]) -> tuple[Measure, Measure, Measure]:
@@ -274,27 +278,27 @@ def _with_holm(all_contrasts: Sequence[Contrast]) -> list[Contrast]:
 
 def _adjust(all_contrasts: Sequence[Contrast], p_of: Callable[[Contrast], float | None]) -> list[float | None]:
     """Holm's p-value of each contrast, None where there is none."""
-    adjusted: dict[int, float] = {}
+    holm_of: dict[int, float] = {}
     for kind in ("base", "reference", "main", "stage"):
         p_values = {
             place: p
             for place, each in enumerate(all_contrasts)
             if each.kind == kind and each.stage != 1 and (p := p_of(each)) is not None
         }
-        adjusted |= zip(p_values, holm(list(p_values.values())), strict=True)
-    return [adjusted.get(place) for place in range(len(all_contrasts))]
+        holm_of |= zip(p_values, holm(list(p_values.values())), strict=True)
+    return [holm_of.get(place) for place in range(len(all_contrasts))]
 
 
 def _power_sentence(contrast: Contrast) -> str:
-    changed = sum(test.gained + test.lost for test in contrast.mcnemar)
-    share = changed / max(1, contrast.num_test_facts * len(contrast.mcnemar))
+    num_changes = sum(test.gained + test.lost for test in contrast.mcnemar)
+    share = num_changes / max(1, contrast.num_test_facts * len(contrast.mcnemar))
     num, power = f"{contrast.num_test_facts:,}", percent(POWER, digits=0)
     about = f"{contrast.name}: with {num} test facts, {percent(share)} of which are answered rightly on one side only"
     if contrast.smallest_visible is None:
         return f"{about}, the McNemar test of one seed can see no difference ({power} power at 5 %)."
     visible = decimal(100 * contrast.smallest_visible, 1)
-    seen = join_words([decimal(100 * test.difference, 1) for test in contrast.mcnemar])
+    points = join_words([decimal(100 * test.difference, 1) for test in contrast.mcnemar])
     return (
         f"{about}, the McNemar test of one seed cannot be counted on to see a difference under {visible} points "
-        f"({power} power at 5 %); found by seed: {seen}."
+        f"({power} power at 5 %); found by seed: {points}."
     )

@@ -190,8 +190,8 @@ def linked_accuracy(
     distances = graph.distances(trained)
     distance_of = {each: distances[each] for each in sorted(before)}
 
-    def part(*chosen: Distance) -> LinkedFacts:
-        ids = [each for each, distance in distance_of.items() if distance in chosen]
+    def part(*group: Distance) -> LinkedFacts:
+        ids = [each for each, distance in distance_of.items() if distance in group]
         changes = paired_counts({each: before[each] for each in ids}, {each: after[each] for each in ids})
         return LinkedFacts(
             num_facts=len(ids),

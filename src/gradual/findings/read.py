@@ -45,8 +45,8 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
     plan = read_plan(folder)
     runs = read_runs(folder, plan)
     trained = [run for arm in plan.arms if not is_base(arm) for run in runs[arm.name]]
-    paid = [step for run in trained for step in run.paid]
-    times = Counter(step.identity for step in paid)
+    steps = [step for run in trained for step in run.paid]
+    times = Counter(step.identity for step in steps)
     repeats = {identity for identity, number in times.items() if number > 1}
     arms = tuple(arm_numbers(arm, runs[arm.name], repeats) for arm in plan.arms)
     all_contrasts = contrasts(plan, runs)
@@ -64,7 +64,7 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
         retests=retests,
         promotions=promotions,
         entities=entities,
-        cost=_whole_cost([*paid, *paid_for_noise(folder)]),
+        cost=_whole_cost([*steps, *paid_for_noise(folder)]),
         power=power_sentences(plan, all_contrasts),
         methods=METHODS + (METHODS_OF_ANSWERS if any(arm.answers for arm in arms) else ()),
         problems=tuple(_problem_lines(plan, arms, retests)),
@@ -103,9 +103,9 @@ def _noise_findings(
     return retests, tuple(each for each in net if each is not None)
 
 
-def _whole_cost(paid: Iterable[PaidStep]) -> CostFindings:
+def _whole_cost(steps: Iterable[PaidStep]) -> CostFindings:
     """What was computed, each step once; parts of one name are added up."""
-    once = {step.identity: step.part for step in paid}
+    once = {step.identity: step.part for step in steps}
     parts: dict[str, CostPart] = {}
     for part in once.values():
         before = parts.get(part.name, CostPart(part.name, part.purpose, 0.0, 0, 0, shared=False))
@@ -115,12 +115,12 @@ def _whole_cost(paid: Iterable[PaidStep]) -> CostFindings:
             tokens=before.tokens + part.tokens,
             steps=before.steps + part.steps,
         )
-    added = tuple(parts.values())
+    sums = tuple(parts.values())
     return CostFindings(
-        seconds=sum(part.seconds for part in added),
-        tokens=sum(part.tokens for part in added),
-        steps=sum(part.steps for part in added),
-        parts=added,
+        seconds=sum(part.seconds for part in sums),
+        tokens=sum(part.tokens for part in sums),
+        steps=sum(part.steps for part in sums),
+        parts=sums,
     )
 
 

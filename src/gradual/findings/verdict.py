@@ -124,8 +124,8 @@ def _claim(measure: Measure, test: Contrast | AnswerDifference, note: str = "") 
     if side == "open":
         return "the interval holds 0, so no difference is shown"
     if _tested_stance(measure, test) == "open":
-        adjusted = "adjusted for all that were made, " if test.p_holm is not None else ""
-        return f"the interval leaves out 0, but {adjusted}the test does not tell the difference from chance"
+        adjustment = "adjusted for all that were made, " if test.p_holm is not None else ""
+        return f"the interval leaves out 0, but {adjustment}the test does not tell the difference from chance"
     if len(test.seeds) == 1:
         return "more than the choice of facts would give; what another seed would give is not known"
     return "more than chance would give"
@@ -363,9 +363,11 @@ def _limit_sentences(comparison: Comparison) -> Iterator[str]:
         elif missing:
             noun = "seed" if len(missing) == 1 else "seeds"
             yield f"{name} ({role} arm): not finished with {noun} {join_words(missing)}, and told without."
-    chosen = [stage.optimism for run in main.runs for stage in run.stages if stage.optimism is not None] if main else []
-    if main is not None and chosen:
-        size = signed_decimal(100 * sum(chosen) / len(chosen))
+    optimism = (
+        [stage.optimism for run in main.runs for stage in run.stages if stage.optimism is not None] if main else []
+    )
+    if main is not None and optimism:
+        size = signed_decimal(100 * sum(optimism) / len(optimism))
         yield (
             f"Test facts chose the epochs of {main.name}, as in the paper, so its test accuracy flatters: by {size}"
             f"{NBSP}points a stage against the epochs that validation facts choose."

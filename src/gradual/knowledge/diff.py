@@ -140,9 +140,9 @@ def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> li
     if settings:
         texts.append(f"the maps were made with other probe settings: {', '.join(settings)}")
     shots_a, shots_b = _shots(map_a), _shots(map_b)
-    changed = sum(_shots_by_set(map_a[each], shots_a) != _shots_by_set(map_b[each], shots_b) for each in common)
-    if changed:
-        texts.append(f"the maps ask {changed} of {plural(len(common), 'fact')} with other exemplars")
+    num_reasked = sum(_shots_by_set(map_a[each], shots_a) != _shots_by_set(map_b[each], shots_b) for each in common)
+    if num_reasked:
+        texts.append(f"the maps ask {num_reasked} of {plural(len(common), 'fact')} with other exemplars")
     reworded = sum(
         (map_a[each].question, sorted(map_a[each].answers)) != (map_b[each].question, sorted(map_b[each].answers))
         for each in common

@@ -356,7 +356,7 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
     write_table(folder / PROMPTS_FILE, _PROMPTS, prompts)
     info = knowledge.info
     storage.write_json(folder / COST_FILE, info.cost.as_json())
-    written = MapFile(
+    file = MapFile(
         schema_version=schema,
         probe=dict(info.probe),
         model=dict(info.model),
@@ -364,7 +364,7 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
         levels=knowledge.levels(),
         files={name: storage.sha256_of_file(folder / name) for name in (FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE)},
     )
-    storage.write_json(folder / MAP_FILE, written.as_json())
+    storage.write_json(folder / MAP_FILE, file.as_json())
 
 
 def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:

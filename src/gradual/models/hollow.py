@@ -40,8 +40,8 @@ def weight_bytes(model: Any, quantization: str = "none") -> int:
     if quantization == "none":
         return total
     size = _BYTES_OF_QUANTISED[quantization]
-    saved: int = sum(round(each.numel() * (each.element_size() - size)) for each in _linear_weights(model))
-    return total - saved
+    saving: int = sum(round(each.numel() * (each.element_size() - size)) for each in _linear_weights(model))
+    return total - saving
 
 
 def largest_linear_bytes(model: Any) -> int:
@@ -88,8 +88,8 @@ def counted_shapes(model: Any) -> Iterator[LiveBytes]:
     with FakeTensorMode(allow_non_fake_inputs=True), LiveBytes() as live:
         for module in model.modules():
             for name, weight in [each for each in module._parameters.items() if each[1] is not None]:
-                filled = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
-                module._parameters[name] = torch.nn.Parameter(filled, requires_grad=weight.requires_grad)
+                hollow_weight = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
+                module._parameters[name] = torch.nn.Parameter(hollow_weight, requires_grad=weight.requires_grad)
             for name, value in [each for each in module._buffers.items() if each[1] is not None]:
                 module._buffers[name] = torch.empty(value.shape, dtype=value.dtype, device="cpu")
         model.tie_weights()

@@ -153,8 +153,8 @@ class FactTask:
             return (_Fate.RIGHT if self.targets.accepts(finished_text(answer)) else _Fate.DEAD), answer
         piece = vocabulary.piece(token)
         if ends_line(piece):
-            ended = answer + until_line_end(piece)
-            return (_Fate.RIGHT if self.targets.accepts(finished_text(ended)) else _Fate.DEAD), ended
+            whole = answer + until_line_end(piece)
+            return (_Fate.RIGHT if self.targets.accepts(finished_text(whole)) else _Fate.DEAD), whole
         longer = answer + piece
         return (_Fate.OPEN if self.targets.is_alive(settled_text(longer)) else _Fate.DEAD), longer
 
@@ -209,12 +209,12 @@ class ExactProbe:
 
     def _search(self, tasks: Sequence[FactTask]) -> None:
         """Opens nodes until none is left to open."""
-        while chosen := [pair for task in tasks for pair in self._to_open(task)]:
-            self._open(chosen)
+        while pairs := [pair for task in tasks for pair in self._to_open(task)]:
+            self._open(pairs)
 
     def _to_open(self, task: FactTask) -> list[tuple[Search, _OpenNode]]:
         """The open nodes to read next: greedy ones, and the likeliest until what is left fits the tolerance."""
-        chosen = []
+        pairs = []
         wants_bounds = self._wants_bounds(task)
         for search in task.searches:
             rest = search.open_mass if wants_bounds else 0.0
@@ -226,11 +226,11 @@ class ExactProbe:
                 is_loose = rest > self._settings.tolerance and (room > 0 or not search.is_of_same_answer)
                 is_loose |= rest_t1 / T1_TOLERANCE > self._settings.tolerance and room > 0
                 if is_loose or (wants_greedy and node.is_greedy):
-                    chosen.append((search, node))
+                    pairs.append((search, node))
                     rest -= node.mass
                     rest_t1 -= node.mass_t1
                     room -= 1
-        return chosen
+        return pairs
 
     def _wants_bounds(self, task: FactTask) -> bool:
         """Whether probabilities are asked, or can still decide a level once all greedy verdicts are known."""
@@ -239,11 +239,11 @@ class ExactProbe:
         is_asked = len(task.searches) == self._settings.num_exemplar_sets
         return is_asked and settled_level(task, self._settings) is None
 
-    def _open(self, chosen: Sequence[tuple[Search, _OpenNode]]) -> None:
+    def _open(self, pairs: Sequence[tuple[Search, _OpenNode]]) -> None:
         """Reads the chosen nodes, with the usual rest of their targets behind them, and settles what they show."""
         place_of: dict[Node, int] = {}
         chains: list[list[int]] = []
-        for search, open_node in chosen:
+        for search, open_node in pairs:
             search.num_opened += 1
             tree = self._forest.trees[search.row]
             start = [open_node.parent] if open_node.token < 0 else tree.add(open_node.parent, [open_node.token])
@@ -254,7 +254,7 @@ class ExactProbe:
             for node in chain:
                 place_of.setdefault((search.row, node), len(place_of))
         choices = self._reads.at(list(place_of))
-        for (search, open_node), chain in zip(chosen, chains, strict=True):
+        for (search, open_node), chain in zip(pairs, chains, strict=True):
             search.open_nodes.remove(open_node)
             self._settle_chain(search, open_node, chain, [choices[place_of[search.row, node]] for node in chain])
 
@@ -345,11 +345,11 @@ class ExactProbe:
                 depth = self._forest.trees[search.row].depths[end[1]] - base_depth[id(search)]
                 piece = b"" if token in self._vocabulary.stops else self._vocabulary.piece(token)
                 search.greedy_answer += until_line_end(piece)
-                ended = (
+                is_over = (
                     token in self._vocabulary.stops or ends_line(piece) or depth + 1 >= self._settings.max_new_tokens
                 )
-                search.wrong_end = None if ended else (end[1], token)
-                if not ended:
+                search.wrong_end = None if is_over else (end[1], token)
+                if not is_over:
                     going_on.append(search)
             writing = going_on
 

@@ -133,8 +133,8 @@ class _Writer:
     def _add_a_token(self, writing: Sequence[_Writing]) -> None:
         places = {place: number for number, place in enumerate(dict.fromkeys(answer.place for answer in writing))}
         next_tokens = self._forest.read(list(places))
-        scaled = next_tokens.logits.astype(np.float64) / self._temperature
-        cumulative = np.cumsum(np.exp(scaled - scaled[:, :1]), axis=1)
+        logits = next_tokens.logits.astype(np.float64) / self._temperature
+        cumulative = np.cumsum(np.exp(logits - logits[:, :1]), axis=1)
         for answer in writing:
             row = places[answer.place]
             total = cumulative[row, -1]

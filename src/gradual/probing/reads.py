@@ -70,8 +70,8 @@ def sampling_chances(
         tokens that are told (the others weigh less than they might) or to others (they weigh all that they might), so
         a chance of right answers is at least what the first add up to, and at most that and the remainder.
     """
-    scaled = next_tokens.logits.astype(np.float64) / settings.temperature
-    weights = np.exp(scaled - scaled[:, :1])
+    logits = next_tokens.logits.astype(np.float64) / settings.temperature
+    weights = np.exp(logits - logits[:, :1])
     if next_tokens.unseen is not None and bool((next_tokens.unseen.mass > 0.0).any()):
         return _bounded_chances(
             weights, _unseen_weights(next_tokens, next_tokens.unseen, settings.temperature), settings.top_p

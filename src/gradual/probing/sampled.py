@@ -176,9 +176,9 @@ class _Choice:
 
 def _as_set_answer(number: int, one: _Set) -> SetAnswer:
     """Counts of the answers that were written; with none sampled, the probability is left open between 0 and 1."""
-    written = [sample for sample in one.samples if sample.is_finished]
-    n_right = sum(sample.is_right for sample in written)
-    share = n_right / len(written) if written else None
+    samples = [sample for sample in one.samples if sample.is_finished]
+    n_right = sum(sample.is_right for sample in samples)
+    share = n_right / len(samples) if samples else None
     return SetAnswer(
         number,
         greedy_correct=one.greedy.is_right,
@@ -187,5 +187,5 @@ def _as_set_answer(number: int, one: _Set) -> SetAnswer:
         p_upper=share if share is not None else 1.0,
         margin=one.greedy.margin,
         n_right=n_right,
-        n_samples=len(written),
+        n_samples=len(samples),
     )

@@ -234,9 +234,9 @@ def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best
         shapes.append(svg_text(left - 6, y + 4, words, "end", "tick"))
     for whole in range(0, int(epochs.high) + 1, every):
         shapes.append(svg_text(epochs.place(whole, left, width - right), bottom + 18, str(whole), "middle", "tick"))
-    placed = [(epochs.place(x, left, width - right), axis.place(y, bottom, top), x, y) for x, y in dots]
-    shapes.append(f'<path class="line" d="M{"L".join(f"{px(x)} {px(y)}" for x, y, _, _ in placed)}"/>')
-    for x, y, epoch, value in placed:
+    places = [(epochs.place(x, left, width - right), axis.place(y, bottom, top), x, y) for x, y in dots]
+    shapes.append(f'<path class="line" d="M{"L".join(f"{px(x)} {px(y)}" for x, y, _, _ in places)}"/>')
+    for x, y, epoch, value in places:
         words = percent(value) if shares else f"{value:.3f}"
         is_best = best is not None and epoch == best
         shapes.append(

@@ -169,9 +169,9 @@ def _fact_of_run(run: RunDir, fact_id: str, probe: int | None) -> ShownFact:
     if probe is not None and not 0 <= probe < len(folders):
         raise DataError(f"--probe {probe}: expected 0 to {len(folders) - 1}, the probes that are in {run.path}")
     maps = [read_map(folder) for folder in folders]
-    chosen = len(maps) - 1 if probe is None else probe
+    index = len(maps) - 1 if probe is None else probe
     return dataclasses.replace(
-        _shown_fact(maps[chosen], fact_id, source=f"{split} fact, {stage_name(chosen)}"),
+        _shown_fact(maps[index], fact_id, source=f"{split} fact, {stage_name(index)}"),
         probes=tuple(_shown_probe(known[fact_id], number) for number, known in enumerate(maps)),
         trained=tuple(_stages_that_trained(run, fact_id)),
     )

@@ -267,11 +267,11 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
 
 
 def _refuse_duplicates(states: Sequence[FactState]) -> None:
-    seen: set[str] = set()
+    ids: set[str] = set()
     for state in states:
-        if state.id in seen:
+        if state.id in ids:
             raise DataError(f'fact id "{state.id}" occurs twice; expected every training fact once')
-        seen.add(state.id)
+        ids.add(state.id)
 
 
 def _matching_facts(states: Sequence[FactState], expression: str) -> list[FactState]:
@@ -279,8 +279,8 @@ def _matching_facts(states: Sequence[FactState], expression: str) -> list[FactSt
     return [state for state in states if matches(state)]
 
 
-def _leave_out(states: Sequence[FactState], chosen: Sequence[FactState]) -> list[FactState]:
-    ids = {state.id for state in chosen}
+def _leave_out(states: Sequence[FactState], others: Sequence[FactState]) -> list[FactState]:
+    ids = {state.id for state in others}
     return [state for state in states if state.id not in ids]
 
 

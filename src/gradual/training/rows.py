@@ -58,12 +58,12 @@ class Pack:
     def tree(self) -> tuple[TokenTree, list[tuple[int, int]]]:
         """The pack as one token tree, and its supervised places: (node that predicts, token to predict)."""
         tree = TokenTree()
-        supervised = []
+        targets = []
         for example in self.examples:
             nodes = tree.add(ROOT, example.prompt_ids + example.completion_ids[:-1])
             first = len(example.prompt_ids) - 1
-            supervised += list(zip(nodes[first:], example.completion_ids, strict=True))
-        return tree, supervised
+            targets += list(zip(nodes[first:], example.completion_ids, strict=True))
+        return tree, targets
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ class TrainingRows:
             if not completion:
                 raise TrainingError(f'fact "{fact.id}": expected an answer with at least one token, found none')
             own = self.own_answers.get(fact.id)
-            written = [completion] if own is None else [list(tokens) for tokens in own[epoch]]
-            weight = self.weights.get(fact.id, 1.0) / len(written)
-            examples += [TrainingExample(fact.id, prompt, tokens, weight) for tokens in written]
+            targets = [completion] if own is None else [list(tokens) for tokens in own[epoch]]
+            weight = self.weights.get(fact.id, 1.0) / len(targets)
+            examples += [TrainingExample(fact.id, prompt, tokens, weight) for tokens in targets]
         return Pack(tuple(examples))
 
 

@@ -119,14 +119,14 @@ class ServerEngine:
         """What follows each prompt: all tokens whose logit is at least the k-th largest, as far as they are told."""
         number = self.num_logprobs(top_k)
         rows = [_Row(answer, top_k, self.server_model.vocab_size) for answer in self.answers(prompts, number)]
-        while cut := [place for place, row in enumerate(rows) if not row.is_whole and self._may_ask(2 * number)]:
+        while places := [place for place, row in enumerate(rows) if not row.is_whole and self._may_ask(2 * number)]:
             number = min(2 * number, self.server_model.vocab_size)
             try:
-                answers = self.answers([prompts[place] for place in cut], number)
+                answers = self.answers([prompts[place] for place in places], number)
             except TooManyLogprobsError:
                 self._most = number // 2  # the ties that are not told stay open
                 break
-            for place, answer in zip(cut, answers, strict=True):
+            for place, answer in zip(places, answers, strict=True):
                 rows[place] = _Row(answer, top_k, self.server_model.vocab_size)
         return _as_next_tokens(rows, self.server_model.vocab_size)
 

@@ -85,9 +85,9 @@ def connect(expectation: Expectation, *, top_k: int, record: Path | None, say: C
         path = settings.adapter_path or str(Path(expectation.model.adapter).resolve())
         load_adapter(client, adapter, path)
         engine.server_model = engine.server_model._replace(name=adapter)
-        adapted = check.measure()
-        _refuse_idle_adapter(canary, adapted)
-        canary = adapted
+        with_adapter = check.measure()
+        _refuse_idle_adapter(canary, with_adapter)
+        canary = with_adapter
     if expectation.local is not None:
         canary = _hold_against_weights(canary, expectation.local(check.prompts, check.number), expectation.model)
     canary = _hold_against_record(canary, record, client.url)

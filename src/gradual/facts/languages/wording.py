@@ -99,10 +99,10 @@ def wordings(questions: Sequence[str], *, minimum: int, known: Collection[str] =
     usual = _longest_first(frequent)
     types: list[Wording] = []
     for question, alone in zip(questions, own, strict=True):
-        framed = None
+        in_frame = None
         if alone.template not in frequent:
-            framed = next((each for each in (_wording_in_frame(question, frame) for frame in usual) if each), None)
-        types.append(framed or alone)
+            in_frame = next((each for each in (_wording_in_frame(question, frame) for frame in usual) if each), None)
+        types.append(in_frame or alone)
     return types
 
 
@@ -117,9 +117,9 @@ def _by_frames(questions: Sequence[str], *, minimum: int, known: Collection[str]
     usual = _longest_first({*own, *known})
     types: list[Wording] = []
     for question, template in zip(questions, own, strict=True):
-        framed = _wording_in_frame(question, template) if template.count(BLANK) == 1 else None
+        in_frame = _wording_in_frame(question, template) if template.count(BLANK) == 1 else None
         others = (each for frame in usual if (each := _wording_in_frame(question, frame)))
-        types.append(framed or next(others, Wording(BLANK, "")))
+        types.append(in_frame or next(others, Wording(BLANK, "")))
     return types
 
 
@@ -177,9 +177,9 @@ def _variable_spans(text: str) -> list[_Span]:
 
 
 def _name_spans(text: str) -> list[_Span]:
-    quoted = [_Span(*match.span()) for match in _QUOTED.finditer(text)]
+    quotes = [_Span(*match.span()) for match in _QUOTED.finditer(text)]
     words = [_Span(*match.span()) for match in _WORD.finditer(text)]
-    is_variable = [_is_variable(text, word, quoted, is_first=index == 0) for index, word in enumerate(words)]
+    is_variable = [_is_variable(text, word, quotes, is_first=index == 0) for index, word in enumerate(words)]
     _bridge_links(text, words, is_variable)
     spans: list[_Span] = []
     follows = False
@@ -192,15 +192,15 @@ def _name_spans(text: str) -> list[_Span]:
     return [_without_ending(text, span) for span in spans]
 
 
-def _is_variable(text: str, word: _Span, quoted: Sequence[_Span], *, is_first: bool) -> bool:
-    if any(quote.start < word.end and word.start < quote.end for quote in quoted):
+def _is_variable(text: str, word: _Span, quotes: Sequence[_Span], *, is_first: bool) -> bool:
+    if any(quote.start < word.end and word.start < quote.end for quote in quotes):
         return True
-    written = text[word.start : word.end]
-    if is_first and written.lower() in _OPENERS:
+    text_of_word = text[word.start : word.end]
+    if is_first and text_of_word.lower() in _OPENERS:
         return False
-    if written.endswith(":") and text[max(0, word.start - 2)] == "?":
+    if text_of_word.endswith(":") and text[max(0, word.start - 2)] == "?":
         return False  # what begins a line behind the question, such as "Hint:"
-    return any(char.isupper() or char.isdigit() for char in written)
+    return any(char.isupper() or char.isdigit() for char in text_of_word)
 
 
 def _bridge_links(text: str, words: Sequence[_Span], is_variable: list[bool]) -> None:

@@ -56,7 +56,7 @@ class Roles(NamedTuple):
         """The columns that must be read."""
         if self.layout is not None and self.layout.change is not None:
             return part.columns
-        chosen = (
+        selectors = (
             self.question,
             *self.answers,
             self.aliases,
@@ -68,7 +68,7 @@ class Roles(NamedTuple):
             *self.rewordings,
             self.reverse_of,
         )
-        return tuple(dict.fromkeys(name for each in chosen for name in each.columns(part.columns)))
+        return tuple(dict.fromkeys(name for each in selectors for name in each.columns(part.columns)))
 
 
 def find_roles(part: Part, columns: ColumnsConfig, problems: Problems) -> Roles | None:
@@ -84,12 +84,12 @@ def find_roles(part: Part, columns: ColumnsConfig, problems: Problems) -> Roles 
         return None
     roles_of = detected | by_setting
     answers, rewordings = roles_of.pop("answers"), roles_of.pop("rewordings")
-    chosen = {role: each[0] for role, each in roles_of.items()}
+    selectors = {role: each[0] for role, each in roles_of.items()}
     if columns.answers is not None:
-        chosen["aliases"] = Selector()
+        selectors["aliases"] = Selector()
     if isinstance(columns.question, dict):
-        chosen["question"] = selector_by_relation(columns.question, chosen["relation"].text)
-    roles = Roles(answers=answers, rewordings=rewordings, layout=layout, **chosen)
+        selectors["question"] = selector_by_relation(columns.question, selectors["relation"].text)
+    roles = Roles(answers=answers, rewordings=rewordings, layout=layout, **selectors)
     if not _is_complete(part, roles, problems):
         return None
     _tell(part, roles, columns)

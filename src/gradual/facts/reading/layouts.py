@@ -92,13 +92,13 @@ def _cloze(row: Mapping[str, object]) -> dict[str, object] | str:
     if not isinstance(sentence, str):
         return {**row, "question": sentence}
     subject = row.get("sub_label")
-    filled = sentence.replace("[X]", subject) if isinstance(subject, str) else sentence
-    return {**row, "question": _MASK.sub(_BLANK, filled)}
+    text = sentence.replace("[X]", subject) if isinstance(subject, str) else sentence
+    return {**row, "question": _MASK.sub(_BLANK, text)}
 
 
 def _webquestions(row: Mapping[str, object]) -> dict[str, object] | str:
     matches = _SEMPRE_ANSWER.findall(str(row.get("targetValue", "")))
-    return {**row, "answers": [quoted or bare for quoted, bare in matches]}
+    return {**row, "answers": [quotation or bare for quotation, bare in matches]}
 
 
 def _has_turns(column: str) -> Callable[[Mapping[str, object]], bool]:

@@ -71,11 +71,11 @@ def read_facts(part: Part, roles: Roles, config: FactsConfig, problems: Problems
     layout = roles.layout
     for row in part.read(roles.columns(part)):
         if layout is not None and layout.change is not None:
-            changed = layout.change(row.values)
-            if isinstance(changed, str):
-                tally.unused[changed] += 1
+            change = layout.change(row.values)
+            if isinstance(change, str):
+                tally.unused[change] += 1
                 continue
-            row = Row(row.where, changed)
+            row = Row(row.where, change)
         fact = _RowReader(row, roles, part, config, problems, tally).fact()
         if fact is not None:
             name, repeats = (layout.name, layout.repeats) if layout else ("", "")

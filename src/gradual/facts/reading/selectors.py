@@ -59,11 +59,11 @@ class Selector:
         return tuple(dict.fromkeys(each for path in self.paths if (each := first_column(path, present))))
 
 
-def selector_of(written: str) -> Selector:
+def selector_of(text: str) -> Selector:
     """A column, path or template as a text says it."""
-    if _FIELD.search(written):
-        return Selector(written, tuple(dict.fromkeys(_FIELD.findall(written))), template=written)
-    return Selector(written, (written,))
+    if _FIELD.search(text):
+        return Selector(text, tuple(dict.fromkeys(_FIELD.findall(text))), template=text)
+    return Selector(text, (text,))
 
 
 def selector_by_relation(templates: Mapping[str, str], relation: str) -> Selector:

@@ -113,14 +113,14 @@ def _likely_delimiter(text: str, usual: str, usual_names: frozenset[str]) -> str
 
 
 def _check_header(where: str, header: list[str], delimiter: str) -> None:
-    called = _NAMES.get(delimiter, f"the separator {quote(delimiter)}")
+    separator = _NAMES.get(delimiter, f"the separator {quote(delimiter)}")
     other = next((mark for mark in _NAMES if mark in header[0]), None)
     if len(header) == 1 and other:
         raise data_error(
             where,
-            expected=f"columns separated by {called}",
+            expected=f"columns separated by {separator}",
             found=f"one column, {quote(header[0])}",
-            remedy=f"separate all fields by {called}, or set facts.delimiter",
+            remedy=f"separate all fields by {separator}, or set facts.delimiter",
         )
     names = [field for field in header if field]
     twice = sorted({field for field in names if names.count(field) > 1})

@@ -231,14 +231,14 @@ class _Window:
     def _grow(self) -> bool:
         """Adds as much again as there is, so that a long value is not tried too often; False at the end."""
         length = len(self._text) - self._place
-        added: list[str] = []
-        while sum(map(len, added)) <= length:
+        pieces: list[str] = []
+        while sum(map(len, pieces)) <= length:
             piece = next(self._pieces, None)
             if piece is None:
                 break
-            added.append(piece)
-        self._text += "".join(added)
-        return any(added)
+            pieces.append(piece)
+        self._text += "".join(pieces)
+        return any(pieces)
 
     def _cut(self) -> None:
         read = self._text[: self._place]

@@ -74,18 +74,18 @@ def open_source(config: FactsConfig, usual_names: frozenset[str], problems: Prob
     Raises:
         DataError: there is nothing at that place, it is of an unknown kind, or it cannot be read as its kind.
     """
-    written = config.path
+    setting = config.path
     reading = _Reading(config, usual_names, problems)
-    if isinstance(written, list):
-        return _open_files([path for each in written for path in _matches(each)], shown_source(written), reading)
-    if written == ATLAS:
+    if isinstance(setting, list):
+        return _open_files([path for each in setting for path in _matches(each)], shown_source(setting), reading)
+    if setting == ATLAS:
         return Source(ATLAS, _atlas(reading))
-    if written.startswith(HUB_PREFIX):
-        return Source(written, _with_splits(hub_parts(written)), is_published=True)
-    path, name = Path(written).expanduser(), printable(written)
+    if setting.startswith(HUB_PREFIX):
+        return Source(setting, _with_splits(hub_parts(setting)), is_published=True)
+    path, name = Path(setting).expanduser(), printable(setting)
     with _name_disk_errors(name):
-        if has_magic(written) and not os.path.lexists(path):
-            return _open_files(_matches(written), name, reading)
+        if has_magic(setting) and not os.path.lexists(path):
+            return _open_files(_matches(setting), name, reading)
         if path.is_dir():
             return _open_folder(path, name, reading)
         return Source(name, _with_splits(_open_file(path, name, reading)))
@@ -220,13 +220,13 @@ def _open_folder(path: Path, name: str, reading: _Reading) -> Source:
 
 def _data_files(folder: Path) -> Iterator[Path]:
     """The files of a folder and of those in it, links followed, each folder once; hidden ones are left out."""
-    seen: set[str] = set()
+    real_paths: set[str] = set()
     for where, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(where)
-        if real in seen:
+        if real in real_paths:
             folders.clear()
             continue
-        seen.add(real)
+        real_paths.add(real)
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in names:
             if kind_of_name(name) in SUFFIXES and name not in _METADATA and not name.startswith("."):

@@ -163,8 +163,8 @@ def _arms_with_training(comparison: Comparison) -> list[ArmFindings]:
 def _with_values(panels: list[Panel], rows: list[ForestRow]) -> tuple[list[Panel], list[ForestRow]]:
     """The panels in which some row has a value, and the rows' cells of those."""
     places = [k for k in range(len(panels)) if any(row.cells[k].value is not None for row in rows)]
-    cut = [ForestRow(row.label, tuple(row.cells[k] for k in places), row.strong) for row in rows]
-    return [panels[k] for k in places], cut
+    short_rows = [ForestRow(row.label, tuple(row.cells[k] for k in places), row.strong) for row in rows]
+    return [panels[k] for k in places], short_rows
 
 
 def contrast_name(contrast: Contrast) -> str:

@@ -116,7 +116,7 @@ def _by_epoch(main: ArmFindings | None) -> Table:
     numbers = sorted({epoch.epoch for epoch in epochs})
     rows = [_epoch_row(runs, number, with_test=on_test, with_area=by_area) for number in numbers]
     num, num_test = epochs[0].validation.total if epochs else 0, next((e.test.total for e in epochs if e.test), 0)
-    chosen = (
+    choice = (
         f"The epoch is chosen on {plural(num_test, 'test fact')} (evaluation.protocol: paper); their accuracy flatters."
         if on_test
         else "The epoch is chosen on these facts."
@@ -127,7 +127,7 @@ def _by_epoch(main: ArmFindings | None) -> Table:
         "Accuracy by epoch in stage 1, chosen on test facts" if on_test else "Validation accuracy by epoch in stage 1"
     )
     area = " Area: under the risk-coverage curve; it chooses the epoch, the lower the better." if by_area else ""
-    note = f"Of {plural(num, 'validation fact')}; epoch 0 is before training. {chosen}{area}"
+    note = f"Of {plural(num, 'validation fact')}; epoch 0 is before training. {choice}{area}"
     return _table(6, "validation-by-epoch", title, columns, rows, note)
 
 
@@ -247,8 +247,8 @@ def _highly_known(comparison: Comparison, main: ArmFindings | None) -> Table:
         one = main.highly_known[1] if len(main.highly_known) > 1 else main.highly_known_result
         ends = [main.highly_known[0], one, main.highly_known_result]
         start = main.highly_known[0].value or 0.0
-        added = _difference_cell(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
-        rows.append([text_cell("all"), number_cell(num), *map(count_cell, ends), added])
+        addition = _difference_cell(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
+        rows.append([text_cell("all"), number_cell(num), *map(count_cell, ends), addition])
         for name, label in GROUP_NAMES.items():
             group = main.split[name]
             ends = [group.base, group.after_stage_1, group.result]

@@ -24,8 +24,8 @@ def _what_it_refuses(comparison: Comparison) -> Table:
     for arm in comparison.arms:
         base = comparison.contrast("base", arm.name)
         to_base = points_cell(base.refusals.coverage) if base and base.refusals else NOTHING
-        answered, *others = _refusal_cells(arm.refusals)
-        rows.append([arm_cell(comparison, arm.name), answered, to_base, *others])
+        coverage, *others = _refusal_cells(arm.refusals)
+        rows.append([arm_cell(comparison, arm.name), coverage, to_base, *others])
     columns = ["arm", "answered", "to the base, points", "right of these", "known refused"]
     columns += [f"{level} refused" for level in reversed(Level)]
     known = [arm.refusals.num_known for arm in comparison.arms if arm.refusals and arm.refusals.num_known]

@@ -55,9 +55,9 @@ def noise_transitions(comparison: Comparison) -> Table:
     for retest in comparison.retests:
         for row in _transition_rows([retest.transitions]):
             rows.append([text_cell(retest.kind), *row])
-    changed = join_words([_what(retest) for retest in comparison.retests]) or "not yet"
+    changes = join_words([_what(retest) for retest in comparison.retests]) or "not yet"
     note = (
-        f"The base model probed twice, with nothing learned: {changed}. "
+        f"The base model probed twice, with nothing learned: {changes}. "
         f"Facts that were probed both times: {_retest_sizes(comparison)}; shares of each row, Wilson intervals."
     )
     columns = ("probed again with", *_COLUMNS)
