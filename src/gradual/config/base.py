@@ -40,10 +40,10 @@ class Settings(BaseModel):
     def _drop_former_settings(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        lines = [f"{name}: {data[name]}" for name, value in cls.FORMER.items() if data.get(name, value) != value]
-        if lines:
+        used = [f"{name}: {data[name]}" for name, value in cls.FORMER.items() if data.get(name, value) != value]
+        if used:
             raise ConfigError(
-                f"`{'`, `'.join(lines)}`: removed, as it helped nowhere; leave it out, or use a version from before "
+                f"`{'`, `'.join(used)}`: removed, as it helped nowhere; leave it out, or use a version from before "
                 "December 2026"
             )
         return {name: value for name, value in data.items() if name not in cls.FORMER}
@@ -66,8 +66,8 @@ def flat_settings(settings: Any, path: str = "") -> dict[str, Any]:
 
 def setting_of_stage(path: str) -> tuple[int, str] | None:
     """Which stage, from 0, and which setting of it a path of settings or of a fingerprint is; None for all others."""
-    match = re.fullmatch(r"(?:config\.)?stages\.(\d+)\.(.+)", path)
-    return (int(match[1]), match[2]) if match else None
+    found = re.fullmatch(r"(?:config\.)?stages\.(\d+)\.(.+)", path)
+    return (int(found[1]), found[2]) if found else None
 
 
 def settings_that_matter(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def _readme(toolkit: str, stages: Sequence[StageData], command: str) -> str:
         roles = [row.role for row in stage.rows]
         counts = ", ".join(f"{roles.count(role)} {role}" for role in dict.fromkeys(roles))
         lines += ["", f"Stage {stage.number}: {counts}. Other than in gradual:", ""]
-        lines += [f"- {text}" for text in stage.not_carried]
+        lines += [f"- {told}" for told in stage.not_carried]
     return "\n".join([*lines, ""])
 
 

@@ -59,12 +59,12 @@ def with_anchors_and_refusals(
 
 def anchor_warnings(selection: Selection, stage: StageConfig) -> list[str]:
     """What to say of a stage whose anchor or refusals match no fact."""
-    texts = []
+    found = []
     if stage.anchor is not None and stage.anchor.kind != "l2" and not selection.num_anchor:
-        texts.append(f"no fact beside those trained on matches anchor.select `{stage.anchor.select}`: nothing is held")
+        found.append(f"no fact beside those trained on matches anchor.select `{stage.anchor.select}`: nothing is held")
     if stage.abstain is not None and not selection.num_abstain:
-        texts.append(f"no fact matches abstain.select `{stage.abstain.select}`: no refusal is taught")
-    return texts
+        found.append(f"no fact matches abstain.select `{stage.abstain.select}`: no refusal is taught")
+    return found
 
 
 def anchor_options(stage: StageConfig, selection: Selection | None) -> list[str]:
@@ -120,16 +120,16 @@ def add_anchor(
     without = dict.fromkeys(weight, 0.0)
     if stage.anchor.kind != "own_answers":
         return replace(rows, kl=weight, weights=without)
-    samples = draw(rows, ids)
+    drawn = draw(rows, ids)
     answers: dict[str, list[list[DrawnTokens]]] = {fact_id: [] for fact_id in weight}
-    for place in sorted(samples):
+    for place in sorted(drawn):
         epochs = answers[place.fact_id]
         if place.number == 0:
             epochs.append([])
-        epochs[-1].append(samples[place].tokens)
+        epochs[-1].append(drawn[place].tokens)
     if stage.anchor.soft_targets:
-        per_answer = dict.fromkeys(weight, stage.anchor.weight / stage.anchor.per_epoch)
-        return replace(rows, own_answers=answers, kl=per_answer, weights=without)
+        shared = dict.fromkeys(weight, stage.anchor.weight / stage.anchor.per_epoch)
+        return replace(rows, own_answers=answers, kl=shared, weights=without)
     return replace(rows, own_answers=answers, weights=weight)
 
 
@@ -157,13 +157,13 @@ def own_answers(
     """
     anchor = stage.anchor
     num_epochs, per_epoch = stage.num_train_epochs, 1 if anchor is None else anchor.per_epoch
-    all_places = {Place(epoch, n, each) for epoch in range(num_epochs) for n in range(per_epoch) for each in ids}
+    wanted = {Place(epoch, n, each) for epoch in range(num_epochs) for n in range(per_epoch) for each in ids}
     if path.is_file():
-        earlier = read_own_answers(path)
-        if earlier.keys() != all_places:
-            raise RunDirError(f"{path}: expected {plural(len(all_places), 'answer')}, found others - remove the file")
-        progress(len(earlier))
-        return earlier
+        drawn = read_own_answers(path)
+        if drawn.keys() != wanted:
+            raise RunDirError(f"{path}: expected {plural(len(wanted), 'answer')}, found others - remove the file")
+        progress(len(drawn))
+        return drawn
     packs, places = [], []
     for epoch in range(num_epochs):
         for prompts in rows.prompts(epoch, ids):
@@ -177,13 +177,13 @@ def own_answers(
     for start in range(0, len(packs), size):
         block = packs[start : start + size]
         key = "/".join(draw.key for pack in block for draw in pack)
-        data = units.get(key)
-        if data is None:
-            data = _to_bytes(draw_answers(block, engine, temperature=temperature, max_new_tokens=max_new_tokens))
-            units.put(key, data)
-        block_answers = _from_bytes(data)
-        answers += block_answers
-        progress(len(block_answers))
+        stored = units.get(key)
+        if stored is None:
+            stored = _to_bytes(draw_answers(block, engine, temperature=temperature, max_new_tokens=max_new_tokens))
+            units.put(key, stored)
+        found = _from_bytes(stored)
+        answers += found
+        progress(len(found))
     storage.make_folder(path.parent)
     storage.write_json(path.parent / COST_FILE, _cost_since(started, before, engine.cost()).as_json())
     write_own_answers(path, dict(zip(places, answers, strict=True)))
