@@ -59,7 +59,7 @@ def outcome_of(lines: Sequence[EpochLine], facts: Sequence[Fact], where: Path) -
 
 @dataclass(frozen=True)
 class Judge:
-    """Says how good a outcome is for the goal."""
+    """Says how good an outcome is for the goal."""
 
     goal: Goal
     base: Outcome
