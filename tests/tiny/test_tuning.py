@@ -12,11 +12,14 @@ from unittest.mock import patch
 import pytest
 
 from gradual import api
+from gradual.cli.results import tuning_parts, tuning_result
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import load_config, parse_config
 from gradual.errors import RunDirError
+from gradual.exporting.chosen import choose_adapter
 from gradual.facts.prepare import prepare
 from gradual.progress import Silent
+from gradual.reporting.table import Table
 from gradual.run import pipeline
 from gradual.run.folder import RunDir
 from gradual.run.stage_files import read_epochs
@@ -101,6 +104,9 @@ def test_recipes_are_halved_and_the_best_becomes_a_run(whole: Path) -> None:
     assert len(list((whole / "stages").iterdir())) == best.stage
     assert read_epochs(RunDir(whole), best.stage)[-1].epoch == best.epochs
     assert "How the recipe of this run was chosen" in api.report(whole).read_text()
+    assert next(part.title for part in tuning_parts(found, whole) if isinstance(part, Table)).startswith("Recipes, for")
+    assert set(tuning_result(found, whole)) == {"tuning", "summary"}
+    assert choose_adapter(whole).stage in range(1, best.stage + 1)
 
 
 def test_no_recipe_asks_a_test_fact_and_none_keeps_checkpoints(whole: Path) -> None:
