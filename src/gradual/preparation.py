@@ -93,6 +93,13 @@ def facts_and_exemplars(
     )
 
 
+def refuse_several_processes(command: str) -> None:
+    """Raises LaunchError where several processes were launched for a command that one does."""
+    from gradual.models.ranks import refuse_several
+
+    refuse_several(command)
+
+
 def refuse_samples_of_a_part(model: ModelConfig, settings: ProbeConfig, num_checked: int) -> None:
     """Raises ConfigError where answers would have to be drawn from fewer tokens than the sampler keeps."""
     few = model.server.logprobs if model.server else None

@@ -19,7 +19,9 @@ from gradual.cli.console import Console
 from gradual.cli.exit_codes import Commands, is_first_process
 from gradual.cli.options import (
     Arms,
+    Budget,
     Config,
+    Goal,
     Json,
     Limit,
     NoServer,
@@ -239,6 +241,48 @@ def fit(
     with console.working():
         run = api.fit(config_of(config, settings, seed, trust_remote_code), out, online=online, progress=console)
     _finish(run, console)
+
+
+@app.command()
+def tune(
+    config: Config,
+    out: Run,
+    goal: Goal = "accuracy",
+    budget: Budget = None,
+    settings: Set = None,
+    seed: Seed = None,
+    trust_remote_code: Trust = False,
+    online: Online = False,
+    server: NoServer = None,
+    as_json: Json = False,
+) -> None:
+    """Find the recipe that suits your facts, and make its run.
+
+    Goes through a ladder of recipes by halving on the validation facts, keeps the best, and asks the test facts once.
+    A tuning that was stopped goes on where it was when the same command is given again.
+
+    \b
+    Examples:
+      gradual tune config.yaml --out tuned
+      gradual tune config.yaml --out tuned --budget 2h --goal few_confident_errors
+    """  # noqa: D301
+    from gradual.cli.results import goal_of
+
+    console = Console(as_json=as_json)
+    with console.working():
+        found = api.tune(
+            config_of(config, settings, seed, trust_remote_code),
+            out,
+            goal=goal_of(goal),
+            budget=budget,
+            online=online,
+            progress=console,
+        )
+    from gradual.cli.results import tuning_parts, tuning_result
+
+    page = api.report(out)
+    console.end(tuning_result(found, out), tuning_parts(found, out))
+    console.say(f"report: {page}")
 
 
 @app.command()

@@ -33,6 +33,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fetch a model or data set.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
 NoServer = Annotated[str | None, typer.Option("--server", hidden=True, callback=lambda given: _refuse_server(given))]
+Goal = Annotated[str, typer.Option(help="What to choose for: accuracy, few_confident_errors or none_lost.")]
+Budget = Annotated[str | None, typer.Option(metavar="TIME", help="What all may take, such as 2h; else no limit.")]
 Text = Annotated[str | None, typer.Option(show_default=False)]
 
 

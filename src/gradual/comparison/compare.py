@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradual.comparison.arms import Arm, check_comparison, resolve_arms
-from gradual.comparison.folder import PLAN_FILE, RETESTS, ComparisonFolder, ComparisonRequest, plan_of, step_fingerprint
+from gradual.comparison.folder import PLAN_FILE, RETESTS, ComparisonFolder, ComparisonRequest, plan_of, share_steps
 from gradual.comparison.retests import Retester
 from gradual.comparison.stopping import RetestNull, Round, stop_reason
 from gradual.config.run import RunConfig, with_taught_refusals
@@ -152,20 +152,7 @@ class _Comparison:
         )
 
     def _take_over(self, run: RunDir, steps: Sequence[Step]) -> None:
-        """Takes over every step that another run has finished in the same way."""
-        done = set(run.steps())
-        fingerprint = run.fingerprint
-        for other in self.folder.runs():
-            if other.path == run.path:
-                continue
-            theirs, finished = other.fingerprint, set(other.steps())
-            for step in steps:
-                if step.name not in finished - done:
-                    continue
-                if step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
-                    times = step.times(run)
-                    run.take_over(other, step.name, [] if times is None else [times])
-                    done.add(step.name)
+        share_steps(run, steps, self.folder.runs())
 
     def _stages_with_steps(self, arm: Arm, seed: int, stages: list[StageConfig], steps: int) -> list[StageConfig]:
         """The stages with as many steps in the last one as are missing for `steps` in all."""

@@ -134,8 +134,13 @@ class ColumnsConfig(Settings):
         return self
 
 
+KeepApart = Literal["subjects_and_answers", "subjects"]
+
+
 class SplitsConfig(Settings):
     """How one file becomes train, validation, test and exemplars (ignored where the facts carry splits)."""
+
+    EARLIER: ClassVar = {"keep_apart": "subjects_and_answers"}
 
     validation: ShareBelowOne = 0.15
     """Share of the facts held out for early stopping."""
@@ -149,6 +154,10 @@ class SplitsConfig(Settings):
     """Keep at most this many validation facts of a relation."""
     max_test_per_relation: Annotated[int, Field(ge=1)] | None = None
     """Keep at most this many test facts of a relation."""
+    keep_apart: KeepApart = "subjects_and_answers"
+    """What no training fact shares with a validation or test fact. subjects: its subject (without one, its answers).
+
+    A frequent answer may then stand on both sides, so that test facts have the answers that training facts have."""
 
     @model_validator(mode="after")
     def _some_facts_are_left_to_train_on(self) -> Self:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gradual.config.base import settings_that_matter
@@ -140,6 +141,32 @@ def fit_loaded(
     return run
 
 
+def train_in_part(
+    config: RunConfig,
+    run_facts: RunFacts,
+    loaded: LoadedModel,
+    out: Path,
+    *,
+    stage: int,
+    num_epochs: int,
+    progress: Progress,
+    before: Callable[[RunDir, Sequence[Step]], None],
+) -> RunDir:
+    """Trains a stage of a run for so many epochs at most, with all that it rests on; asks no test fact.
+
+    The run is then as a kill would have left it: the same call with more epochs goes on, `fit_loaded` does the rest.
+
+    Raises:
+        RunDirError, TrainingError: as for `fit`.
+    """
+    with open_run(out, run_fingerprint(config, run_facts, loaded), config_yaml=dump_config(config)) as run:
+        fitting = _Fit(run, config, run_facts, loaded, progress, pauses={stage: num_epochs})
+        fitting.steps = [step for step in fitting.steps if step.is_needed_for(stage)]
+        before(run, fitting.steps)
+        fitting.each_step()
+    return run
+
+
 def check_questions(loaded: LoadedModel, steps: Sequence[Step]) -> None:
     """Finds out, before anything is computed, whether the model can be asked in every form that a run asks.
 
@@ -203,6 +230,7 @@ class _Fit:
         loaded: LoadedModel,
         progress: Progress,
         ranks: Ranks = ALONE,
+        pauses: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
         self.run = run
         self.config = config
@@ -210,11 +238,13 @@ class _Fit:
         self.loaded = loaded
         self.progress = progress
         self.ranks = ranks
+        self.pauses = pauses
+        """Epochs after which stages are left, by the number of the stage."""
         self.steps = planned_steps(config, run_facts)
 
     def all_steps(self) -> None:
         """Does what is left of the run."""
-        status: RunStatus = "complete" if all(self._do_step(step) for step in self.steps) else "nothing_to_train"
+        status: RunStatus = "complete" if self.each_step() else "nothing_to_train"
         summary = summarise(
             self.run,
             self.config,
@@ -224,6 +254,10 @@ class _Fit:
         storage.write_json(self.run.cost, count_cost(self.run, len(self.config.stages)).as_json())
         storage.write_json(self.run.summary, summary.as_json())
         self.run.set_status(status)
+
+    def each_step(self) -> bool:
+        """Does the steps in order; False where a stage finds nothing to train on or is left, and ends them."""
+        return all(self._do_step(step) for step in self.steps)
 
     def follow(self, fingerprint: Mapping[str, str]) -> None:
         """In a process that is not the first: shares each map and stage that the first comes to, until it has ended.
@@ -339,13 +373,15 @@ class _Fit:
         self.ranks.share((step, (stage, rows.as_data())))
         with self.progress.bar(step.name, num_steps, "steps") as advance:
             result = self._train(index, stage, rows, lambda: advance(1))
+        if result is None:
+            return False
         self._finish_stage(step, stage, selection, result)
         return True
 
     def _train(
         self, index: int, stage: StageConfig, rows: TrainingRows, on_step: Callable[[], None] = lambda: None
-    ) -> StageResult:
-        """Trains a stage, in all processes together."""
+    ) -> StageResult | None:
+        """Trains a stage, in all processes together; None where it is left before its end."""
         return train_stage(
             self.loaded,
             rows,
@@ -359,6 +395,7 @@ class _Fit:
             on_step=on_step,
             on_epoch=lambda record: self._note_epoch(index, record),
             ranks=self.ranks,
+            pause_after=self.pauses.get(index),
         )
 
     def _own_answers(

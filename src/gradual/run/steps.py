@@ -103,6 +103,12 @@ class Step:
         """Whether the step makes a knowledge map."""
         return self.kind not in ("facts", "own_answers", "stage", "drift")
 
+    def is_needed_for(self, stage: int) -> bool:
+        """Whether a stage of training, by its number, rests on this step or is it."""
+        if self.kind in ("own_answers", "stage"):
+            return self.stage <= stage
+        return self.kind == "facts" or (self.kind == "probe" and self.stage < stage)
+
     @property
     def form(self) -> TransferForm | None:
         """The form of `evaluation.transfer` in which the step asks; None for any other step."""

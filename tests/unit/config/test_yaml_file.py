@@ -46,6 +46,7 @@ OTHER_VALUES: dict[str, object] = {
     "facts.splits.max_train_per_relation": 5,
     "facts.splits.max_validation_per_relation": 6,
     "facts.splits.max_test_per_relation": 7,
+    "facts.splits.keep_apart": "subjects",
     "probe.prompt.question": "Frage:",
     "probe.prompt.answer": "Antwort:",
     "probe.system_prompt": "Answer briefly.",

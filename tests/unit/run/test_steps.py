@@ -43,6 +43,13 @@ def test_a_run_of_two_stages_looks_before_the_first_and_after_each() -> None:
     assert [step.training is not None for step in steps] == [step.kind == "stage" for step in steps]
 
 
+def test_a_stage_rests_on_the_probes_and_stages_before_it_and_on_no_test() -> None:
+    steps = planned_steps(config(zero_shot=True), replace(PREPARED, out_of_distribution=tuple(FACTS[5:8])))
+    assert [step.name for step in steps if step.is_needed_for(1)] == ["facts", "probe-0", "stage-1"]
+    second = [step.name for step in steps if step.is_needed_for(2)]
+    assert second == ["facts", "probe-0", "stage-1", "probe-1", "stage-2"]
+
+
 def test_other_relations_and_questions_without_shots_are_steps_where_they_are_asked() -> None:
     run_facts = replace(PREPARED, out_of_distribution=tuple(FACTS[5:8]))
     steps = {step.name: step for step in planned_steps(config(zero_shot=True), run_facts)}
