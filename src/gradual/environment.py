@@ -20,6 +20,11 @@ SERVER_PACKAGES = ("transformers", "httpx", "tenacity")
 TRAIN_PACKAGES = (*PROBE_PACKAGES, "accelerate", "datasets", "peft", "trl")
 """What training takes."""
 
+LM_EVAL_PACKAGES = ("lm_eval",)
+"""What `evaluation.lm_eval` takes besides."""
+_EXTRAS = {SERVER_PACKAGES: "server", LM_EVAL_PACKAGES: "lm-eval"}
+"""The extras that bring packages, where it is not `train`."""
+
 _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -61,5 +66,5 @@ def require_packages(packages: Sequence[str]) -> None:
     if missing:
         raise ModelError(
             f"expected the packages {', '.join(packages)}, found no {missing[0]} - "
-            f"pip install 'gradual-learning[{'server' if packages is SERVER_PACKAGES else 'train'}]'"
+            f"pip install 'gradual-learning[{_EXTRAS.get(tuple(packages), 'train')}]'"
         )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradual.environment import TRAIN_PACKAGES, require_packages
+from gradual.environment import LM_EVAL_PACKAGES, TRAIN_PACKAGES, require_packages
 from gradual.errors import ConfigError
 from gradual.progress import Progress, warning_line
 
@@ -50,7 +50,13 @@ def prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, RunFacts]:
         )
     require_packages(TRAIN_PACKAGES)
     check_model(settings.model)
+    if settings.evaluation.lm_eval:
+        require_packages(LM_EVAL_PACKAGES)
     run_facts = prepare(settings)
+    if settings.evaluation.lm_eval:
+        from gradual.run.measures.benchmarks import check_benchmarks
+
+        check_benchmarks(settings)
     return settings, run_facts
 
 

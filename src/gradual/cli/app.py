@@ -24,6 +24,7 @@ from gradual.cli.options import (
     Goal,
     Json,
     Limit,
+    LmEval,
     NoServer,
     Online,
     Run,
@@ -221,6 +222,7 @@ def fit(
     out: Run,
     settings: Set = None,
     seed: Seed = None,
+    lm_eval: LmEval = None,
     trust_remote_code: Trust = False,
     online: Online = False,
     server: NoServer = None,
@@ -236,10 +238,12 @@ def fit(
     Examples:
       gradual fit config.yaml --out my-run
       gradual fit config.yaml --out run-7 --seed 7 --set stages.0.learning_rate=1e-4
+      gradual fit config.yaml --out my-run --lm-eval hellaswag,arc_easy --online
     """  # noqa: D301
     console = Console(as_json=as_json)
+    wanted = config_of(config, settings, seed, trust_remote_code, lm_eval)
     with console.working():
-        run = api.fit(config_of(config, settings, seed, trust_remote_code), out, online=online, progress=console)
+        run = api.fit(wanted, out, online=online, progress=console)
     _finish(run, console)
 
 

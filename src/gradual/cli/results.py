@@ -29,7 +29,7 @@ from gradual.reporting.run_tables import (
     paired_tests_table,
     refusals_table,
 )
-from gradual.reporting.run_transfer import bystanders_table, drift_table, transfer_table
+from gradual.reporting.run_transfer import benchmarks_table, bystanders_table, drift_table, transfer_table
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.reporting.tuning import tuning_sentences, tuning_table
 from gradual.run.cost import StageCost
@@ -122,7 +122,7 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
         title = f"Where facts went, {span_name(moved.start, moved.end)} (shares of each row)"
         yield transition_table(moved.counts, title)
     tests = (accuracy_table, paired_tests_table, answer_quality_table, refusals_table)
-    beyond = (transfer_table, bystanders_table, drift_table)
+    beyond = (transfer_table, bystanders_table, drift_table, benchmarks_table)
     builders = (*tests, highly_known_moves_table, highly_known_table, *beyond)
     yield from (table for build in builders if (table := build(summary)).rows)
     gain = summary.highly_known

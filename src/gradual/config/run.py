@@ -339,7 +339,16 @@ TransferForm = Literal["rewordings", "reverse", "zero_shot", "chat"]
 class EvaluationConfig(Settings):
     """How accuracy is scored."""
 
-    EARLIER: ClassVar = {"confidence": False, "refusals": [], "transfer": [], "drift": False, "drift_text": None}
+    EARLIER: ClassVar = {
+        "confidence": False,
+        "refusals": [],
+        "transfer": [],
+        "drift": False,
+        "drift_text": None,
+        "lm_eval": [],
+        "lm_eval_limit": None,
+        "lm_eval_tasks": None,
+    }
 
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
@@ -360,6 +369,12 @@ class EvaluationConfig(Settings):
     """Tell how far training moves the model on what it was not trained on: KL from the base model, and perplexity."""
     drift_text: str | None = None
     """Text file that drift is measured on, read up to 2048 tokens; null: a text that comes with gradual."""
+    lm_eval: list[NonEmptyText] = []
+    """Tasks of lm-evaluation-harness to score the base model on, and the model after each stage (extra `lm-eval`)."""
+    lm_eval_limit: Annotated[int, Field(ge=1)] | None = None
+    """Only so many examples of each of these tasks, the first ones; null: all."""
+    lm_eval_tasks: str | None = None
+    """Folder with tasks of your own, in the harness's YAML; they are code, so they need `--trust-remote-code`."""
     protocol: Literal["validation", "paper"] = "validation"
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 
@@ -429,7 +444,7 @@ class RunConfig(Settings):
     compare: CompareConfig = CompareConfig()
     """What `gradual compare` compares; `fit` does not look at it."""
     report_to: list[str] = []
-    """Experiment trackers (any that transformers knows: wandb, trackio, mlflow, tensorboard ...)."""
+    """Experiment trackers, for curves by epoch and by stage (any that transformers knows: trackio, wandb ...)."""
 
     @property
     def seed_of_training(self) -> int:

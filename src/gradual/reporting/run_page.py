@@ -21,7 +21,7 @@ from gradual.reporting.level_tables import levels_table, transition_table
 from gradual.reporting.page import render_page
 from gradual.reporting.run_quality import quality_section
 from gradual.reporting.run_story import tell
-from gradual.reporting.run_transfer import bystanders_table, drift_table, transfer_table
+from gradual.reporting.run_transfer import benchmarks_table, bystanders_table, drift_table, transfer_table
 from gradual.reporting.svg import Axis, Drawing, Svg, draw_both, make_axis
 from gradual.reporting.table import Table
 from gradual.reporting.tuning import tuning_sentences, tuning_table
@@ -100,7 +100,7 @@ def render(run: RunRecord, tuning: TuningFile | None = None) -> str:
         quality=quality_section(summary),
         refusals=run_tables.refusals_table(summary),
         transfer=transfer_table(summary),
-        elsewhere=[bystanders_table(summary), drift_table(summary)],
+        elsewhere=[bystanders_table(summary), drift_table(summary), benchmarks_table(summary)],
         levels_by_probe=levels_table(summary.levels, [stage_name(probe) for probe in range(len(summary.levels))]),
         transitions=[_transition_table(moved) for moved in summary.transitions],
         highly_known_moves=run_tables.highly_known_moves_table(summary),

@@ -38,8 +38,10 @@ from gradual.probing.probe import probe_facts
 from gradual.progress import Advance, Progress, Silent, warn
 from gradual.run.anchors import Place, add_anchor, anchor_warnings, own_answers, stage_facts
 from gradual.run.cost import count_cost
-from gradual.run.drift import drift_rows, measure_drift, write_drift
 from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
+from gradual.run.measures.benchmarks import benchmark_fingerprint, score_benchmarks, write_scores
+from gradual.run.measures.curves import curve_points
+from gradual.run.measures.drift import drift_rows, measure_drift, write_drift
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
     encoder,
@@ -56,6 +58,7 @@ from gradual.selection.strategies import Selection
 from gradual.statistics.calibration import area_under_risk_coverage
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows
+from gradual.training.trackers import send_curves
 from gradual.training.train import StageResult, check_training, train_stage
 
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
@@ -211,6 +214,7 @@ def run_fingerprint(
     data = {"facts.digest": run_facts.digest()}
     if run_facts.drift_text:
         data["drift_text.digest"] = hashlib.sha256(run_facts.drift_text.encode()).hexdigest()[:16]
+    data |= benchmark_fingerprint(config.evaluation)
     if num_processes > 1:
         data["launch.processes"] = str(num_processes)
     return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
@@ -253,6 +257,8 @@ class _Fit:
         )
         storage.write_json(self.run.cost, count_cost(self.run, len(self.config.stages)).as_json())
         storage.write_json(self.run.summary, summary.as_json())
+        if self.run.status == "running":  # of a run that had ended already, trackers have been told
+            send_curves(self.config.report_to, self.run.path, curve_points(self.run))
         self.run.set_status(status)
 
     def each_step(self) -> bool:
@@ -288,6 +294,8 @@ class _Fit:
             self._make_map(step, step.questions)
         elif step.kind == "drift":
             self._measure_drift(step)
+        elif step.kind == "lm_eval":
+            self._score_benchmarks(step)
         elif step.drawing is not None:
             return True  # its stage draws them, once it knows of which facts
         elif not self.run.is_done(step.name):
@@ -343,6 +351,17 @@ class _Fit:
         ):
             found, cost = measure_drift(rows, loaded, advance)
         write_drift(self.run, step.stage, found, cost)
+        self.run.mark_done(step.name, step.results(self.run))
+
+    def _score_benchmarks(self, step: Step) -> None:
+        """Tells what the model scores on other people's tasks, unless it is told."""
+        if self.run.is_done(step.name):
+            return
+        self.progress.say(f"{step.label}: {', '.join(self.config.evaluation.lm_eval)}")
+        adapter = self.run.adapter(step.stage) if step.stage else None
+        with with_adapter(self.loaded, adapter) as loaded:
+            found, cost = score_benchmarks(self.config.evaluation, loaded)
+        write_scores(self.run, step.stage, found, cost)
         self.run.mark_done(step.name, step.results(self.run))
 
     def _train_stage(self, step: Step, stage: StageConfig) -> bool:

@@ -37,7 +37,7 @@ from gradual.training.checkpoints import last_checkpoint
 from gradual.training.epochs import EpochRecord, Score, StagePaused, Watcher
 from gradual.training.loss import pack_tensors, packed_loss, recomputed_alike
 from gradual.training.rows import Pack, TrainingRows, split_packs
-from gradual.training.trackers import check_trackers, curves_beside
+from gradual.training.trackers import PROJECT, check_trackers, curves_beside
 
 _BEST_METRICS = {"best_accuracy": "score", "best_p": "p", "best_risk_coverage": "area", "last": "score"}
 """What is told of an epoch that says which is kept, by `keep_epoch`."""
@@ -195,6 +195,7 @@ def _training_arguments(
         data_seed=seed,
         report_to=list(report_to) or "none",
         run_name=f"{folder.absolute().parents[1].name}-stage-{folder.name}",
+        project=PROJECT,
         disable_tqdm=True,
     )
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.

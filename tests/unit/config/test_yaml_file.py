@@ -111,6 +111,9 @@ OTHER_VALUES: dict[str, object] = {
     "evaluation.transfer": ["rewordings", "zero_shot"],
     "evaluation.drift": False,
     "evaluation.drift_text": "text.txt",
+    "evaluation.lm_eval": ["hellaswag"],
+    "evaluation.lm_eval_limit": 100,
+    "evaluation.lm_eval_tasks": "tasks",
     "probe.confidence": True,
     "evaluation.refusals": ["No idea"],
     "probe.refusals": ["No idea"],
@@ -249,7 +252,7 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         (
             {"evaluation": {"zzz": 1}},
             "evaluation.zzz: unknown setting; expected one of confidence, drift, drift_text, "
-            "exemplar_seed, protocol, refusals, transfer, zero_shot",
+            "exemplar_seed, lm_eval, lm_eval_limit, lm_eval_tasks, protocol, refusals, transfer, zero_shot",
         ),
         (
             {"stages": [{"strategy": "all"}, {"strategy": "S5", "weighting": "p(1-p)"}]},

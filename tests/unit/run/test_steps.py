@@ -92,6 +92,7 @@ def test_levels_of_test_facts_are_asked_as_those_of_training_facts() -> None:
         (Step("rewordings", 0), "rewordings 0", "testing", "evaluation/rewordings-0"),
         (Step("zero_shot_train", 1), "zero-shot-train 1", "testing", "evaluation/zero-shot-train-1"),
         (Step("drift", 1), "drift 1", "testing", "evaluation/drift-1"),
+        (Step("lm_eval", 0), "lm-eval 0", "testing", "evaluation/lm-eval-0"),
         (Step("own_answers", 2), "own-answers 2", "training", "stages/2"),
         (Step("stage", 2), "stage 2", "training", "stages/2"),
     ],
@@ -106,7 +107,13 @@ def test_every_planned_step_is_a_possible_one() -> None:
     run_facts = replace(
         PREPARED, train=reworded, out_of_distribution=tuple(FACTS[5:8]), reverses={FACTS[3].id: FACTS[5]}
     )
-    everything = {"evaluation": {"zero_shot": True, "transfer": ["rewordings", "reverse", "zero_shot", "chat"]}}
+    everything = {
+        "evaluation": {
+            "lm_eval": ["hellaswag"],
+            "zero_shot": True,
+            "transfer": ["rewordings", "reverse", "zero_shot", "chat"],
+        }
+    }
     own = {"strategy": "all", "anchor": {"kind": "own_answers"}}
     settings = parse_config({"model": "m", "facts": "f", "stages": [own, own], **everything})
     planned = [step.name for step in planned_steps(settings, run_facts)]
