@@ -132,7 +132,7 @@ def fit(
     from gradual.models.ranks import launch
 
     settings = settings_of(config)
-    with launch(settings.model.device) as ranks:
+    with launch(settings.model.device, in_step=settings.model.fsdp is not None) as ranks:
         settings, run_facts = prepare_run(settings)
         from gradual.run import pipeline
 

@@ -20,8 +20,8 @@ from gradual.config.yaml_file import parse_config
 from gradual.errors import RunDirError
 from gradual.facts.prepare import RunFacts
 from gradual.models.load import load_model
+from gradual.run.checks import run_fingerprint
 from gradual.run.folder import open_run
-from gradual.run.pipeline import run_fingerprint
 from gradual.testing import make_tiny_model, toy_facts
 
 pytestmark = pytest.mark.tiny

@@ -1,6 +1,6 @@
 """What each process of a launch runs in `tests/tiny/test_ranks.py`: a stage and a probe that they share.
 
-    python -m tests.support.shared_stage MODEL FOLDER [STEP_TO_DIE_AFTER]
+    python -m tests.support.shared_stage MODEL FOLDER [STEP_TO_DIE_AFTER [fsdp]]
 
 The second process runs out of memory in steps, and reads them in parts. Weights are kept as each process has them while
 it trains, before anything is read from a checkpoint.
@@ -76,11 +76,12 @@ def probe(loaded: LoadedModel, ranks: Ranks = ALONE) -> KnowledgeMap:
     return probe_facts(facts, exemplars, TransformersEngine(loaded), settings, seed=1, ranks=ranks)
 
 
-def main(model: str, folder: Path, die_after: int = 0) -> None:
+def main(model: str, folder: Path, die_after: int = 0, *, in_step: bool = False) -> None:
     """See the top."""
     torch.set_num_threads(1)
-    with launch("cpu") as ranks:
-        loaded = load_model(ModelConfig(name_or_path=model, dtype="float32", device="cpu"))
+    with launch("cpu", in_step=in_step) as ranks:
+        fsdp = "full_shard" if in_step else None
+        loaded = load_model(ModelConfig(name_or_path=model, dtype="float32", device="cpu", fsdp=fsdp))
         assert reads_trees(loaded)
         if not die_after:
             known = probe(loaded, ranks)
@@ -88,7 +89,7 @@ def main(model: str, folder: Path, die_after: int = 0) -> None:
                 write_map(known, folder / "map")
         with pytest.MonkeyPatch.context() as patch:
             failures: list[int] = []
-            if not ranks.is_first:
+            if not ranks.is_first and not in_step:
                 failures = limit_memory(loaded.model, patch, lambda ids: ids.numel() <= 130, ERRORS["cpu"])
             records, result = train(loaded, folder, ranks=ranks, die_after=die_after)
         if ranks.is_first:
@@ -99,4 +100,4 @@ def main(model: str, folder: Path, die_after: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))
+    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:4]), in_step=sys.argv[4:] == ["fsdp"])

@@ -19,7 +19,7 @@ from gradual.config.stage import StageConfig
 from gradual.errors import LaunchError
 from gradual.knowledge.map import read_map
 from gradual.models.load import LoadedModel
-from gradual.run.pipeline import check_packs
+from gradual.run.checks import check_packs
 
 pytestmark = pytest.mark.tiny
 
@@ -52,24 +52,38 @@ def start_both(*arguments: object, second: tuple[str, ...] = ()) -> list[subproc
     ]
 
 
-@pytest.fixture(scope="module")
-def shared(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def share_a_stage(model: Path, folder: Path, *more: str) -> tuple[Path, str]:
     """The folder and output of a stage and a probe that two processes of `torchrun` have shared."""
-    folder = tmp_path_factory.mktemp("shared")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     done = subprocess.run(
-        [*torchrun, *STAGE, str(tiny_folder), str(folder)],
+        [*torchrun, *STAGE, str(model), str(folder), *more],
         env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=MOST_SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
 
-def test_two_processes_train_what_one_trains(tiny: LoadedModel, shared: tuple[Path, str], tmp_path: Path) -> None:
-    folder, output = shared
+@pytest.fixture(scope="module")
+def shared(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What two processes that each have the whole model leave; the second runs out of memory in steps."""
+    return share_a_stage(tiny_folder, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture(scope="module")
+def in_step(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What two processes leave in which the model lies in parts (FSDP2)."""
+    return share_a_stage(tiny_folder, tmp_path_factory.mktemp("in-step"), "0", "fsdp")
+
+
+@pytest.mark.parametrize("way", ["shared", "in_step"])
+def test_two_processes_train_what_one_trains(
+    way: str, tiny: LoadedModel, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder, output = request.getfixturevalue(way)
     losses, tokens, best_epoch = ast.literal_eval(next(line for line in output.splitlines() if line.startswith("[")))
     assert "passes did not fit" in output
-    assert "\n0 passes" not in f"\n{output}"  # the second process had to read its packs in parts
+    # The second process had to read its packs in parts, unless it has to keep in step.
+    assert ("\n0 passes" in f"\n{output}") == (way == "in_step")
     records, result = train(tiny, tmp_path)
     assert best_epoch == result.best_epoch == 1
     assert losses[1:] == pytest.approx([record.loss for record in records[1:]], rel=1e-5)
@@ -84,8 +98,9 @@ def test_two_processes_train_what_one_trains(tiny: LoadedModel, shared: tuple[Pa
             torch.testing.assert_close(first[weight], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_two_processes_probe_what_one_probes(tiny: LoadedModel, shared: tuple[Path, str]) -> None:
-    found, expected = read_map(shared[0] / "map"), probe(tiny)
+@pytest.mark.parametrize("way", ["shared", "in_step"])
+def test_two_processes_probe_what_one_probes(way: str, tiny: LoadedModel, request: pytest.FixtureRequest) -> None:
+    found, expected = read_map(request.getfixturevalue(way)[0] / "map"), probe(tiny)
     assert [fact.id for fact in found] == [fact.id for fact in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.level is other.level

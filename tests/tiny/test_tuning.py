@@ -20,7 +20,7 @@ from gradual.exporting.chosen import choose_adapter
 from gradual.facts.prepare import prepare
 from gradual.progress import Silent
 from gradual.reporting.table import Table
-from gradual.run import pipeline
+from gradual.run import checks, pipeline
 from gradual.run.folder import RunDir
 from gradual.run.stage_files import read_epochs
 from gradual.tuning import ladder
@@ -136,7 +136,7 @@ def test_a_recipe_that_was_left_and_gone_on_with_is_as_one_that_was_not(whole: P
     unbroken = pipeline.train_in_part(
         own,
         prepare(own),
-        pipeline.load_to_train(own, Silent()),
+        checks.load_to_train(own, Silent()),
         tmp_path / "run",
         stage=1,
         num_epochs=3,

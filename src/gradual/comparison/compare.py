@@ -27,8 +27,9 @@ from gradual.knowledge.map import KnowledgeMap, read_map
 from gradual.knowledge.transitions import came_within_reach
 from gradual.models.load import LoadedModel
 from gradual.progress import Progress, Silent, warn
+from gradual.run.checks import load_to_train, say_what_to_know
 from gradual.run.folder import RunDir
-from gradual.run.pipeline import fit_loaded, load_to_train, say_what_to_know
+from gradual.run.pipeline import fit_loaded
 from gradual.run.stage_files import read_stage, validation_counts
 from gradual.run.steps import Step
 

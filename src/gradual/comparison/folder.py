@@ -128,7 +128,7 @@ def plan_of(request: ComparisonRequest, folder: ComparisonFolder, loaded: Loaded
     Raises:
         RunDirError: the folder was made with other settings, facts or another model, or an arm of it has changed.
     """
-    from gradual.run.pipeline import run_fingerprint  # loads torch, without which a comparison is reported
+    from gradual.run.checks import run_fingerprint  # loads torch, without which a comparison is reported
 
     compare = request.config.compare
     fingerprint = run_fingerprint(request.config, request.run_facts, loaded)

@@ -49,7 +49,7 @@ class ServerConfig(Settings):
 class ModelConfig(Settings):
     """Which model, and how it is loaded."""
 
-    EARLIER: ClassVar = {"server": None, "quantization": "none", "device_map": None}
+    EARLIER: ClassVar = {"server": None, "quantization": "none", "device_map": None, "fsdp": None}
 
     name_or_path: NonEmptyText
     """Hugging Face id or local folder (from the current directory) of the model; `smollm2` is the embedded model."""
@@ -70,6 +70,10 @@ class ModelConfig(Settings):
     probabilities hang a little on what a question is read with, as in 16 bits."""
     device_map: Literal["auto"] | None = None
     """auto: a model that fits on no single GPU is spread over all of them and the CPU's memory; for probing only."""
+    fsdp: Literal["full_shard"] | None = None
+    """full_shard: the layers of a model that fits on no single GPU lie in parts on those of a launch of several
+    processes (FSDP2), for `fit`; all of them pass through the model together, so probes are not dealt out. Other
+    commands load it whole."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only the command line may switch it on."""
     server: ServerConfig | None = None
@@ -82,6 +86,9 @@ class ModelConfig(Settings):
                 f"model.device_map: {self.device_map} chooses the devices, found device: {self.device} as well; leave "
                 "one of them out"
             )
+        if self.fsdp is not None and (self.quantization != "none" or self.device_map is not None):
+            other = "device_map" if self.device_map is not None else "quantization"
+            raise ConfigError(f"model.fsdp: {self.fsdp} does not go with {other}; leave one of them out")
         return self
 
 

@@ -32,7 +32,8 @@ from gradual.models.checks import (
     weight_shards,
 )
 from gradual.models.quantization import check_quantization, placement_fingerprint, placement_options
-from gradual.models.ranks import device_of_rank
+from gradual.models.ranks import device_of_rank, launched_ranks
+from gradual.models.sharding import shard_layers
 
 CACHE_VARIABLE = "GRADUAL_CACHE"
 """Environment variable with the folder for models converted from GGUF; ~/.cache/gradual without it."""
@@ -189,7 +190,9 @@ def load_model(settings: ModelConfig, *, threads: int | None = None) -> LoadedMo
     if settings.adapter:
         _refuse_endless_patterns(settings.adapter, [name for name, _ in model.named_modules()])
         model = _add_checked_adapter(model, settings.adapter)
-    if not placement:
+    if settings.fsdp and launched_ranks().total > 1:
+        shard_layers(model, device)
+    elif not placement:
         model.to(device)
     model.eval()
     return LoadedModel(model, tokenizer, source, _make_fingerprint(settings, source, model, tokenizer))

@@ -41,6 +41,8 @@ class Ranks:
     total: int = 1
     group: Any = None
     """Through which they talk, on the CPU."""
+    in_step: bool = False
+    """Whether the model lies in parts, so that all must pass through it together: nothing is dealt out or divided."""
 
     @property
     def is_first(self) -> bool:
@@ -127,8 +129,8 @@ def launched_ranks(environment: Mapping[str, str] = os.environ) -> Ranks:
     for variable, name in _OTHER_ENGINES.items():
         if environment.get(variable, "").lower() in ("true", "1"):
             raise LaunchError(
-                f"expected a launch that copies the model to each process, found one with {name} ({variable}) - use "
-                f"{_TORCHRUN}"
+                f"expected a launch that leaves the model alone, found one with {name} ({variable}) - use {_TORCHRUN}, "
+                "with model.fsdp for a model in parts"
             )
     if "RANK" in environment and "WORLD_SIZE" in environment:
         return Ranks(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
@@ -180,16 +182,19 @@ def device_of_rank(name: str) -> str:
 
 
 @contextmanager
-def launch(device: str) -> Iterator[Ranks]:
+def launch(device: str, *, in_step: bool = False) -> Iterator[Ranks]:
     """The processes of this launch, met and able to talk while the context lasts; one alone needs nothing.
 
     Args:
         device: of the settings: `cpu` keeps them off the GPUs.
+        in_step: whether the model will lie in parts (`model.fsdp`).
 
     Raises:
-        LaunchError: the launch would train wrong, or a process does not come.
+        LaunchError: the launch would train wrong, a process does not come, or there is one alone to be in step.
     """
     ranks = launched_ranks()
+    if ranks.total == 1 and in_step:
+        raise LaunchError(f"model.fsdp: expected a launch of several processes, found one - use {_TORCHRUN}")
     if ranks.total == 1:
         yield ranks
         return
@@ -203,7 +208,7 @@ def launch(device: str) -> Iterator[Ranks]:
         dist.init_process_group("nccl" if on_gpus else "gloo", timeout=_MEETING)
         group = dist.new_group(backend="gloo", timeout=_LONG)
     try:
-        yield Ranks(ranks.number, ranks.total, group)
+        yield Ranks(ranks.number, ranks.total, group, in_step)
     finally:
         dist.destroy_process_group(group)  # closed connections are what the others notice
         if not on_gpus:  # those of GPUs may wait for work that never comes; they end with the process

@@ -75,7 +75,7 @@ def probe_facts(
 
     Args:
         ranks: processes that all call this with the same arguments, but for `units`, which the first one has: units are
-            dealt out, and each process gets the whole map.
+            dealt out, and each process gets the whole map; all read every unit where they must be in step.
 
     Raises:
         DataError: a relation has too few exemplars.
@@ -99,10 +99,12 @@ def probe_facts(
             progress(len(found[key]))
     missing = [unit for unit in planned if unit[0] not in found]
     drawn_with = seed if sampling_seed is None else sampling_seed
-    for start in range(0, len(missing), ranks.total):
-        turn = missing[start : start + ranks.total]
-        mine = [blocks for _, blocks in turn[ranks.number : ranks.number + 1]]
-        told = [_probe_within_memory(blocks, probe_prompts, engine, settings, seed=drawn_with) for blocks in mine]
+    per_turn = 1 if ranks.in_step else ranks.total
+    read = probe_unit if ranks.in_step else _probe_within_memory
+    for start in range(0, len(missing), per_turn):
+        turn = missing[start : start + per_turn]
+        mine = [blocks for _, blocks in (turn if ranks.in_step else turn[ranks.number : ranks.number + 1])]
+        told = [read(blocks, probe_prompts, engine, settings, seed=drawn_with) for blocks in mine]
         for (key, _), (known,) in zip(turn, ranks.gather(told)[: len(turn)], strict=True):
             if units:
                 units.put(key, _to_bytes(known))
@@ -121,7 +123,8 @@ def probe_facts(
 def _cost_since(started: float, before: ReadCost, engine: Engine, ranks: Ranks) -> Cost:
     """What was read since then by all processes together; time and the share of the host are this one's."""
     seconds, after = time.perf_counter() - started, engine.cost()
-    read = ranks.gather((after.tokens - before.tokens, after.forward_passes - before.forward_passes))
+    own = (after.tokens - before.tokens, after.forward_passes - before.forward_passes)
+    read = [own] if ranks.in_step else ranks.gather(own)  # in step, all have read the same
     tokens, passes = (sum(numbers) for numbers in zip(*read, strict=True))
     return Cost(
         seconds=seconds,

@@ -6,21 +6,17 @@ Each step reads the run folder and writes into it, and a finished step is never 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gradual.config.base import settings_that_matter
 from gradual.config.run import RunConfig
 from gradual.config.stage import StageConfig
 from gradual.config.yaml_file import dump_config
-from gradual.engines.transformers_engine import TransformersEngine, reading_warnings, reads_trees
+from gradual.engines.transformers_engine import TransformersEngine, reads_trees
 from gradual.errors import LaunchError
 from gradual.facts.fact import Fact
 from gradual.facts.prepare import RunFacts
@@ -28,20 +24,28 @@ from gradual.facts.problems import write_left_out
 from gradual.files import storage
 from gradual.files.units import UnitStore
 from gradual.knowledge.answer_quality import answers_with_confidence
-from gradual.knowledge.map import KnowledgeMap, write_map
+from gradual.knowledge.map import Cost, KnowledgeMap, write_map
 from gradual.models.adapters import with_adapter
-from gradual.models.load import LoadedModel, load_model
+from gradual.models.load import LoadedModel
 from gradual.models.ranks import ALONE, Ranks
 from gradual.probing.folder import say_missed_spellings
 from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import probe_facts
 from gradual.progress import Advance, Progress, Silent, warn
 from gradual.run.anchors import Place, add_anchor, anchor_warnings, own_answers, stage_facts
+from gradual.run.checks import (
+    check_in_step,
+    check_packs,
+    check_questions,
+    load_to_train,
+    run_fingerprint,
+    say_what_to_know,
+)
 from gradual.run.cost import count_cost
 from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
-from gradual.run.measures.benchmarks import benchmark_fingerprint, score_benchmarks, write_scores
+from gradual.run.measures.benchmarks import score_benchmarks, write_scores
 from gradual.run.measures.curves import curve_points
-from gradual.run.measures.drift import drift_rows, measure_drift, write_drift
+from gradual.run.measures.drift import DriftFile, drift_rows, measure_drift, write_drift
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
     encoder,
@@ -59,11 +63,7 @@ from gradual.statistics.calibration import area_under_risk_coverage
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows
 from gradual.training.trackers import send_curves
-from gradual.training.train import StageResult, check_training, train_stage
-
-_WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
-"""Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
-on the numbers of steps, and facts that it has read are in the digest. Nor pydantic: settings are in as read."""
+from gradual.training.train import StageResult, train_stage
 
 
 def fit(
@@ -92,31 +92,9 @@ def fit(
     loaded = load_to_train(config, progress)
     if ranks.total > 1:
         check_packs(config.stages, ranks.total, reads_trees=reads_trees(loaded))
+    if ranks.in_step:
+        check_in_step(config)
     return fit_loaded(config, run_facts, loaded, Path(out), progress=progress, ranks=ranks)
-
-
-def say_what_to_know(
-    config: RunConfig, run_facts: RunFacts, progress: Progress, *, besides: Sequence[str] = ()
-) -> None:
-    """Says how the facts were read, and warns of what they and the settings, or something `besides`, do to results."""
-    for remark in run_facts.remarks:
-        progress.say(remark)
-    warn(progress, *run_facts.warnings, *besides)
-    if config.evaluation.protocol == "paper":
-        warn(progress, "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter")
-
-
-def load_to_train(config: RunConfig, progress: Progress) -> LoadedModel:
-    """The model, checked that it can be trained.
-
-    Raises:
-        ConfigError, ModelError: it cannot be loaded, or not be trained with these settings.
-    """
-    progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
-    loaded = load_model(config.model)
-    warn(progress, *reading_warnings(loaded))
-    check_training(loaded, config.lora, config.report_to)
-    return loaded
 
 
 def fit_loaded(
@@ -168,56 +146,6 @@ def train_in_part(
         before(run, fitting.steps)
         fitting.each_step()
     return run
-
-
-def check_questions(loaded: LoadedModel, steps: Sequence[Step]) -> None:
-    """Finds out, before anything is computed, whether the model can be asked in every form that a run asks.
-
-    Raises:
-        ModelError: chats are asked for, and the tokenizer has no chat template.
-        DataError: a text would be read as something else in a chat.
-    """
-    engine = TransformersEngine(loaded)
-    for step in steps:
-        if step.form == "chat" and step.questions is not None:
-            style = engine.prompt_style(step.questions.settings)
-            for fact in step.questions.facts:
-                style.check(fact)
-
-
-def check_packs(stages: Sequence[StageConfig], num_processes: int, *, reads_trees: bool) -> None:
-    """Refuses more processes than a step has packs to deal out to them.
-
-    Raises:
-        LaunchError: some would never have anything to train on.
-    """
-    for index, stage in enumerate(stages):
-        facts_per_pack = min(stage.pack_size, stage.batch_size) if reads_trees else 1
-        if (num_packs := stage.batch_size // facts_per_pack) < num_processes:
-            raise LaunchError(
-                f"stages[{index}]: expected a pack in each step for each of {num_processes} processes, found "
-                f"{num_packs} (batch_size {stage.batch_size}, {facts_per_pack} facts in a pack) - launch {num_packs} "
-                "processes, or choose a smaller pack_size or a larger batch_size"
-            )
-
-
-def run_fingerprint(
-    config: RunConfig, run_facts: RunFacts, loaded: LoadedModel, *, num_processes: int = 1
-) -> dict[str, str]:
-    """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions.
-
-    Several processes add up gradients in another order than one, so their number is part of it.
-    """
-    settings = settings_that_matter(config, leave_out=("report_to", "compare"))
-    model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
-    versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
-    data = {"facts.digest": run_facts.digest()}
-    if run_facts.drift_text:
-        data["drift_text.digest"] = hashlib.sha256(run_facts.drift_text.encode()).hexdigest()[:16]
-    data |= benchmark_fingerprint(config.evaluation)
-    if num_processes > 1:
-        data["launch.processes"] = str(num_processes)
-    return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
 
 
 class _Fit:
@@ -278,6 +206,9 @@ class _Fit:
                     "disk that all machines see"
                 )
             step, training = shared
+            if step.kind == "drift":
+                self._read_drift(step)
+                continue
             if training is None:
                 self._ask(step, step.questions, None, lambda _: None)
                 continue
@@ -343,15 +274,20 @@ class _Fit:
         """Tells how far the stages so far have moved the model, unless it is told."""
         if self.run.is_done(step.name):
             return
+        if self.ranks.in_step:
+            self.ranks.share((step, None))
+        write_drift(self.run, step.stage, *self._read_drift(step))
+        self.run.mark_done(step.name, step.results(self.run))
+
+    def _read_drift(self, step: Step) -> tuple[DriftFile, Cost]:
+        """The drift up to a stage; a model in parts is read by all processes together."""
         rows = drift_rows(self.config, self.run_facts, TransformersEngine(self.loaded))
         total = len(rows.text) + len(rows.prompts)
         with (
             with_adapter(self.loaded, self.run.adapter(step.stage)) as loaded,
             self.progress.bar(step.name, total, "texts") as advance,
         ):
-            found, cost = measure_drift(rows, loaded, advance)
-        write_drift(self.run, step.stage, found, cost)
-        self.run.mark_done(step.name, step.results(self.run))
+            return measure_drift(rows, loaded, advance)
 
     def _score_benchmarks(self, step: Step) -> None:
         """Tells what the model scores on other people's tasks, unless it is told."""

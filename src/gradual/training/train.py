@@ -237,6 +237,7 @@ def _make_trainer(
     trainer.stage_loss, trainer.kl = loss_of(stage.anchor, model, reference), rows.kl
     trainer.score, trainer.watcher, trainer.ranks = score, watcher, ranks
     trainer.masks = _masks(loaded, rows)
+    model._is_accelerate_prepared = True  # accelerate would copy the model's weights to all processes, parts of it too
     trainer.pop_callback(PrinterCallback)
     return trainer
 
@@ -277,8 +278,10 @@ class _Steps:
     def __call__(self, numbers: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         packs = [pack for row in numbers for pack in self._rows.step(self._watcher.epoch, row["step"])]
         # Not the trainer's own count: it leaves out the first label of a row, but every one of ours is to be learnt.
-        count = sum(len(example.completion_ids) for pack in packs for example in pack.examples)
+        count: float = sum(len(example.completion_ids) for pack in packs for example in pack.examples)
         mine = packs[self._ranks.number :: self._ranks.total]
+        if not mine and self._ranks.in_step:
+            mine, count = packs[:1], math.inf  # a pass like the others', of which nothing is learnt: 0 times its loss
         batch: dict[str, Any] = pack_tensors(mine, self._pad_token, self._rows.kl) if mine else {}
         return batch | {"packs": mine, "count": count}
 
@@ -335,7 +338,8 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """The gradients of a step, added up over the processes that each had a share of it."""
-        packs, count, tokens = inputs.pop("packs"), inputs.pop("count"), int(inputs.get("num_tokens", 0))
+        packs, count = inputs.pop("packs"), inputs.pop("count")
+        tokens = int(inputs.get("num_tokens", 0)) if math.isfinite(count) else 0
         own = self._share_of_step(model, inputs, packs, count) if packs else torch.zeros((), device=self.args.device)
         # Not by DistributedDataParallel: shares have other numbers of passes where memory runs out, or none.
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
@@ -362,7 +366,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
                     loss += self._pass(model, batch, count)
                 return loss
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
+                if not is_out_of_memory(error) or self.ranks.in_step:
                     raise
             model.zero_grad()
             free_memory()

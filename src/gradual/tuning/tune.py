@@ -30,16 +30,10 @@ from gradual.models.adapters import with_adapter
 from gradual.models.load import LoadedModel
 from gradual.probing.probe import probe_facts
 from gradual.progress import Progress, Silent, warn
+from gradual.run.checks import check_questions, load_to_train, run_fingerprint, say_what_to_know
 from gradual.run.cost import stage_cost
 from gradual.run.folder import RunDir
-from gradual.run.pipeline import (
-    check_questions,
-    fit_loaded,
-    load_to_train,
-    run_fingerprint,
-    say_what_to_know,
-    train_in_part,
-)
+from gradual.run.pipeline import fit_loaded, train_in_part
 from gradual.run.planning.timing import TIMING, probe_sample
 from gradual.run.stage_files import EpochLine, read_epoch_times, read_epochs
 from gradual.run.steps import Step, planned_steps, scoring_settings

@@ -59,6 +59,14 @@ def test_one_gpu_for_several_processes_is_refused(monkeypatch: pytest.MonkeyPatc
         device_of_rank("cuda:0")
 
 
+def test_a_process_alone_can_be_in_step_with_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    alone = "^model.fsdp: expected a launch of several processes, found one - use torchrun"
+    with pytest.raises(LaunchError, match=alone), launch("cpu", in_step=True):
+        pytest.fail("begins")
+
+
 def test_a_process_alone_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     with launch("cpu") as alone:
         assert alone is ALONE
