@@ -51,9 +51,9 @@ def test_what_an_anchor_keeps_and_reads_is_counted(tiny: LoadedModel, tiny_folde
 
     model = add_adapter(tiny, LoraSettings(r=4), None).train()
     adapter = sum(4 * each.numel() for each in model.parameters() if each.requires_grad)
-    batch, masks = pack_tensors(packs, tiny.tokenizer.pad_token_id, held), MaskKinds(tiny.model.config)
+    batch = pack_tensors(packs, tiny.tokenizer.pad_token_id, held)
     with LiveBytes() as live:
-        HeldChances(Base())(model, batch, masks).backward()
+        HeldChances(Base())(model, batch, None).backward()
     plain, kl = counted(None), counted(AnchorConfig(kind="kl"))
     assert kl == pytest.approx(live.peak + 3 * adapter, rel=0.02)
     assert kl > plain + 8 * 40 * tiny.model.config.vocab_size * 4  # the reference's chances at 40 tokens of 8 facts
