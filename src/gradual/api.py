@@ -84,8 +84,8 @@ def probe(
         RunDirError: `out` belongs to another probe or process, or holds something else.
         ProbeError: the model's logits are not numbers.
     """
-    prepare_environment(online=online)
     _refuse_several("probe")
+    prepare_environment(online=online)
     from gradual.config.run import ModelConfig, ProbeConfig
     from gradual.models.load import check_model
     from gradual.probing.folder import ProbeRequest, make_map
@@ -156,6 +156,7 @@ def plan(
         ConfigError, DataError, ModelError: something cannot be used.
         RunDirError: `out` is no run folder, or damaged.
     """
+    _refuse_several("plan")
     prepare_environment(online=online)
     settings, run_facts = prepare_run(config)
     from gradual.run.planning.plan import make_plan
@@ -191,8 +192,8 @@ def compare(
         RunDirError: the folder belongs to another process, or a run in it was made with other settings.
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
-    prepare_environment(online=online)
     _refuse_several("compare")
+    prepare_environment(online=online)
     settings, run_facts = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
@@ -228,6 +229,7 @@ def plan_comparison(
     Raises:
         ConfigError, DataError, ModelError: something cannot be used.
     """
+    _refuse_several("plan")
     prepare_environment(online=online)
     settings, run_facts = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
@@ -275,6 +277,7 @@ def ask(
 
 def open_asker(request: AskRequest, *, online: bool = False, progress: Progress | None = None) -> Asker:
     """What answers questions one after the other, with a model that is loaded once; errors as for `ask`."""
+    _refuse_several("ask")
     prepare_environment(online=online)
     from gradual.asking import opening
 
@@ -296,6 +299,7 @@ def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> Shown
         DataError: the folder has no such fact, or the run no such probe.
         RunDirError: the folder is neither a map nor a run, or damaged.
     """
+    _refuse_several("show")
     from gradual.run.show import show_fact
 
     return show_fact(Path(folder), fact_id, probe=probe)
@@ -308,6 +312,7 @@ def diff(map_a: str | Path | KnowledgeMap, map_b: str | Path | KnowledgeMap) -> 
         DataError: the maps have no fact in common.
         RunDirError: a folder is no map, or damaged.
     """
+    _refuse_several("diff")
     from gradual.knowledge.diff import compare_maps, open_map
     from gradual.knowledge.map import KnowledgeMap
 
@@ -323,6 +328,7 @@ def report(folder: str | Path) -> Path:
     Raises:
         RunDirError: the folder is neither a run nor a comparison, a file in it is damaged, or the disk refused.
     """
+    _refuse_several("report")
     from gradual.comparison.folder import PLAN_FILE
 
     if (Path(folder) / PLAN_FILE).is_file():
@@ -375,6 +381,7 @@ def export(
         ExportError: merged weights answer otherwise than base and adapter, or the converter or the Hub refused.
         RunDirError: the source is no run, a file of it is damaged, or `out` holds something else.
     """
+    _refuse_several("export")
     prepare_environment(online=online)
     from gradual.exporting import export as exports
 
@@ -406,6 +413,7 @@ def init(
         ConfigError, DataError, ModelError: the facts or the model cannot be used, or the file is there already.
         RunDirError: the disk refused.
     """
+    _refuse_several("init")
     prepare_environment(online=online)
     from gradual.config.run import ModelConfig
     from gradual.models.checks import count_parameters
@@ -448,6 +456,7 @@ def demo(
 
 
 def _refuse_several(command: str) -> None:
+    """Refuses a launch of several processes: `fit` alone, and with it `demo`, shares its work among them."""
     from gradual.models.ranks import refuse_several
 
     refuse_several(command)
