@@ -568,15 +568,17 @@ def raising(error: BaseException):  # type: ignore[no-untyped-def]
         ("plan", "config.yaml", "--compare"),
         ("ask", "run", "Who?"),
         ("export", "run", "--out", "model"),
-        ("init", "--facts", "facts.jsonl", "--model", "m", "--out", "config.yaml"),
+        ("init", "facts.jsonl", "--model", "m"),
         ("show", "run", "a"),
         ("diff", "run", "other"),
         ("report", "run"),
     ],
 )
 def test_a_command_that_shares_no_work_is_refused_to_several_processes(
-    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("model: m\nfacts: facts.jsonl\n")
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "4")):
         monkeypatch.setenv(name, value)
     result = run(*arguments)
