@@ -20,7 +20,8 @@ from gradual.files.storage import Json
 from gradual.knowledge.map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
-from gradual.run.anchors import anchor_options, stage_facts
+from gradual.run.anchors.choice import anchor_options
+from gradual.run.anchors.targets import stage_facts
 from gradual.run.folder import RunDir
 from gradual.run.planning.memory import MemoryPlan, plan_memory, refuse_weights_that_do_not_fit
 from gradual.run.planning.timing import (

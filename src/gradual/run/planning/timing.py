@@ -23,7 +23,9 @@ from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import ProbePrompts, draw_asking, plant_prompts
 from gradual.progress import Progress
-from gradual.run.anchors import Place, add_anchor, with_anchors_and_refusals
+from gradual.run.anchors.choice import with_anchors_and_refusals
+from gradual.run.anchors.own_answers import Place
+from gradual.run.anchors.targets import add_anchor
 from gradual.run.drift import drift_rows
 from gradual.run.stages import in_epochs, training_rows
 from gradual.run.steps import Step
