@@ -331,11 +331,11 @@ class EvaluationConfig(Settings):
     """How accuracy is scored."""
 
     EARLIER: ClassVar = {"confidence": False, "refusals": [], "transfer": [], "drift": False, "drift_text": None}
+    FORMER: ClassVar = {"zero_shot": False}
+    IN_THEIR_PLACE: ClassVar = {"zero_shot": "transfer: [zero_shot]"}
 
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
-    zero_shot: bool = False
-    """Score the test facts without shots as well."""
     confidence: bool = True
     """Compute how sure the model is of its greedy answers to test facts (see `probe.confidence`)."""
     refusals: Refusals = ["I don't know", "I do not know"]

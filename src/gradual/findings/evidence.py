@@ -266,7 +266,7 @@ def _relations_by_split(facts: Iterable[Fact]) -> dict[str, dict[str, str]]:
 def _read_forms(
     run: RunDir, facts: Sequence[Fact], stages: Sequence[StageEvidence]
 ) -> dict[TransferForm, BeforeAndAfter]:
-    """The forms that training facts were asked in, too; test facts alone are asked without shots by `zero_shot`."""
+    """The forms that training facts were asked in; older runs may have asked test facts alone without shots."""
     taught = {fact for stage in stages for fact in stage.trained}
     trained_or_not = {fact.id for fact in facts if fact.split == "train"}
     forms: tuple[TransferForm, ...] = get_args(TransferForm)
