@@ -87,8 +87,8 @@ def probe(
         RunDirError: `out` belongs to another probe or process, or holds something else.
         ProbeError: the model's logits are not numbers.
     """
-    prepare_environment(online=online)
     refuse_several_processes("probe")
+    prepare_environment(online=online)
     from gradual.config.run import ModelConfig, ProbeConfig
     from gradual.models.load import check_model
     from gradual.probing.folder import ProbeRequest, make_map
@@ -158,6 +158,7 @@ def plan(
         ConfigError, DataError, ModelError: something cannot be used.
         RunDirError: `out` is no run folder, or damaged.
     """
+    refuse_several_processes("plan")
     prepare_environment(online=online)
     settings, run_facts = prepare_run(config)
     from gradual.run.planning.plan import make_plan
@@ -193,8 +194,8 @@ def compare(
         RunDirError: the folder belongs to another process, or a run in it was made with other settings.
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
-    prepare_environment(online=online)
     refuse_several_processes("compare")
+    prepare_environment(online=online)
     settings, run_facts = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
@@ -230,6 +231,7 @@ def plan_comparison(
     Raises:
         ConfigError, DataError, ModelError: something cannot be used.
     """
+    refuse_several_processes("plan")
     prepare_environment(online=online)
     settings, run_facts = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
@@ -311,6 +313,7 @@ def ask(
 
 def open_asker(request: AskRequest, *, online: bool = False, progress: Progress | None = None) -> Asker:
     """What answers questions one after the other, with a model that is loaded once; errors as for `ask`."""
+    refuse_several_processes("ask")
     prepare_environment(online=online)
     from gradual.asking import opening
 
@@ -332,6 +335,7 @@ def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> Shown
         DataError: the folder has no such fact, or the run no such probe.
         RunDirError: the folder is neither a map nor a run, or damaged.
     """
+    refuse_several_processes("show")
     from gradual.run.show import show_fact
 
     return show_fact(Path(folder), fact_id, probe=probe)
@@ -344,6 +348,7 @@ def diff(map_a: str | Path | KnowledgeMap, map_b: str | Path | KnowledgeMap) -> 
         DataError: the maps have no fact in common.
         RunDirError: a folder is no map, or damaged.
     """
+    refuse_several_processes("diff")
     from gradual.knowledge.diff import compare_maps, open_map
     from gradual.knowledge.map import KnowledgeMap
 
@@ -359,6 +364,7 @@ def report(folder: str | Path) -> Path:
     Raises:
         RunDirError: the folder is neither a run nor a comparison, a file in it is damaged, or the disk refused.
     """
+    refuse_several_processes("report")
     from gradual.comparison.folder import PLAN_FILE
 
     if (Path(folder) / PLAN_FILE).is_file():
@@ -411,6 +417,7 @@ def export(
         ExportError: merged weights answer otherwise than base and adapter, or the converter or the Hub refused.
         RunDirError: the source is no run, a file of it is damaged, or `out` holds something else.
     """
+    refuse_several_processes("export")
     prepare_environment(online=online)
     from gradual.exporting import export as exports
 
@@ -442,6 +449,7 @@ def init(
         ConfigError, DataError, ModelError: the facts or the model cannot be used, or the file is there already.
         RunDirError: the disk refused.
     """
+    refuse_several_processes("init")
     prepare_environment(online=online)
     from gradual.config.run import ModelConfig
     from gradual.models.checks import count_parameters

@@ -64,7 +64,7 @@ class FakeEngine:
 
     def prompt_style(self, settings: ProbeConfig) -> PromptStyle:
         """See `Engine`; always plain."""
-        return PlainPrompts(settings.prompt.question, settings.prompt.answer)
+        return PlainPrompts.from_settings(settings)
 
     def new_forest(self, num_rows: int, *, top_k: int) -> FakeForest:
         """See `Engine`."""

@@ -576,3 +576,30 @@ def raising(error: BaseException):  # type: ignore[no-untyped-def]
         raise error
 
     return fail
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "config.yaml"),
+        ("plan", "config.yaml", "--compare"),
+        ("ask", "run", "Who?"),
+        ("export", "run", "--out", "model"),
+        ("init", "facts.jsonl", "--model", "m"),
+        ("show", "run", "a"),
+        ("diff", "run", "other"),
+        ("report", "run"),
+    ],
+)
+def test_a_command_that_shares_no_work_is_refused_to_several_processes(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("model: m\nfacts: facts.jsonl\n")
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = f"error in process 1 of 4: {arguments[0]}: expected one process, found a launch of 4, "
+    assert result.stderr.startswith(told)
+    assert result.stderr.count("\n") == 1

@@ -19,8 +19,8 @@ from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel, load_model
 from gradual.probing.check import check_against_sampling
 from gradual.probing.probe import probe_facts
+from gradual.training.loss import pack_tensors, packed_loss
 from gradual.training.rows import TrainingRows
-from gradual.training.train import pack_tensors, packed_loss
 
 pytestmark = pytest.mark.real
 

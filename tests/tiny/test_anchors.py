@@ -24,7 +24,7 @@ from gradual.files.parquet import Column, read_table
 from gradual.knowledge.map import read_map
 from gradual.models.load import LoadedModel
 from gradual.progress import Advance
-from gradual.run.anchors import read_own_answers
+from gradual.run.anchors.own_answers import read_own_answers
 from gradual.run.stage_files import read_epochs
 from gradual.training.anchors import Base, HeldChances, HeldWeights, adapter_weights
 from gradual.training.epochs import Score

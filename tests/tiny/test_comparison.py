@@ -46,7 +46,7 @@ def make_config(model: Path, facts: Path, /, **changes: Any) -> RunConfig:
             "splits": {"exemplars_per_relation": 6},
         },
         "probe": {"num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 4, "tolerance": 0.1},
-        "evaluation": {"zero_shot": True},
+        "evaluation": {"transfer": ["zero_shot"]},
         "lora": {"r": 4, "lora_dropout": 0.1},
         "stages": [{"strategy": "all", **stage}, {"select": "trained", **stage}],
         "compare": {

@@ -171,13 +171,14 @@ def test_a_plan_counts_the_probes_of_other_relations_and_without_shots(
         "splits": {"exemplars_per_relation": 6, "max_test_per_relation": 3},
     }
     plain = gradual.plan(make_config(tiny_folder, tmp_path, facts=facts))
-    others = {"facts": facts | {"out_of_distribution": ["toy-2"]}, "evaluation": {"zero_shot": True}}
+    others = {"facts": facts | {"out_of_distribution": ["toy-2"]}, "evaluation": {"transfer": ["zero_shot"]}}
     more = gradual.plan(make_config(tiny_folder, tmp_path, **others))
     assert more.num_facts == plain.num_facts
-    # 3 facts of toy-2 and 6 test facts without shots, under one set each, before training and after both stages; and
-    # the 3 once under both sets, for their levels at the start.
-    assert more.disk_bytes - plain.disk_bytes == 24 * (3 * (3 + plain.num_facts["test"]) + 3 * 2)
-    assert more.probe_tokens > plain.probe_tokens + 3 * (3 + plain.num_facts["test"])
+    # 3 facts of toy-2, and test and training facts without shots, under one set each, before training and after both
+    # stages; and the 3 once under both sets, for their levels at the start.
+    asked = 3 + plain.num_facts["test"] + plain.num_facts["train"]
+    assert more.disk_bytes - plain.disk_bytes == 24 * (3 * asked + 3 * 2)
+    assert more.probe_tokens > plain.probe_tokens + 3 * asked
 
 
 def test_the_tiny_model_passes_the_check_against_sampling(tiny_folder: Path, facts_file: Path, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def plan(
 ) -> None:
     """Show what each stage would train on; train nothing.
 
-    With prompts, one example token by token, counts, and estimates of time and disk.
+    With prompts, one example token by token, counts, and estimates of time, disk and memory.
 
     \b
     Examples:

@@ -232,6 +232,9 @@ def plan_parts(plan: RunPlan) -> Iterator[Table | str]:
         for stage in plan.stages
     ]
     rows.append([text_cell("probes"), NOTHING, NOTHING, number_cell(plan.probe_tokens), time_cell(plan.probe_seconds)])
+    if plan.drawing_tokens:
+        work = [number_cell(plan.drawing_tokens), time_cell(plan.drawing_seconds)]
+        rows.append([text_cell("own answers"), NOTHING, NOTHING, *work])
     note = "At most: a stage that stops early takes less."
     yield make_table("plan", "Work", ["", "facts", "steps", "tokens", "time"], rows, note)
     total = duration(plan.probe_seconds + plan.training_seconds)

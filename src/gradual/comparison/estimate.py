@@ -24,15 +24,14 @@ from gradual.progress import Progress, Silent
 from gradual.run.planning.timing import (
     TIMING,
     ReadEstimate,
+    StepTimes,
     first_stage_size,
     later_stage_size,
     probe_sample,
-    rows_to_time,
     scorings,
 )
 from gradual.run.stages import in_epochs, training_rows
 from gradual.run.steps import planned_steps
-from gradual.training.train import time_one_step
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,7 @@ class PartTimes:
     ) -> None:
         config, run_facts = request.config, request.run_facts
         self._request, self._engine, self._sample = request, engine, sample
-        rows = rows_to_time(run_facts, sample, config, engine)
-        self._step, _ = time_one_step(loaded, rows, config.lora)
+        self._steps = StepTimes(config, run_facts, sample, loaded)
         reading, single = ReadEstimate(config, run_facts, loaded, sample), evaluation_settings(config)
         self._reading = reading
         steps = planned_steps(config, run_facts)
@@ -114,7 +112,7 @@ class PartTimes:
         epochs = in_epochs(stage, rows).num_train_epochs
         steps = epochs * rows.steps_per_epoch
         drawing = self._reading.own_answer_tokens(stage) * self._reading.seconds_per_token
-        return steps, steps * self._step + scorings(stage, epochs) * self._scoring + drawing
+        return steps, steps * self._steps.of(stage)[0] + scorings(stage, epochs) * self._scoring + drawing
 
 
 def _arm_estimates(request: ComparisonRequest, timed: PartTimes) -> Iterator[ArmEstimate]:

@@ -34,14 +34,19 @@ class Settings(BaseModel):
     """For settings younger than some folders: the value that leaves results as they were before."""
     FORMER: ClassVar[Mapping[str, object]] = {}
     """Settings that are gone, and the value at which they changed nothing: with it they may stand in a file."""
+    IN_THEIR_PLACE: ClassVar[Mapping[str, str]] = {}
+    """Of those that are gone because another one does the same: what to write."""
 
     @model_validator(mode="before")
     @classmethod
     def _drop_former_settings(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        used = [f"{name}: {data[name]}" for name, value in cls.FORMER.items() if data.get(name, value) != value]
-        if used:
+        names = [name for name, value in cls.FORMER.items() if data.get(name, value) != value]
+        for name in names:
+            if name in cls.IN_THEIR_PLACE:
+                raise ConfigError(f"`{name}: {data[name]}`: no longer a setting; write `{cls.IN_THEIR_PLACE[name]}`")
+        if used := [f"{name}: {data[name]}" for name in names]:
             raise ConfigError(
                 f"`{'`, `'.join(used)}`: removed, as it helped nowhere; leave it out, or use a version from before "
                 "December 2026"

@@ -356,11 +356,11 @@ class EvaluationConfig(Settings):
         "lm_eval_limit": None,
         "lm_eval_tasks": None,
     }
+    FORMER: ClassVar = {"zero_shot": False}
+    IN_THEIR_PLACE: ClassVar = {"zero_shot": "transfer: [zero_shot]"}
 
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
-    zero_shot: bool = False
-    """Score the test facts without shots as well."""
     confidence: bool = True
     """Compute how sure the model is of its greedy answers to test facts (see `probe.confidence`)."""
     refusals: Refusals = ["I don't know", "I do not know"]

@@ -8,30 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gradual.config.base import OneLine, Settings, ShareBelowOne
 from gradual.errors import ConfigError
 from gradual.selection.expressions import can_match, parse_expression
 from gradual.selection.strategies import Replay, StandIns, Strategy, resolve_strategy
-
-
-class ReplayConfig(Settings):
-    """Mastered facts mixed into a stage, drawn at random."""
-
-    FORMER: ClassVar = {"choose": "random"}
-
-    pool: str = "now == HighlyKnown"
-    """Expression that says which facts may be replayed."""
-    ratio: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
-    """How many are replayed, as a share of `of`."""
-    of: Literal["new", "mixture"] = "new"
-    """new: ratio x the newly selected facts; mixture: the replayed facts are this share of all that is trained on."""
-
-    @field_validator("pool")
-    @classmethod
-    def _pool_can_match(cls, pool: str) -> str:
-        return _check_expression(pool)
 
 
 def _check_expression(text: str) -> str:
@@ -41,18 +23,30 @@ def _check_expression(text: str) -> str:
     return text
 
 
+Expression = Annotated[str, AfterValidator(_check_expression)]
+"""A text in the language of `selection.expressions` that some fact can match."""
+
+
+class ReplayConfig(Settings):
+    """Mastered facts mixed into a stage, drawn at random."""
+
+    FORMER: ClassVar = {"choose": "random"}
+
+    pool: Expression = "now == HighlyKnown"
+    """Expression that says which facts may be replayed."""
+    ratio: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """How many are replayed, as a share of `of`."""
+    of: Literal["new", "mixture"] = "new"
+    """new: ratio x the newly selected facts; mixture: the replayed facts are this share of all that is trained on."""
+
+
 class StandInsConfig(Settings):
     """Facts drawn at random in the place of others."""
 
-    pool: str = "now in (WeaklyKnown, Unknown)"
+    pool: Expression = "now in (WeaklyKnown, Unknown)"
     """Expression that says which facts may be drawn."""
-    as_many_as: str = "now == MaybeKnown and promoted"
+    as_many_as: Expression = "now == MaybeKnown and promoted"
     """Expression; as many facts are drawn as match it."""
-
-    @field_validator("pool", "as_many_as")
-    @classmethod
-    def _can_match(cls, text: str) -> str:
-        return _check_expression(text)
 
 
 _Part = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -76,7 +70,7 @@ class AnchorConfig(Settings):
     the loss: KL(base || trained). kl_first_epoch: the same from the model as it was after the stage's first epoch.
     l2: added is the squared distance of the adapter's weights from where the stage began.
     The base model is the one without the adapter that is trained, in every stage."""
-    select: str = "now <= WeaklyKnown"
+    select: Expression = "now <= WeaklyKnown"
     """Expression that says which facts anchor the stage; those that it trains on anyway are left out."""
     share: _Part = 1.0
     """How many of the facts that match anchor the stage, as a share of them; drawn at random."""
@@ -91,11 +85,6 @@ class AnchorConfig(Settings):
 
     On average the same gradient with less noise, for another pass of the base model over these facts."""
 
-    @field_validator("select")
-    @classmethod
-    def _select_can_match(cls, select: str) -> str:
-        return _check_expression(select)
-
     @model_validator(mode="after")
     def _has_only_what_its_kind_uses(self) -> Self:
         for name in _SAYS_NOTHING[self.kind]:
@@ -107,17 +96,12 @@ class AnchorConfig(Settings):
 class AbstainConfig(Settings):
     """Teaches a stage to say that it does not know."""
 
-    select: str = "now == Unknown"
+    select: Expression = "now == Unknown"
     """Expression that says for which facts; they need not be among those that the stage selects."""
     answer: OneLine = "I don't know"
     """Text that is trained on in the place of their targets."""
     share: _Part = 1.0
     """How many of the facts that match, as a share of them, drawn at random; the others are left as they are."""
-
-    @field_validator("select")
-    @classmethod
-    def _select_can_match(cls, select: str) -> str:
-        return _check_expression(select)
 
 
 class StageConfig(Settings):
@@ -128,11 +112,11 @@ class StageConfig(Settings):
 
     strategy: str | None = None
     """Named strategy (see `gradual plan --strategies`); sets `select` and `replay` unless they are given."""
-    select: str | None = None
+    select: Expression | None = None
     """Expression over `first`, `before`, `now` (levels), `trained` and `promoted`: the facts to train on."""
     replay: ReplayConfig | None = None
     """Mastered facts mixed in; null: what the strategy says. A ratio of 0 switches the strategy's replay off."""
-    as_many_as: str | None = None
+    as_many_as: Expression | None = None
     """Expression; of the facts that `select` matches, only as many are drawn, at random, as match this one."""
     stand_ins: StandInsConfig | None = None
     """Facts drawn at random besides, in the place of others that `select` leaves out."""
@@ -182,11 +166,6 @@ class StageConfig(Settings):
         if name is not None:
             resolve_strategy(name, None, None)
         return name
-
-    @field_validator("select", "as_many_as")
-    @classmethod
-    def _select_can_match(cls, select: str | None) -> str | None:
-        return select if select is None else _check_expression(select)
 
     def resolve(self) -> Strategy:
         """What the stage trains on: the named strategy with `select` and `replay` in place of its own where given.

@@ -39,7 +39,7 @@ class Texts:
         """
         self._has_control_tokens = settings.prompt_style == "chat"
         if settings.prompt_style == "plain":
-            return PlainPrompts(settings.prompt.question, settings.prompt.answer)
+            return PlainPrompts.from_settings(settings)
         tokenizer, source = self._tokenizer, self._source
         if not tokenizer.chat_template:
             raise ModelError(

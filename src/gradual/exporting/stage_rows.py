@@ -36,11 +36,11 @@ class StageRow:
 
     def prompt(self, settings: ProbeConfig) -> str:
         """The text before the answer, in plain prompts."""
-        return _style(settings).render_prompt(self.shots, self.fact.question)
+        return PlainPrompts.from_settings(settings).render_prompt(self.shots, self.fact.question)
 
     def completion(self, settings: ProbeConfig) -> str:
         """The answer with the end of its line."""
-        return _style(settings).render_completion(self.target)
+        return PlainPrompts.from_settings(settings).render_completion(self.target)
 
     def messages(self, settings: ProbeConfig) -> list[dict[str, str]]:
         """The turns before the answer, shots among them."""
@@ -70,10 +70,6 @@ class StageRow:
 
 def _turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
-
-
-def _style(settings: ProbeConfig) -> PlainPrompts:
-    return PlainPrompts(settings.prompt.question, settings.prompt.answer)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import random
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from gradual.config.run import ProbeConfig
 from gradual.errors import ConfigError, DataError
@@ -111,6 +111,11 @@ class PlainPrompts:
     answer_mark: str = "A:"
     """Marks as in `config.run.PromptConfig`."""
     adds_special_tokens: bool = True
+
+    @classmethod
+    def from_settings(cls, settings: ProbeConfig) -> Self:
+        """The style with the marks of the settings."""
+        return cls(settings.prompt.question, settings.prompt.answer)
 
     def render_prompt(self, shots: Sequence[Fact], question: str, system: str = "") -> str:
         """See `PromptStyle`; a plain prompt has no turns, so it leaves `system` out."""

@@ -3,4 +3,4 @@
 Reads the folder of a comparison; trains and probes nothing, and draws no page.
 """
 
-__all__ = ["answer_record", "entities", "read", "record", "refusal_record", "verdict"]
+__all__ = ["answer_record", "beyond", "entities", "read", "record", "refusal_record", "verdict"]

@@ -12,6 +12,8 @@ from typing import Literal
 
 from gradual.comparison.folder import PlannedArm, is_base
 from gradual.findings.answers import answer_findings
+from gradual.findings.beyond.elsewhere import bystander_findings, drift_findings
+from gradual.findings.beyond.transfer import transfer_findings
 from gradual.findings.evidence import MapEvidence, RunEvidence, StageEvidence
 from gradual.findings.record import (
     ArmFindings,
@@ -97,6 +99,9 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         seconds=mean_over_seeds([run.cost.seconds for run in numbers]),
         answers=answer_findings(done),
         refusals=refusal_findings(done),
+        transfer=transfer_findings(done),
+        bystanders=bystander_findings(done),
+        drift=drift_findings(done),
     )
 
 

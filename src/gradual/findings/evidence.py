@@ -9,9 +9,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 from gradual.comparison.folder import ComparisonPlan, is_base
+from gradual.config.run import TransferForm
 from gradual.errors import RunDirError
+from gradual.facts.fact import Fact
 from gradual.files import storage
 from gradual.findings.record import CostPart
 from gradual.knowledge.answer_quality import answers_with_confidence
@@ -30,6 +33,9 @@ from gradual.run.stage_files import (
     verdicts_by_epoch,
 )
 from gradual.run.steps import Purpose, Step, possible_steps
+from gradual.run.summary.elsewhere import drift_of_run
+from gradual.run.summary.transfer import BeforeAndAfter, answers_in_form
+from gradual.run.summary.transfer_file import StageDrift
 from gradual.statistics.abstaining import Reply
 from gradual.statistics.calibration import AnsweredFact
 
@@ -88,8 +94,14 @@ class RunEvidence:
     """Test facts under the base model with all exemplar sets: their levels at the start."""
     ood: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Facts of relations that were never trained on, by stage."""
+    ood_start: MapEvidence | None = None
+    """The same facts under the base model with all exemplar sets: their levels at the start."""
     zero_shot: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Test facts asked without shots, by stage."""
+    forms: Mapping[TransferForm, BeforeAndAfter] = field(default_factory=dict)
+    """Training and test facts in each other form that was asked, under the base model and at the end."""
+    drift: Mapping[int, StageDrift] = field(default_factory=dict)
+    """How far the model is from the base model, by stage from 1."""
     validation: Mapping[int, MapEvidence] = field(default_factory=dict)
     """Validation facts at the epoch kept, by stage; 0 is before the first stage's training. Without levels."""
     stages: tuple[StageEvidence, ...] = ()
@@ -177,6 +189,8 @@ def _base_run(name: str, seed: int, runs: Iterable[Sequence[RunEvidence]]) -> Ru
         tests=found.tests[:1],
         ood={stage: known for stage, known in found.ood.items() if stage == 0},
         zero_shot={stage: known for stage, known in found.zero_shot.items() if stage == 0},
+        forms={},
+        drift={},
         validation={stage: known for stage, known in found.validation.items() if stage == 0},
         stages=(),
         paid=tuple(step for step in found.paid if step.stage == 0),
@@ -209,7 +223,8 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
         tests.append(test)
     numbers = range(len(probes))
     stages = tuple(_read_stage(run, number) for number in numbers if number)
-    facts = _read_facts(run)
+    facts = list(read_facts(run.facts)) if run.facts.is_file() else []
+    relations = _relations_by_split(facts)
     return RunEvidence(
         arm=arm,
         seed=seed,
@@ -218,10 +233,13 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
         tests=tuple(tests),
         start=read_known(run.test_levels),
         ood=_known_after_stages(run.ood_evaluation, numbers),
+        ood_start=read_known(run.ood_levels),
         zero_shot=_known_after_stages(run.zero_shot_evaluation, numbers),
-        validation=_read_validation(run, facts.get("validation", {}), stages),
+        forms=_read_forms(run, facts, stages),
+        drift={each.stage: each for each in drift_of_run(run, len(stages)) or ()},
+        validation=_read_validation(run, relations.get("validation", {}), stages),
         stages=stages,
-        splits={name: len(of_split) for name, of_split in facts.items()},
+        splits={name: len(of_split) for name, of_split in relations.items()},
         paid=tuple(_paid_steps(run, len(probes))),
     )
 
@@ -237,14 +255,23 @@ def _read_stage(run: RunDir, number: int) -> StageEvidence:
     return StageEvidence(about=read_stage(run, number), epochs=read_epochs(run, number), trained=trained)
 
 
-def _read_facts(run: RunDir) -> dict[str, dict[str, str]]:
+def _relations_by_split(facts: Iterable[Fact]) -> dict[str, dict[str, str]]:
     """The relation of each fact, by split and id."""
-    if not run.facts.is_file():
-        return {}
     found: dict[str, dict[str, str]] = {}
-    for fact in read_facts(run.facts):
+    for fact in facts:
         found.setdefault(fact.split, {})[fact.id] = fact.relation
     return found
+
+
+def _read_forms(
+    run: RunDir, facts: Sequence[Fact], stages: Sequence[StageEvidence]
+) -> dict[TransferForm, BeforeAndAfter]:
+    """The forms that training facts were asked in; older runs may have asked test facts alone without shots."""
+    taught = {fact for stage in stages for fact in stage.trained}
+    trained_or_not = {fact.id for fact in facts if fact.split == "train"}
+    forms: tuple[TransferForm, ...] = get_args(TransferForm)
+    found = {form: answers_in_form(run, form, len(stages), facts, taught) for form in forms} if stages else {}
+    return {form: answers for form, answers in found.items() if answers.before.keys() & trained_or_not}
 
 
 def _read_validation(

@@ -16,6 +16,7 @@ from typing import Literal
 
 from gradual.files.storage import Json
 from gradual.findings.answer_record import AnswerDifference, AnswerFindings
+from gradual.findings.beyond.record import BystanderFindings, DriftFindings, TransferFindings
 from gradual.findings.refusal_record import RefusalDifference, RefusalFindings
 from gradual.run.folder import SeedStatus
 from gradual.run.steps import Purpose
@@ -259,6 +260,12 @@ class ArmFindings:
     """How sure the answers to test facts are at the end; None where no map of the arm holds confidence."""
     refusals: RefusalFindings | None = None
     """What is refused of the test facts at the end; None where no map of the arm tells refusals."""
+    transfer: TransferFindings | None = None
+    """What holds in other forms than the trained one; None where none was asked (`evaluation.transfer`)."""
+    bystanders: tuple[BystanderFindings, ...] = ()
+    """Facts of other relations by level at the start, and last those known then; empty where they were not asked."""
+    drift: DriftFindings | None = None
+    """How far the model is from the base model; None where that was not measured (`evaluation.drift`)."""
 
 
 @dataclass(frozen=True, slots=True)

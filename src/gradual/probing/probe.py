@@ -110,7 +110,7 @@ def probe_facts(
                 units.put(key, _to_bytes(known))
             found[key] = known
             progress(len(known))
-    cost = _cost_since(started, before, engine, ranks)
+    cost = cost_since(started, before, engine, ranks)
     about = settings_that_matter(settings) | {"seed": seed}
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
@@ -120,8 +120,15 @@ def probe_facts(
     )
 
 
-def _cost_since(started: float, before: ReadCost, engine: Engine, ranks: Ranks) -> Cost:
-    """What was read since then by all processes together; time and the share of the host are this one's."""
+def cost_since(started: float, before: ReadCost, engine: Engine, ranks: Ranks = ALONE) -> Cost:
+    """What was read since then by all processes together; time and the share of the host are this one's.
+
+    Args:
+        started: by `time.perf_counter`.
+        before: what the engine had read then.
+        engine: what reads.
+        ranks: the processes, which all come here.
+    """
     seconds, after = time.perf_counter() - started, engine.cost()
     own = (after.tokens - before.tokens, after.forward_passes - before.forward_passes)
     read = [own] if ranks.in_step else ranks.gather(own)  # in step, all have read the same

@@ -1,4 +1,4 @@
-"""What happened in a run, in at most eight plain sentences.
+"""What happened in a run, in at most eight points of a plain sentence or two.
 
 Says a difference only as firmly as the intervals and paired tests in the record allow. Knows no HTML and no files.
 """

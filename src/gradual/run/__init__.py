@@ -4,6 +4,7 @@ Puts facts, probing, selection and training together; knows of no other run.
 """
 
 __all__ = [
+    "checks",
     "choice",
     "cost",
     "folder",

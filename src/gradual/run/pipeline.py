@@ -32,7 +32,9 @@ from gradual.probing.folder import say_missed_spellings
 from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import probe_facts
 from gradual.progress import Advance, Progress, Silent, warn
-from gradual.run.anchors import Place, add_anchor, anchor_warnings, own_answers, stage_facts
+from gradual.run.anchors.choice import anchor_warnings
+from gradual.run.anchors.own_answers import Place, own_answers
+from gradual.run.anchors.targets import add_anchor, stage_facts
 from gradual.run.checks import (
     check_in_step,
     check_packs,

@@ -13,7 +13,7 @@ from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact
 from gradual.knowledge.map import read_map
-from gradual.run.anchors import with_anchors_and_refusals
+from gradual.run.anchors.choice import with_anchors_and_refusals
 from gradual.run.folder import RunDir
 from gradual.run.stage_files import read_taught
 from gradual.selection.expressions import FactState

@@ -205,19 +205,11 @@ def _questions(kind: StepKind, config: RunConfig, run_facts: RunFacts) -> Questi
         facts = run_facts.test if kind == "levels" else run_facts.out_of_distribution
         settings = full.model_copy(update={"levels_only": True, "confidence": False, "refusals": []})
         return Questions(facts, settings, config.seed_of_exemplars) if facts else None
-    if kind == "zero_shot":
-        asks_p = "zero_shot" in config.evaluation.transfer
-        if not asks_p and not config.evaluation.zero_shot:
-            return None
-        settings = form_settings("zero_shot", single)
-        # Verdicts only where nobody asks for p.
-        return Questions(
-            run_facts.test, settings if asks_p else settings.model_copy(update={"tolerance": ANY_TOLERANCE}), seed
-        )
-    form = _FORMS.get(kind)
+    form = "zero_shot" if kind == "zero_shot" else _FORMS.get(kind)
     if form is None or form not in config.evaluation.transfer:
         return None
-    return Questions(facts_in_form(form, run_facts), form_settings(form, single), seed)
+    facts = run_facts.test if kind == "zero_shot" else facts_in_form(form, run_facts)
+    return Questions(facts, form_settings(form, single), seed)
 
 
 def scoring_settings(config: RunConfig, *, with_confidence: bool) -> ProbeConfig:

@@ -43,6 +43,19 @@ def loss_of(anchor: AnchorConfig | None, model: Any, reference: Reference | None
     return HeldChances(reference) if reference is not None else packed_loss
 
 
+def reads_a_reference(anchor: AnchorConfig | None) -> bool:
+    """Whether a stage's loss asks another state of the model for its chances, in a pass of its own."""
+    return anchor is not None and (anchor.kind in ("kl", "kl_first_epoch") or anchor.soft_targets)
+
+
+def loss_beforehand(anchor: AnchorConfig | None, model: Any) -> Loss:
+    """A loss that takes as long as a stage's and as much memory, before there is any stage.
+
+    The model after the first epoch is not there yet; the base model, read in its place, costs the same.
+    """
+    return loss_of(anchor, model, Base() if reads_a_reference(anchor) else None)
+
+
 def adapter_weights(model: Any) -> list[torch.Tensor]:
     """The weights that are trained, in the model's order."""
     return [weight for _, weight in _named_adapter_weights(model)]
@@ -85,7 +98,7 @@ class HeldChances:
         with torch.no_grad(), self._reference.on(model), _without_dropout(model):
             expected = packed_logits(model, held, masks).log_softmax(dim=-1)
         logits = packed_logits(model, batch, masks)
-        kept = batch["kl"].nonzero()[:, 0].to(logits.device)
+        kept = batch["held"].to(logits.device)
         found = logits[kept].log_softmax(dim=-1)
         distances = (expected.exp() * (expected - found)).sum(dim=-1)
         return summed_cross_entropy(logits, batch) + (distances * batch["kl"].to(logits.device)[kept]).sum()
@@ -93,10 +106,8 @@ class HeldChances:
 
 def held_places(batch: _Batch) -> dict[str, torch.Tensor]:
     """The part of a batch that its held places need: rows that have any, and K places in them."""
-    kept = batch["kl"].nonzero()[:, 0]
-    rows, places = batch["rows"][kept].unique(return_inverse=True)
-    part = {name: batch[name][rows] for name in ("input_ids", "position_ids", "is_token", "allowed")}
-    return part | {"rows": places, "columns": batch["columns"][kept], "labels": batch["labels"][kept]}
+    part = {name: batch[name][batch["held_rows"]] for name in ("input_ids", "position_ids", "is_token", "allowed")}
+    return part | {"rows": batch["held_in"], **{name: batch[name][batch["held"]] for name in ("columns", "labels")}}
 
 
 class Reference(Protocol):

@@ -25,7 +25,9 @@ def pack_tensors(
 ) -> dict[str, torch.Tensor]:
     """The tensors of packs: input_ids, position_ids, is_token (B, T), allowed (B, T, T), rows, columns, labels (N,).
 
-    Beside them weights (N,), where a fact has one that is not 1, and kl (N,), where one of them is in `kl`.
+    Beside them weights (N,), where a fact has one that is not 1. Where one of them is in `kl`: kl (N,), and of the K
+    places held to a reference held (K,), which places they are, held_rows, the rows that have any, and held_in (K,), at
+    which of these rows each is.
     """
     trees = [pack.tree() for pack in packs]
     width = max(len(tree) for tree, _ in trees)
@@ -55,6 +57,10 @@ def pack_tensors(
     kl_weights = [weight for pack in packs for weight in pack.kl_weights(kl)]
     if any(kl_weights):
         batch["kl"] = torch.tensor(kl_weights)
+        held = np.flatnonzero(kl_weights)
+        held_rows, held_in = np.unique(np.array(rows)[held], return_inverse=True)
+        places = {"held": held, "held_rows": held_rows, "held_in": held_in}
+        batch |= {name: torch.from_numpy(array) for name, array in places.items()}
     return batch | {"num_tokens": torch.tensor(sum(len(tree) for tree, _ in trees))}
 
 

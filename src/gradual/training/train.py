@@ -32,10 +32,18 @@ from gradual.models.adapters import add_adapter, in_model_precision, save_adapte
 from gradual.models.load import LoadedModel
 from gradual.models.memory import free_memory, is_out_of_memory
 from gradual.models.ranks import ALONE, Ranks, add_up_gradients
-from gradual.training.anchors import Base, FirstEpoch, Loss, Reference, loss_of
+from gradual.training.anchors import (
+    Base,
+    FirstEpoch,
+    Loss,
+    Reference,
+    loss_beforehand,
+    loss_of,
+    reads_a_reference,
+)
 from gradual.training.checkpoints import last_checkpoint
 from gradual.training.epochs import EpochRecord, Score, StagePaused, Watcher
-from gradual.training.loss import pack_tensors, packed_loss, recomputed_alike
+from gradual.training.loss import pack_tensors, recomputed_alike
 from gradual.training.rows import Pack, TrainingRows, split_packs
 from gradual.training.trackers import PROJECT, check_trackers, curves_beside
 
@@ -244,11 +252,9 @@ def _make_trainer(
 
 def _reference(anchor: AnchorConfig | None, watcher: Watcher, checkpoints: Path) -> Reference | None:
     """What the stage is held to by its chances of the next token; None where it is not."""
-    if anchor is None or anchor.kind == "l2":
-        return None
-    if anchor.kind == "kl_first_epoch":
+    if anchor is not None and anchor.kind == "kl_first_epoch":
         return FirstEpoch(checkpoints, lambda: watcher.epoch)
-    return Base() if anchor.kind == "kl" or anchor.soft_targets else None
+    return Base() if reads_a_reference(anchor) else None
 
 
 def _snapshots(reference: Reference | None) -> list[FirstEpoch]:
@@ -291,16 +297,24 @@ def _masks(loaded: LoadedModel, rows: TrainingRows) -> MaskKinds | None:
     return MaskKinds(loaded.model.config) if rows.facts_per_pack > 1 else None
 
 
-def time_one_step(loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings) -> tuple[float, int]:
-    """Seconds and tokens of one optimiser step's forward and backward pass, with a new adapter that is thrown away."""
+def time_one_step(
+    loaded: LoadedModel, rows: TrainingRows, lora: LoraSettings, anchor: AnchorConfig | None
+) -> tuple[float, int]:
+    """Seconds and tokens of one optimiser step's forward and backward pass, with a new adapter that is thrown away.
+
+    Args:
+        rows: with what their anchor facts are held to.
+        anchor: whose pass over these counts.
+    """
     model = add_adapter(loaded, lora, None)
     masks = _masks(loaded, rows)
     try:
-        batch = pack_tensors(rows.step(0, 0), loaded.tokenizer.pad_token_id)
-        packed_loss(model, batch, masks).backward()  # once to warm up: first calls allocate
+        loss = loss_beforehand(anchor, model)
+        batch = pack_tensors(rows.step(0, 0), loaded.tokenizer.pad_token_id, rows.kl)
+        loss(model, batch, masks).backward()  # once to warm up: first calls allocate
         _wait_for(loaded.model.device)
         started = time.perf_counter()
-        packed_loss(model, batch, masks).backward()
+        loss(model, batch, masks).backward()
         _wait_for(loaded.model.device)
         return time.perf_counter() - started, int(batch["num_tokens"])
     finally:

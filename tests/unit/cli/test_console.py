@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,9 @@ def test_plan_shows_the_work_of_each_stage_and_which_tokens_carry_loss() -> None
     assert "*       8  ' Paris'" in text
     assert "warning: few exemplars" in text
     assert "in all about 1 min 21 s, 3 MB of disk" in text
+    assert "own answers" not in text
+    drawing = replace(plan, drawing_tokens=700, drawing_seconds=9.0)
+    assert re.search(r"own answers +– +– +700 +9.0 s", shown(plan_parts(drawing)))
 
 
 def test_estimate_of_a_comparison_is_shown_arm_by_arm() -> None:

@@ -106,7 +106,6 @@ OTHER_VALUES: dict[str, object] = {
     "stages[1].abstain.answer": "No idea",
     "stages[1].abstain.share": 0.25,
     "evaluation.exemplar_seed": 7,
-    "evaluation.zero_shot": True,
     "evaluation.confidence": False,
     "evaluation.transfer": ["rewordings", "zero_shot"],
     "evaluation.drift": False,
@@ -252,7 +251,11 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         (
             {"evaluation": {"zzz": 1}},
             "evaluation.zzz: unknown setting; expected one of confidence, drift, drift_text, "
-            "exemplar_seed, lm_eval, lm_eval_limit, lm_eval_tasks, protocol, refusals, transfer, zero_shot",
+            "exemplar_seed, lm_eval, lm_eval_limit, lm_eval_tasks, protocol, refusals, transfer",
+        ),
+        (
+            {"evaluation": {"zero_shot": True}},
+            "evaluation: `zero_shot: True`: no longer a setting; write `transfer: [zero_shot]`",
         ),
         (
             {"stages": [{"strategy": "all"}, {"strategy": "S5", "weighting": "p(1-p)"}]},

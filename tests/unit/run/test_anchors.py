@@ -15,17 +15,9 @@ from gradual.files.units import UnitStore
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import read_cost
 from gradual.probing.own_answers import OwnAnswer
-from gradual.run.anchors import (
-    Place,
-    add_anchor,
-    anchor_options,
-    anchor_warnings,
-    own_answers,
-    read_own_answers,
-    stage_facts,
-    with_anchors_and_refusals,
-    write_own_answers,
-)
+from gradual.run.anchors.choice import anchor_options, anchor_warnings, with_anchors_and_refusals
+from gradual.run.anchors.own_answers import Place, own_answers, read_own_answers, write_own_answers
+from gradual.run.anchors.targets import add_anchor, stage_facts
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection, Strategy, select_facts
 from gradual.testing import FakeEngine, toy_facts
@@ -118,7 +110,7 @@ def test_soft_targets_share_the_weight_of_a_fact_among_its_answers(tmp_path: Pat
 def test_drawing_goes_on_where_it_was_stopped_and_says_what_it_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradual.run.anchors.PACKS_PER_FOREST", 1)
+    monkeypatch.setattr("gradual.run.anchors.own_answers.PACKS_PER_FOREST", 1)
     settings = stage(anchor=AnchorConfig())
     rows = rows_of(select(settings), settings)
     whole = drawn_answers(tmp_path / "whole" / "own_answers.parquet", rows, UNKNOWN, settings)

@@ -28,9 +28,8 @@ PREPARED = RunFacts(
 )
 
 
-def config(*, evaluation: dict[str, object] | None = None, zero_shot: bool = False) -> RunConfig:
-    scored = evaluation or {"exemplar_seed": 42, "zero_shot": zero_shot}
-    return parse_config({"model": "m", "facts": "f", "seed": 7, "evaluation": scored})
+def config(*, evaluation: dict[str, object] | None = None) -> RunConfig:
+    return parse_config({"model": "m", "facts": "f", "seed": 7, "evaluation": evaluation or {"exemplar_seed": 42}})
 
 
 def test_a_run_of_two_stages_looks_before_the_first_and_after_each() -> None:
@@ -44,7 +43,8 @@ def test_a_run_of_two_stages_looks_before_the_first_and_after_each() -> None:
 
 
 def test_a_stage_rests_on_the_probes_and_stages_before_it_and_on_no_test() -> None:
-    steps = planned_steps(config(zero_shot=True), replace(PREPARED, out_of_distribution=tuple(FACTS[5:8])))
+    asks_bare = config(evaluation={"transfer": ["zero_shot"]})
+    steps = planned_steps(asks_bare, replace(PREPARED, out_of_distribution=tuple(FACTS[5:8])))
     assert [step.name for step in steps if step.is_needed_for(1)] == ["facts", "probe-0", "stage-1"]
     second = [step.name for step in steps if step.is_needed_for(2)]
     assert second == ["facts", "probe-0", "stage-1", "probe-1", "stage-2"]
@@ -52,8 +52,8 @@ def test_a_stage_rests_on_the_probes_and_stages_before_it_and_on_no_test() -> No
 
 def test_other_relations_and_questions_without_shots_are_steps_where_they_are_asked() -> None:
     run_facts = replace(PREPARED, out_of_distribution=tuple(FACTS[5:8]))
-    steps = {step.name: step for step in planned_steps(config(zero_shot=True), run_facts)}
-    assert list(steps)[:6] == ["facts", "probe-0", "evaluation-0", "ood-0", "zero_shot-0", "levels"]
+    steps = {step.name: step for step in planned_steps(config(evaluation={"transfer": ["zero_shot"]}), run_facts)}
+    assert list(steps)[:6] == ["facts", "probe-0", "evaluation-0", "ood-0", "zero_shot-0", "zero_shot_train-0"]
     ood, bare = steps["ood-2"].questions, steps["zero_shot-1"].questions
     assert ood is not None
     assert bare is not None
@@ -107,13 +107,8 @@ def test_every_planned_step_is_a_possible_one() -> None:
     run_facts = replace(
         PREPARED, train=reworded, out_of_distribution=tuple(FACTS[5:8]), reverses={FACTS[3].id: FACTS[5]}
     )
-    everything = {
-        "evaluation": {
-            "lm_eval": ["hellaswag"],
-            "zero_shot": True,
-            "transfer": ["rewordings", "reverse", "zero_shot", "chat"],
-        }
-    }
+    forms = ["rewordings", "reverse", "zero_shot", "chat"]
+    everything = {"evaluation": {"lm_eval": ["hellaswag"], "transfer": forms}}
     own = {"strategy": "all", "anchor": {"kind": "own_answers"}}
     settings = parse_config({"model": "m", "facts": "f", "stages": [own, own], **everything})
     planned = [step.name for step in planned_steps(settings, run_facts)]

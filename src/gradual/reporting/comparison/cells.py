@@ -19,6 +19,7 @@ from gradual.text import (
     decimal,
     interval,
     join_words,
+    mean_count,
     p_value,
     plural,
     share_estimate,
@@ -106,6 +107,17 @@ def spread_cell(measure: Measure, *, times: float = 1.0, digits: int = 1) -> Cel
     deviation = "" if measure.sd is None or low == high else f"(sd {decimal(times * measure.sd, digits)})"
     raw = {"smallest": min(known), "largest": max(known), "sd": measure.sd}
     return Cell(f"{low} to {high}" if low != high else low, raw, deviation)
+
+
+def mean_cell(measure: Measure) -> Cell:
+    """A mean over seeds of a number that nothing is resampled of: `12`, `12.5`."""
+    return Cell(mean_count(measure.value), {"": measure.value, "sd": measure.sd})
+
+
+def sd_cell(measure: Measure, *, digits: int) -> Cell:
+    """A mean over seeds with its standard deviation: `0.0123 (sd 0.0010)`."""
+    deviation = "" if measure.sd is None else f"(sd {decimal(measure.sd, digits)})"
+    return Cell(decimal(measure.value, digits), {"": measure.value, "sd": measure.sd}, deviation)
 
 
 def contrast_cells(contrast: Contrast | None) -> tuple[Cell, Cell]:

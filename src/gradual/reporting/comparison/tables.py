@@ -8,6 +8,7 @@ from __future__ import annotations
 from gradual.findings.record import ArmFindings, Comparison, Contrast, RunFindings, StageFindings
 from gradual.findings.verdict import paper_bar_sentence
 from gradual.reporting.cells import NOTHING, number_cell, p_cell, text_cell, time_cell
+from gradual.reporting.comparison.beyond import tables_beyond_the_test
 from gradual.reporting.comparison.cells import (
     FALLS_NOTE,
     accuracy_cell,
@@ -38,6 +39,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         _controls(comparison),
         *confidence_tables(comparison),
         *refusal_tables(comparison),
+        *tables_beyond_the_test(comparison),
         *paper_tables(comparison),
         net_promotions(comparison),
         _relations(comparison),

@@ -7,6 +7,7 @@ holds follows from how many tokens a sample took. Trains and reads nothing.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from gradual.knowledge.map import KnowledgeMap
 from gradual.models.hollow import hollow_model, largest_linear_bytes, weight_bytes
 from gradual.models.load import LoadedModel
 from gradual.probing.probe import FACTS_PER_BLOCK, PROMPTS_PER_UNIT
+from gradual.run.planning.timing import step_key
 from gradual.text import gigabytes
 from gradual.training.memory import step_bytes
 from gradual.training.rows import Pack, TrainingRows
@@ -104,12 +106,12 @@ def refuse_weights_that_do_not_fit(settings: ModelConfig) -> None:
 
 
 def plan_memory(
-    config: RunConfig, loaded: LoadedModel, rows: TrainingRows, sample: KnowledgeMap, num_facts: int
+    config: RunConfig, loaded: LoadedModel, rows: Mapping[str, TrainingRows], sample: KnowledgeMap, num_facts: int
 ) -> MemoryPlan | None:
     """What the run takes on the device of the loaded model; None for an architecture that shapes don't suffice for.
 
     Args:
-        rows: of the first stage.
+        rows: of the stages, by what their steps take (`timing.step_key`).
         sample: map of some training facts, which tells how many tokens an answer takes.
         num_facts: that are probed.
     """
@@ -117,11 +119,22 @@ def plan_memory(
     dense, largest = weight_bytes(hollow.model), largest_linear_bytes(hollow.model)
     device, room = _device_of(config.model)
     on_cpu = loaded.model.device.type == "cpu"
-    packs = _largest_step(rows)
+    stages = {step_key(stage): stage for stage in config.stages}.items()
     reading = _unit_bytes(config, hollow.model, sample, num_facts, loaded.model.device.type, room)
     try:
         training = {
-            again: step_bytes(hollow, packs, config.lora, on_cpu=on_cpu, activation_checkpointing=again)
+            again: max(
+                step_bytes(
+                    hollow,
+                    _largest_step(rows[key]),
+                    config.lora,
+                    on_cpu=on_cpu,
+                    activation_checkpointing=again,
+                    anchor=stage.anchor,
+                    kl=rows[key].kl,
+                )
+                for key, stage in stages
+            )
             for again in (False, True)
         }
     except (AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError):

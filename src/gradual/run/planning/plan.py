@@ -7,7 +7,7 @@ run folder where its map is there already, and are estimates else, marked so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gradual.config.run import RunConfig, evaluation_settings
@@ -20,23 +20,24 @@ from gradual.files.storage import Json
 from gradual.knowledge.map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models.load import LoadedModel, load_model
 from gradual.progress import Progress, Silent
-from gradual.run.anchors import anchor_options, stage_facts
+from gradual.run.anchors.choice import anchor_options
+from gradual.run.anchors.targets import stage_facts
 from gradual.run.folder import RunDir
 from gradual.run.planning.memory import MemoryPlan, plan_memory, refuse_weights_that_do_not_fit
 from gradual.run.planning.timing import (
     TIMING,
     ReadEstimate,
+    StepTimes,
     first_stage_size,
     later_stage_size,
     probe_prompts_of,
     probe_sample,
-    rows_to_time,
     scorings,
+    step_key,
 )
 from gradual.run.stages import fact_states, in_epochs, select_for_stage, training_rows
 from gradual.run.steps import Step, planned_steps
 from gradual.selection.strategies import Replay, Selection
-from gradual.training.train import time_one_step
 
 _BYTES_PER_ANSWER = 24
 """Disk that one fact takes in a knowledge map per exemplar set, compressed; measured on the atlas."""
@@ -86,11 +87,16 @@ class RunPlan:
     probe_seconds: float
     """All probes and evaluations of the run."""
     training_seconds: float
+    """All stages: their steps, the scoring of their epochs, and drawing own answers."""
     disk_bytes: int
     remarks: tuple[str, ...] = ()
     """How the facts were read, the first three among it."""
     memory: MemoryPlan | None = None
     """What the run takes in memory; None where that can't be told."""
+    drawing_tokens: int = 0
+    """Of the own answers that stages are held to, each as long as can be; 0 where none are drawn."""
+    drawing_seconds: float = 0.0
+    """Part of `training_seconds`."""
 
     def as_dict(self) -> dict[str, Json]:
         """Everything as plain data."""
@@ -113,15 +119,16 @@ def make_plan(
     run = _run_to_look_into(out, run_facts)
     sample = probe_sample(config, run_facts, engine, progress)
     known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
-    timed = rows_to_time(run_facts, known, config, engine)
+    timed = StepTimes(config, run_facts, known, loaded)
     progress.say(TIMING)
-    step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
-    stages = _stage_plans(config, run_facts, known, run, engine, step_seconds, step_tokens)
+    stages = _stage_plans(config, run_facts, known, run, engine, timed)
     reading = ReadEstimate(config, run_facts, loaded, sample)
     evaluations = sum(scorings(stage, stage.num_train_epochs) for stage in config.stages)
     steps = planned_steps(config, run_facts)
+    drawing = [step for step in steps if step.drawing is not None]
     validation = reading.tokens(run_facts.validation, evaluation_settings(config))
-    example = timed.step(0, 0)[0].examples[0]
+    rows = {step_key(stage): timed.rows(stage) for stage in config.stages}
+    example = replace(rows[step_key(config.stages[0])], own_answers={}).step(0, 0)[0].examples[0]
     fact = run_facts.train[0]
     probe_prompts = probe_prompts_of(config.probe, [fact], run_facts, engine, config.seed_of_exemplars)
     return RunPlan(
@@ -135,12 +142,15 @@ def make_plan(
         probe_prompt=probe_prompts.prompt(fact, 0),
         training_example=_token_lines(example.prompt_ids, example.completion_ids, loaded),
         stages=stages,
-        probe_tokens=sum(reading.step_tokens(step) for step in steps),
-        probe_seconds=sum(reading.step_seconds(step) for step in steps),
+        probe_tokens=sum(reading.step_tokens(step) for step in steps if step.purpose != "training"),
+        probe_seconds=sum(reading.step_seconds(step) for step in steps if step.purpose != "training"),
+        drawing_tokens=sum(reading.step_tokens(step) for step in drawing),
+        drawing_seconds=(drawing_seconds := sum(reading.step_seconds(step) for step in drawing)),
         training_seconds=sum(stage.max_seconds for stage in stages)
+        + drawing_seconds
         + evaluations * validation * reading.seconds_per_adapted_token,
         disk_bytes=_disk_bytes(loaded, config, steps),
-        memory=plan_memory(config, loaded, timed, sample, len(run_facts.train)),
+        memory=plan_memory(config, loaded, rows, sample, len(run_facts.train)),
     )
 
 
@@ -155,8 +165,7 @@ def _stage_plans(
     known: KnowledgeMap,
     run: RunDir | None,
     engine: TransformersEngine,
-    step_seconds: float,
-    step_tokens: int,
+    timed: StepTimes,
 ) -> tuple[StagePlan, ...]:
     plans = []
     num_train, num_new = len(run_facts.train), 0
@@ -177,6 +186,7 @@ def _stage_plans(
             facts = spread(run_facts.train, size.num_facts)  # any as many: steps depend on the relations' sizes
         rows = training_rows(facts, stage, run_facts.exemplars, engine, config)
         steps = in_epochs(stage, rows).num_train_epochs * rows.steps_per_epoch
+        step_seconds, step_tokens = timed.of(stage)
         plans.append(
             StagePlan(
                 name=f"stage {index}",
@@ -225,7 +235,10 @@ def _run_to_look_into(out: str | Path | None, run_facts: RunFacts) -> RunDir | N
 
 
 def _disk_bytes(loaded: LoadedModel, config: RunConfig, steps: Sequence[Step]) -> int:
-    """Maps, one adapter per stage, and two checkpoints with the optimiser's state while a stage runs."""
+    """Maps, one adapter per stage, and two checkpoints with the optimiser's state while a stage runs.
+
+    Beside them, where a stage is held to its first epoch, the adapter of that.
+    """
     asked = [step.questions for step in steps if step.questions is not None]
     answers = sum(len(each.facts) * each.settings.num_exemplar_sets for each in asked)
     weights = sum(
@@ -234,7 +247,8 @@ def _disk_bytes(loaded: LoadedModel, config: RunConfig, steps: Sequence[Step]) -
         if hasattr(module, "in_features") and "lm_head" not in name
     )
     adapter: int = 4 * weights
-    return answers * _BYTES_PER_ANSWER + adapter * (len(config.stages) + 2 * 3)
+    snapshots = int(any(stage.anchor is not None and stage.anchor.kind == "kl_first_epoch" for stage in config.stages))
+    return answers * _BYTES_PER_ANSWER + adapter * (len(config.stages) + 2 * 3 + snapshots)
 
 
 def _token_lines(prompt_ids: list[int], completion_ids: list[int], loaded: LoadedModel) -> tuple[TokenLine, ...]:

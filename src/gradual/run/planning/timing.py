@@ -5,7 +5,8 @@ How many facts a stage trains on, before its map is there, follows from the samp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,16 +19,20 @@ from gradual.facts.prepare import RunFacts
 from gradual.knowledge.map import KnowledgeMap
 from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel
+from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import ProbePrompts, draw_asking, plant_prompts
 from gradual.progress import Progress
-from gradual.run.anchors import with_anchors_and_refusals
+from gradual.run.anchors.choice import with_anchors_and_refusals
+from gradual.run.anchors.own_answers import Place
+from gradual.run.anchors.targets import add_anchor
 from gradual.run.measures.drift import drift_rows
 from gradual.run.stages import in_epochs, training_rows
 from gradual.run.steps import Step
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection, select_facts
 from gradual.training.rows import TrainingRows
+from gradual.training.train import time_one_step
 
 SAMPLE_SIZE = 128
 """Facts that are probed to measure speed and levels."""
@@ -56,17 +61,57 @@ def probe_sample(
         )
 
 
-def rows_to_time(
-    run_facts: RunFacts, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine
-) -> TrainingRows:
-    """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
-    by_id = {fact.id: fact for fact in run_facts.train}
-    first = config.stages[0]
-    chosen = [row.id for row in select_first_stage(known, first).rows] or [fact.id for fact in known][
-        : first.batch_size
-    ]
-    facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
-    return training_rows(facts, first, run_facts.exemplars, engine, config)
+class StepTimes:
+    """What an optimiser step of a stage takes here; timed once for all stages whose steps are alike."""
+
+    def __init__(self, config: RunConfig, run_facts: RunFacts, known: KnowledgeMap, loaded: LoadedModel) -> None:
+        """Say what is trained.
+
+        Args:
+            config: settings of the run.
+            prepared: its facts.
+            known: a map of all training facts, or of some.
+            loaded: the base model.
+        """
+        self._config, self._run_facts, self._known, self._loaded = config, run_facts, known, loaded
+        self._engine = TransformersEngine(loaded)
+        self._timed: dict[str, tuple[float, int]] = {}
+
+    def of(self, stage: StageConfig) -> tuple[float, int]:
+        """Seconds and tokens of one step."""
+        key = step_key(stage)
+        if key not in self._timed:
+            self._timed[key] = time_one_step(self._loaded, self.rows(stage), self._config.lora, stage.anchor)
+        return self._timed[key]
+
+    def rows(self, stage: StageConfig) -> TrainingRows:
+        """Rows of a stage as far as its facts are known; of some training facts where none matches.
+
+        Levels are those of the map, own answers of the first epoch alone and as long as can be.
+        """
+        by_id = {fact.id: fact for fact in self._run_facts.train}
+        selection = select_first_stage(self._known, stage)
+        chosen = [row.id for row in selection.rows] or [fact.id for fact in self._known][: stage.batch_size]
+        facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
+        rows = training_rows(facts, stage, self._run_facts.exemplars, self._engine, self._config)
+        longest = self._config.probe.max_new_tokens
+        return add_anchor(rows, selection, stage, lambda _, ids: longest_answers(ids, stage, longest))
+
+
+def step_key(stage: StageConfig) -> str:
+    """Equal for stages whose steps take the same: all but what they select."""
+    settings = {"anchor", "batch_size", "pack_size", "num_shots"}
+    return json.dumps(stage.model_dump(mode="json", include=settings), sort_keys=True)
+
+
+def longest_answers(ids: Iterable[str], stage: StageConfig, max_new_tokens: int) -> dict[Place, OwnAnswer]:
+    """What stands for the own answers of the first epoch before any is drawn: each as long as can be.
+
+    No two of a fact begin alike, so that none is read with another.
+    """
+    numbers = range(stage.anchor.per_epoch if stage.anchor is not None else 1)
+    rest = (0,) * (max_new_tokens - 1)
+    return {Place(0, number, fact_id): OwnAnswer("", (number, *rest)) for number in numbers for fact_id in ids}
 
 
 _WITH_CONFIDENCE = 1.25

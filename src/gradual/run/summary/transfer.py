@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from gradual.config.run import TransferForm
 from gradual.facts.fact import Fact
@@ -34,6 +35,13 @@ Answers = Mapping[str, FormAnswer]
 """By the id of the fact that is asked in the form."""
 
 
+class BeforeAndAfter(NamedTuple):
+    """Answers of the same facts in one form, under the base model and after a stage."""
+
+    before: Answers
+    after: Answers
+
+
 def transfer_of_run(
     run: RunDir, forms: Sequence[TransferForm], probes: Sequence[KnowledgeMap], facts: Sequence[Fact], taught: Set[str]
 ) -> Transfer | None:
@@ -58,13 +66,11 @@ def transfer_of_run(
     if last < 1 or not forms:
         return None
     groups = _groups(probes, facts, taught)
-    trained_reverses = {fact_id for fact_id, other in reverses(facts).items() if other.id in taught}
     found: dict[Group, list[FormScores]] = {group: [_usual_scores(run, group, ids, probes)] for group, ids in groups}
     for form in forms:
-        before, after = (_answers(run, form, stage) for stage in (0, last))
+        before, after = answers_in_form(run, form, last, facts, taught)
         for group, ids in groups:
-            asked = ids - trained_reverses if form == "reverse" else ids
-            counted = sorted(asked & before.keys() & after.keys())
+            counted = sorted(ids & before.keys())
             found[group].append(
                 FormScores(
                     form=form,
@@ -76,6 +82,28 @@ def transfer_of_run(
     return Transfer(
         groups=[TransferGroup(group=group, num_facts=len(ids), forms=found[group]) for group, ids in groups]
     )
+
+
+def answers_in_form(
+    run: RunDir, form: TransferForm, stage: int, facts: Sequence[Fact], taught: Set[str]
+) -> BeforeAndAfter:
+    """The facts that were asked in a form both before training and after a stage; empty where none was.
+
+    Args:
+        run: the folder, with the maps of the form.
+        form: one of `evaluation.transfer`.
+        stage: number of the stage, from 1.
+        facts: all facts of the run.
+        taught: ids of facts that a stage trained on with their targets; what is their reverse is left out of `reverse`.
+
+    Raises:
+        RunDirError: a map is damaged.
+    """
+    before, after = (_answers(run, form, each) for each in (0, stage))
+    both = before.keys() & after.keys()
+    if form == "reverse":
+        both -= {fact_id for fact_id, other in reverses(facts).items() if other.id in taught}
+    return BeforeAndAfter(*({each: answers[each] for each in sorted(both)} for answers in (before, after)))
 
 
 def form_answers(answers: Sequence[FormAnswer]) -> FormAnswers:
