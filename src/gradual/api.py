@@ -7,14 +7,17 @@ terminal.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradual.environment import (
     PROBE_PACKAGES,
+    RAY_PACKAGES,
     SERVER_PACKAGES,
     TRAIN_PACKAGES,
+    environment_of_workers,
     prepare_environment,
     require_packages,
 )
@@ -23,6 +26,7 @@ from gradual.preparation import (
     facts_and_exemplars,
     prepare_comparison,
     prepare_run,
+    refuse_ray_and_server,
     refuse_samples_of_a_part,
     say_warnings,
     settings_of,
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from gradual.asking.asker import AskedQuestion, Asker
     from gradual.asking.opening import AskRequest
     from gradual.comparison.estimate import ComparisonEstimate
+    from gradual.config.cluster import RayConfig
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines.engine import Engine
     from gradual.exporting.export import Exported
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from gradual.findings.record import Comparison
     from gradual.knowledge.diff import MapDiff
     from gradual.knowledge.map import KnowledgeMap
+    from gradual.probing.runner import Runner
     from gradual.run.folder import RunDir
     from gradual.run.planning.plan import RunPlan
     from gradual.run.show import ShownFact
@@ -58,6 +64,7 @@ def probe(
     seed: int = 42,
     limit: int | None = None,
     num_checked: int = 0,
+    ray: RayConfig | None = None,
     online: bool = False,
     progress: Progress | None = None,
 ) -> KnowledgeMap:
@@ -76,13 +83,15 @@ def probe(
         limit: ask only this many facts, the same share of each relation.
         num_checked: compare this many facts with sampled answers afterwards; the result is said through `progress`
             and kept in `out` as check.json.
+        ray: a Ray cluster whose workers probe; without one this process does.
         online: let libraries use the network; otherwise the process stays offline from now on.
         progress: where bars and remarks go.
 
     Raises:
         DataError, ModelError: the facts or the model cannot be used; before any model is loaded where it can be known.
         RunDirError: `out` belongs to another probe or process, or holds something else.
-        ProbeError: the model's logits are not numbers.
+        ProbeError: the model's logits are not numbers, or what is asked ends worker after worker.
+        LaunchError: there is no such cluster, or it has less room.
     """
     prepare_environment(online=online)
     _refuse_several("probe")
@@ -92,7 +101,8 @@ def probe(
 
     progress, settings = progress or Silent(), settings or ProbeConfig()
     model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
-    require_packages(SERVER_PACKAGES if model.server else PROBE_PACKAGES)
+    refuse_ray_and_server(model, ray)
+    require_packages(RAY_PACKAGES if ray else SERVER_PACKAGES if model.server else PROBE_PACKAGES)
     check_model(model)
     refuse_samples_of_a_part(model, settings, num_checked)
     with say_warnings(progress):
@@ -100,11 +110,14 @@ def probe(
     request = ProbeRequest(model, asked.facts, asked.exemplars, settings, seed, num_checked, asked.left_out)
 
     folder = None if out is None else Path(out)
+    with ExitStack() as stack:
 
-    def open_engine(model: ModelConfig) -> Engine:
-        return _ask_server(model, settings, folder, progress) if model.server else _open_engine(model, progress)
+        def open_engine(model: ModelConfig) -> Engine | Runner:
+            if ray:
+                return _open_cluster(ray, model, progress, stack)
+            return _ask_server(model, settings, folder, progress) if model.server else _open_engine(model, progress)
 
-    return make_map(request, folder, open_engine=open_engine, progress=progress)
+        return make_map(request, folder, open_engine=open_engine, progress=progress)
 
 
 def fit(
@@ -468,3 +481,11 @@ def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
     loaded = load_model(model)
     warn(progress, *reading_warnings(loaded))
     return TransformersEngine(loaded)
+
+
+def _open_cluster(ray: RayConfig, model: ModelConfig, progress: Progress, stack: ExitStack) -> Runner:
+    from gradual.probing.workers.cluster import open_cluster
+
+    runner = stack.enter_context(open_cluster(ray, model, environment_of_workers(), say=progress.say))
+    warn(progress, *runner.about.warnings)
+    return runner

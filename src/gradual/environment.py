@@ -20,6 +20,10 @@ SERVER_PACKAGES = ("transformers", "httpx", "tenacity")
 TRAIN_PACKAGES = (*PROBE_PACKAGES, "accelerate", "datasets", "peft", "trl")
 """What training takes."""
 
+RAY_PACKAGES = ("ray", *PROBE_PACKAGES)
+"""What probing on a Ray cluster takes."""
+_EXTRAS = {SERVER_PACKAGES: "server", RAY_PACKAGES: "ray"}
+
 _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -51,6 +55,11 @@ def prepare_environment(*, online: bool) -> None:
         logging.disable_progress_bar()
 
 
+def environment_of_workers() -> dict[str, str]:
+    """The variables that `prepare_environment` has set, for processes on other machines."""
+    return {name: os.environ[name] for name in (*_QUIET, _OFFLINE)}
+
+
 def require_packages(packages: Sequence[str]) -> None:
     """Finds out, without loading them, whether packages are installed.
 
@@ -61,5 +70,5 @@ def require_packages(packages: Sequence[str]) -> None:
     if missing:
         raise ModelError(
             f"expected the packages {', '.join(packages)}, found no {missing[0]} - "
-            f"pip install 'gradual-learning[{'server' if packages is SERVER_PACKAGES else 'train'}]'"
+            f"pip install 'gradual-learning[{_EXTRAS.get(tuple(packages), 'train')}]'"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,15 +20,19 @@ from gradual.cli.exit_codes import Commands, is_first_process
 from gradual.cli.options import (
     Arms,
     Config,
+    GpusPerWorker,
     Json,
     Limit,
     NoServer,
     Online,
+    RayAddress,
     Run,
     Seed,
     Seeds,
     Set,
     Trust,
+    Workers,
+    cluster_of,
     config_of,
     names_of,
     probe_config_of,
@@ -37,6 +41,7 @@ from gradual.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from gradual.knowledge.map import KnowledgeMap
     from gradual.run.folder import RunDir
 
 app = typer.Typer(
@@ -91,6 +96,9 @@ def probe(
     server: Annotated[str | None, typer.Option(metavar="URL", help="Ask an inference server (docs/larger.md).")] = None,
     server_model: Annotated[str | None, typer.Option(help="Name under which it serves the model.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many facts, spread over the relations.")] = None,
+    ray: RayAddress = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     check: Annotated[int, typer.Option(min=0, help="Hold so many facts against sampling; exit 1 if it disagrees.")] = 0,
     seed: Seed = None,
     settings: Set = None,
@@ -109,6 +117,7 @@ def probe(
       gradual probe --model ./my-model --facts facts.jsonl --exemplars solved.jsonl --out my-map --json
       gradual probe --model ./my-model --facts facts.csv --out my-map --set facts.columns.question=prompt
       gradual probe --server http://host:8000 --model ./my-model --facts facts.jsonl --out my-map
+      gradual probe --ray auto --workers 8 --model ./my-model --facts facts.jsonl --out my-map
     """  # noqa: D301
     given: dict[str, dict[str, object]] = {
         "model": {"name_or_path": model, "adapter": adapter, "revision": revision, "gguf_file": gguf_file}
@@ -118,23 +127,19 @@ def probe(
         "probe": {"method": method, "prompt_style": prompt_style, "levels_only": levels_only or None},
     }
     config, console = probe_config_of(given, [*(settings or []), *seed_setting(seed)]), Console(as_json=as_json)
+    asked: dict[str, Any] = {
+        "out": out,
+        "settings": config.probe,
+        "seed": config.seed,
+        "limit": limit,
+        "num_checked": check,
+    }
+    cluster = cluster_of(ray, workers, gpus_per_worker)
     with console.working():
         known = api.probe(
-            config.model,
-            config.facts,
-            out=out,
-            settings=config.probe,
-            seed=config.seed,
-            limit=limit,
-            num_checked=check,
-            online=online,
-            progress=console,
+            config.model, config.facts, **asked, num_checked=check, ray=cluster, online=online, progress=console
         )
-    from gradual.cli.results import map_parts, map_result
-    from gradual.probing.folder import read_check
-
-    console.end(map_result(known, out, with_check=check > 0), [*map_parts(known), f"written to {out}"])
-    raise typer.Exit(int(check > 0 and not read_check(out).is_passed))
+    _end_probe(known, out, console, with_check=check > 0)
 
 
 @app.command()
@@ -357,6 +362,14 @@ def demo(
     _finish(run, console)
     if not as_json and is_first_process():
         console.show(*next_steps(out))
+
+
+def _end_probe(known: KnowledgeMap, out: Path, console: Console, *, with_check: bool) -> None:
+    from gradual.cli.results import map_parts, map_result
+    from gradual.probing.folder import read_check
+
+    console.end(map_result(known, out, with_check=with_check), [*map_parts(known), f"written to {out}"])
+    raise typer.Exit(int(with_check and not read_check(out).is_passed))
 
 
 def _finish(run: RunDir, console: Console) -> None:

@@ -15,6 +15,7 @@ from gradual.errors import ConfigError
 from gradual.preparation import NO_TRAINING_THROUGH_A_SERVER
 
 if TYPE_CHECKING:
+    from gradual.config.cluster import RayConfig
     from gradual.config.run import RunConfig
 
 _PROBE_SECTIONS = ("model", "facts", "probe", "seed")
@@ -33,6 +34,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fetch a model or data set.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
 NoServer = Annotated[str | None, typer.Option("--server", hidden=True, callback=lambda given: _refuse_server(given))]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray", metavar="ADDRESS", help="Probe on a Ray cluster: auto or host:port.")
+]
+Workers = Annotated[int | None, typer.Option(help="With --ray: models that are loaded there.")]
+GpusPerWorker = Annotated[float | None, typer.Option(help="With --ray: GPUs of each; 0.5 puts two on one.")]
 Text = Annotated[str | None, typer.Option(show_default=False)]
 
 
@@ -67,6 +73,24 @@ def server_of(url: str | None, model: str | None) -> dict[str, str] | None:
     if url is None and model is not None:
         raise ConfigError("--server-model names a model of a server; give its address with --server")
     return None if url is None else {"url": url} | ({} if model is None else {"model": model})
+
+
+def cluster_of(address: str | None, workers: int | None, gpus_per_worker: float | None) -> RayConfig | None:
+    """The options as settings, if they were given."""
+    from pydantic import ValidationError
+
+    from gradual.config.cluster import RayConfig
+
+    if address is None:
+        if workers is not None or gpus_per_worker is not None:
+            raise ConfigError("--workers and --gpus-per-worker are of a Ray cluster; give its address with --ray")
+        return None
+    try:
+        return RayConfig(address=address, workers=workers, gpus_per_worker=gpus_per_worker)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = str(problem["loc"][0]).replace("_", "-").replace("address", "ray")
+        raise ConfigError(f"--{option}: {problem['msg'].removeprefix('Value error, ')}") from None
 
 
 def seed_setting(seed: int | None) -> list[str]:

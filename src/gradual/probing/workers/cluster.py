@@ -1,0 +1,252 @@
+"""Workers on a Ray cluster: finds it, sees that it has room, starts them, and runs the units of a probe on them.
+
+The only module that knows Ray. Actors, and no tasks: a task would load the model for each unit.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from gradual.config.cluster import RayConfig
+from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.engines.engine import ReadCost
+from gradual.engines.texts import Texts
+from gradual.errors import ConfigError, LaunchError, ProbeError
+from gradual.facts.prompts import PromptStyle
+from gradual.models.load import load_tokenizer
+from gradual.probing.runner import Runner
+from gradual.probing.unit import Unit
+from gradual.probing.workers.crew import Crew, WorkerLostError
+from gradual.probing.workers.worker import About, Failure, Finished, OpenWorkerEngine, Worker, open_worker_engine
+
+_SECONDS_TO_CONNECT = 5.0
+
+
+class WorkerStart(NamedTuple):
+    """What a worker is started with; see `Worker`."""
+
+    model: ModelConfig
+    variables: Mapping[str, str]
+    open_engine: OpenWorkerEngine = open_worker_engine
+
+
+class CrewRunner(Runner):
+    """Runs units on a crew of workers; this process has the tokenizer alone."""
+
+    def __init__(self, crew: Crew, style: Callable[[ProbeConfig], PromptStyle], num_workers: int) -> None:
+        """Waits until one worker is up, which says what the model is and how large units are; see `wait_for_one`."""
+        self._crew, self._style, self.num_workers = crew, style, num_workers
+        self.about = crew.wait_for_one()
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """See `Runner`."""
+        return self.about.fingerprint
+
+    @property
+    def unit_scale(self) -> int:
+        """See `Runner`."""
+        return self.about.unit_scale
+
+    @property
+    def noise(self) -> float:
+        """See `Runner`."""
+        return self.about.noise
+
+    def prompt_style(self, settings: ProbeConfig) -> PromptStyle:
+        """See `Runner`."""
+        return self._style(settings)
+
+    def run(self, units: Sequence[Unit]) -> Iterator[tuple[str, bytes]]:
+        """See `Runner`."""
+        for done in self._crew.run(units):
+            yield done.key, done.data
+
+    def cost(self) -> ReadCost:
+        """See `Runner`."""
+        return self._crew.read
+
+
+class RayPool:
+    """A `Pool` of Ray actors."""
+
+    def __init__(self, start: WorkerStart, count: int, num_gpus: float) -> None:
+        """Starts so many workers; Ray starts each again whenever it is lost and there is room."""
+        import ray
+
+        self._ray = ray
+        remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=-1, max_task_retries=0)(Worker)
+        self._actors = [remote.remote(*start) for _ in range(count)]
+
+    def workers(self) -> Sequence[Any]:
+        """See `Pool`."""
+        return list(self._actors)
+
+    def ask_about(self, worker: Any) -> Any:
+        """See `Pool`."""
+        # Questions to an actor that is about to start again fail at once, unless they may be tried again.
+        return worker.about.options(max_task_retries=1).remote()
+
+    def send(self, worker: Any, unit: Unit) -> Any:
+        """See `Pool`."""
+        return worker.run.remote(unit)
+
+    def wait(self, questions: Sequence[Any], seconds: float) -> Any | None:
+        """See `Pool`."""
+        done, _ = self._ray.wait(list(questions), num_returns=1, timeout=seconds)
+        return done[0] if done else None
+
+    def answer(self, question: Any) -> About | Finished | Failure:
+        """See `Pool`.
+
+        Raises:
+            ProbeError: the worker's Python cannot run it, which no other worker's will.
+        """
+        from ray import exceptions
+
+        try:
+            found: About | Finished | Failure = self._ray.get(question)
+        except exceptions.RayTaskError as error:
+            told = _last_line(error)
+            raise ProbeError(f"a worker failed: {told} - is the same gradual-learning installed there?") from error
+        except exceptions.RayError as error:  # the actor, its machine, or an answer that lay there
+            raise WorkerLostError(f"{type(error).__name__}: {_last_line(error)}") from error
+        return found
+
+    def dismiss(self, worker: Any) -> None:
+        """See `Pool`."""
+        self._actors.remove(worker)
+        self._ray.kill(worker)
+
+
+@contextmanager
+def open_cluster(
+    config: RayConfig, model: ModelConfig, variables: Mapping[str, str], *, say: Callable[[str], None]
+) -> Iterator[CrewRunner]:
+    """Workers with a model, one of them up; they end with the context.
+
+    Args:
+        config: the cluster, and how many.
+        model: what they load, from the path or name that it has here.
+        variables: of the environment, set in each before libraries are loaded.
+        say: told in a line what happens to workers.
+
+    Raises:
+        LaunchError: nothing answers at the address, or the cluster has less room.
+        ModelError: the tokenizer cannot be loaded here or the model there, or they differ.
+    """
+    refuse_device(model, config)
+    loaded = load_tokenizer(model)
+    style = Texts(loaded.tokenizer, loaded.source).prompt_style
+    with _connection(config.address) as nodes:
+        count, num_gpus = choose_workers(config, model, nodes)
+        with start_crew(WorkerStart(model, variables), count, num_gpus, loaded.fingerprint, say=say) as crew:
+            yield CrewRunner(crew, style, count)
+
+
+@contextmanager
+def start_crew(
+    start: WorkerStart, count: int, num_gpus: float, expected: Mapping[str, str], *, say: Callable[[str], None]
+) -> Iterator[Crew]:
+    """So many workers on the cluster that this process is connected to; they end with the context."""
+    pool = RayPool(start, count, num_gpus)
+    try:
+        yield Crew(pool, expected, say=say)
+    finally:
+        for worker in pool.workers():
+            pool.dismiss(worker)
+
+
+def refuse_device(model: ModelConfig, config: RayConfig) -> None:
+    """Refuses what no worker could do.
+
+    Raises:
+        ConfigError: the settings name one GPU for all workers, or a GPU for workers that get none.
+    """
+    if ":" in model.device:
+        raise ConfigError(f"model.device: {model.device} is one GPU; Ray gives each worker its own - use cuda or auto")
+    if model.device == "cuda" and config.gpus_per_worker == 0:
+        raise ConfigError("model.device: cuda needs a GPU for each worker, found --gpus-per-worker 0 - give 1")
+
+
+def choose_workers(config: RayConfig, model: ModelConfig, nodes: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
+    """How many workers, and how many GPUs each gets.
+
+    Args:
+        config: what is wanted.
+        model: says whether it is to lie on a GPU.
+        nodes: as `ray.nodes` tells them.
+
+    Raises:
+        LaunchError: there is less room.
+    """
+    rooms = [node["Resources"] for node in nodes if node["Alive"]]
+    has_gpus = any(room.get("GPU", 0) for room in rooms)
+    share = config.gpus_per_worker
+    num_gpus = (1.0 if has_gpus and model.device != "cpu" else 0.0) if share is None else share
+    places = [_num_places(room, num_gpus) for room in rooms]
+    total = sum(places)
+    count = config.workers or (total if num_gpus else sum(place > 0 for place in places))
+    if count > total or not total:
+        wanted = f"{num_gpus:g} GPUs and a CPU" if num_gpus else "a CPU"
+        raise LaunchError(
+            f"expected room for {max(count, 1)} workers of {wanted} each on the Ray cluster, found room for {total} on "
+            f"{len(rooms)} machines - use fewer (--workers, --gpus-per-worker), or add machines first"
+        )
+    return count, num_gpus
+
+
+def _num_places(room: Mapping[str, float], num_gpus: float) -> int:
+    """Workers that a machine has room for; a worker's GPUs lie on one machine, and a share of one on one GPU."""
+    cpus = int(room.get("CPU", 0))
+    if not num_gpus:
+        return cpus
+    gpus = int(room.get("GPU", 0))
+    return min(cpus, gpus * int(1 / num_gpus) if num_gpus < 1 else gpus // int(num_gpus))
+
+
+@contextmanager
+def _connection(address: str) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The machines of a cluster, to which this process is connected meanwhile."""
+    import ray
+
+    if address != "auto":
+        _refuse_silence(address)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="gradual")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise LaunchError(
+            f"--ray {address}: expected a Ray cluster that is up, found none: {' '.join(str(error).split())[:200]} - "
+            "start one (ray start --head), or give the address of its head (host:6379)"
+        ) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray puts its own in its place
+    try:
+        yield ray.nodes()
+    finally:
+        ray.shutdown()
+
+
+def _refuse_silence(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise LaunchError(
+            f"--ray {address}: expected a Ray cluster there, found nothing that answers ({error}) - start one "
+            "(ray start --head), or give the address of its head (host:6379)"
+        ) from error
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()

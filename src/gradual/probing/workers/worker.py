@@ -1,0 +1,88 @@
+"""A worker: a process elsewhere that loads the model once and runs the units that it is sent.
+
+Knows nothing of Ray, nor of other workers. What a user can correct comes back as `Failure`, not as an exception that
+the way home wraps into others.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gradual.config.run import ModelConfig
+from gradual.engines.engine import Engine, ReadCost
+from gradual.errors import GradualError
+from gradual.probing.unit import Unit, run_unit
+
+OpenWorkerEngine = Callable[[ModelConfig], tuple[Engine, list[str]]]
+"""Loads a model in a worker; the engine, and what a user should know of how it reads."""
+
+
+class About(NamedTuple):
+    """What a worker is."""
+
+    fingerprint: Mapping[str, str]
+    """See `Engine`."""
+    unit_scale: int
+    noise: float
+    warnings: list[str]
+    place: str
+    """Machine and process."""
+
+
+class Finished(NamedTuple):
+    """A unit that was run."""
+
+    key: str
+    data: bytes
+    cost: ReadCost
+    """Of this unit alone."""
+
+
+class Failure(NamedTuple):
+    """An error that a user can correct."""
+
+    text: str
+    place: str
+
+
+class Worker:
+    """Loads the model when it is first asked for anything, so that a worker that cannot still answers why."""
+
+    def __init__(self, model: ModelConfig, variables: Mapping[str, str], open_engine: OpenWorkerEngine) -> None:
+        """`variables` are set in the environment before a library for models is loaded."""
+        os.environ.update(variables)
+        self._model, self._open = model, open_engine
+        self._engine: Engine | None = None
+        self._place = f"{socket.gethostname()}, process {os.getpid()}"
+
+    def about(self) -> About | Failure:
+        """What this worker is, with the model loaded."""
+        try:
+            self._engine, warnings = self._open(self._model)
+        except GradualError as error:
+            return Failure(str(error), self._place)
+        engine = self._engine
+        return About(dict(engine.fingerprint), engine.unit_scale, engine.noise, warnings, self._place)
+
+    def run(self, unit: Unit) -> Finished | Failure:
+        """Runs a unit; `about` has been asked before."""
+        assert self._engine is not None
+        before = self._engine.cost()
+        try:
+            data = run_unit(unit, self._engine, self._engine.prompt_style(unit.settings))
+        except GradualError as error:
+            return Failure(str(error), self._place)
+        after = self._engine.cost()
+        return Finished(unit.key, data, ReadCost(*(new - old for new, old in zip(after, before, strict=True))))
+
+
+def open_worker_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
+    """The engine of a real model, in one thread: sums in several differ in the last digits with their number."""
+    from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
+    from gradual.models.load import load_model
+
+    loaded = load_model(model, threads=1)
+    return TransformersEngine(loaded), reading_warnings(loaded)

@@ -1,0 +1,140 @@
+"""A real Ray cluster of two machines, both here, that lose workers and a machine: `make test-ray` runs it.
+
+The engine is a fake one that takes its time, so that what is killed is killed in the middle.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.engines.engine import Engine
+from gradual.errors import ModelError, ProbeError
+from gradual.facts.fact import by_relation
+from gradual.knowledge.map import KnowledgeMap, read_map, write_map
+from gradual.probing.probe import probe_facts
+from gradual.probing.workers.cluster import CrewRunner, WorkerStart, start_crew
+from gradual.probing.workers.worker import OpenWorkerEngine
+from gradual.testing import FakeEngine, toy_facts
+
+ray = pytest.importorskip("ray", reason="make test-ray runs it, with Ray")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
+
+FACTS = tuple(toy_facts(num_relations=12, facts_per_relation=3))
+SETTINGS = ProbeConfig(num_exemplar_sets=2, num_shots=1, max_new_tokens=3, num_samples=4, top_k=20)
+MODEL = ModelConfig(name_or_path="fake")
+SECONDS_OF_A_UNIT = 0.5
+
+
+def slow_engine(seconds: float, pids: Path) -> OpenWorkerEngine:
+    """Travels by value: a worker knows no module of these tests."""
+
+    def open_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
+        (pids / str(os.getpid())).touch()
+
+        class Slow(FakeEngine):
+            def new_forest(self, num_rows: int, *, top_k: int) -> Any:
+                time.sleep(seconds)
+                return super().new_forest(num_rows, top_k=top_k)
+
+        return Slow(), []
+
+    return open_engine
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80_000_000}
+    found = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+    ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+@pytest.fixture
+def unit_by_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradual.probing.probe.PROMPTS_PER_UNIT", 1)
+
+
+def files_of(known: KnowledgeMap, folder: Path) -> dict[str, bytes]:
+    """The files of a map; what it has cost and how long it took is another each time."""
+    write_map(known, folder)
+    assert read_map(folder).info.model == known.info.model
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "cost.json"}
+
+
+@pytest.mark.usefixtures("unit_by_unit")
+def test_workers_and_machines_come_and_go_and_the_map_is_the_same(cluster: Any, tmp_path: Path) -> None:
+    (tmp_path / "pids").mkdir()
+    node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+    start = WorkerStart(MODEL, {}, slow_engine(SECONDS_OF_A_UNIT, tmp_path / "pids"))
+    said: list[str] = []
+    finished = 0
+
+    def progress(_: int) -> None:
+        nonlocal finished, node
+        finished += 1
+        if finished == 2:
+            os.kill(max(int(path.name) for path in (tmp_path / "pids").iterdir()), signal.SIGKILL)
+        if finished == 5:
+            cluster.remove_node(node, allow_graceful=False)
+        if finished == 7:
+            node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+
+    with start_crew(start, 2, 0.0, FakeEngine().fingerprint, say=said.append) as crew:
+        runner = CrewRunner(crew, FakeEngine().prompt_style, 2)
+        found = probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1, progress=progress)
+    cluster.remove_node(node)
+    expected = probe_facts(FACTS, by_relation(FACTS), FakeEngine(), SETTINGS, seed=1)
+    assert finished == 12
+    assert any("a worker was lost" in line for line in said)
+    assert files_of(found, tmp_path / "found") == files_of(expected, tmp_path / "expected")
+    assert found.info.cost.tokens_read == expected.info.cost.tokens_read
+
+
+def test_facts_that_end_every_worker_are_named(cluster: Any) -> None:
+    def open_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
+        class Deadly(FakeEngine):
+            def new_forest(self, num_rows: int, *, top_k: int) -> Any:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return Deadly(), []
+
+    with start_crew(WorkerStart(MODEL, {}, open_engine), 1, 0.0, {}, say=lambda _: None) as crew:
+        runner = CrewRunner(crew, FakeEngine().prompt_style, 1)
+        with pytest.raises(ProbeError, match='facts "toy-0-0" to "toy-9-2": 3 workers were lost over them'):
+            probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1)
+
+
+def test_a_worker_with_another_model_is_refused(cluster: Any) -> None:
+    def open_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
+        return FakeEngine(seed=7), []
+
+    start = WorkerStart(MODEL, {}, open_engine)
+    with (
+        start_crew(start, 1, 0.0, FakeEngine().fingerprint, say=lambda _: None) as crew,
+        pytest.raises(ModelError, match="would probe otherwise: seed is '7' and '0' in this process"),
+    ):
+        crew.wait_for_one()
+
+
+def test_an_error_of_the_worker_is_told_in_a_line(cluster: Any) -> None:
+    def open_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
+        raise ModelError("no such folder here")
+
+    with (
+        start_crew(WorkerStart(MODEL, {}, open_engine), 1, 0.0, {}, say=lambda _: None) as crew,
+        pytest.raises(ModelError, match=r"^worker on .*, process \d+: no such folder here$"),
+    ):
+        crew.wait_for_one()
