@@ -22,7 +22,7 @@ TRAIN_PACKAGES = (*PROBE_PACKAGES, "accelerate", "datasets", "peft", "trl")
 
 RAY_PACKAGES = ("ray", *PROBE_PACKAGES)
 """What probing on a Ray cluster takes."""
-_EXTRAS = {SERVER_PACKAGES: "server", RAY_PACKAGES: "ray"}
+_EXTRAS: dict[tuple[str, ...], str] = {SERVER_PACKAGES: "server", RAY_PACKAGES: "ray"}
 
 _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",

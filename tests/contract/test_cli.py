@@ -250,6 +250,28 @@ def test_a_server_that_cannot_be_asked_is_one_line(
     assert not (tmp_path / "map").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ray", "auto", "--server", "http://host"], "--ray and --server exclude each other"),
+        (["--workers", 2], "--workers and --gpus-per-worker are of a Ray cluster; give its address with --ray"),
+        (["--gpus-per-worker", 1], "--workers and --gpus-per-worker are of a Ray cluster"),
+        (["--ray", "ray://host:10001"], '--ray: expected auto or host:port, as `ray start` tells it, found "ray://'),
+        (["--ray", "auto", "--workers", 0], "--workers: "),
+        (["--ray", "auto", "--gpus-per-worker", 1.5], "--gpus-per-worker: expected a whole number of GPUs, or a share"),
+    ],
+    ids=["server", "workers alone", "gpus alone", "client", "none", "one and a half"],
+)
+def test_a_cluster_that_cannot_be_used_is_one_line(
+    model: Path, tmp_path: Path, arguments: list[object], said: str
+) -> None:
+    facts = write_facts(tmp_path / "facts.jsonl", toy_rows())
+    text = refused(run("probe", "--model", model, "--facts", facts, "--out", tmp_path / "map", *arguments))
+    assert said in text
+    assert len(text.splitlines()) == 1
+    assert not (tmp_path / "map").exists()
+
+
 @pytest.mark.parametrize("command", ["fit", "plan"])
 def test_all_problems_of_a_config_are_said_at_once(tmp_path: Path, command: str) -> None:
     config = tmp_path / "config.yaml"

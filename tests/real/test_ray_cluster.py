@@ -5,8 +5,12 @@ The engine is a fake one that takes its time, so that what is killed is killed i
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +26,9 @@ from gradual.knowledge.map import KnowledgeMap, read_map, write_map
 from gradual.probing.probe import probe_facts
 from gradual.probing.workers.cluster import CrewRunner, WorkerStart, start_crew
 from gradual.probing.workers.worker import OpenWorkerEngine
-from gradual.testing import FakeEngine, toy_facts
+from gradual.testing import FakeEngine, make_tiny_model, toy_facts
+
+ROOT = Path(__file__).resolve().parents[2]
 
 ray = pytest.importorskip("ray", reason="make test-ray runs it, with Ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -99,6 +105,7 @@ def test_workers_and_machines_come_and_go_and_the_map_is_the_same(cluster: Any, 
     expected = probe_facts(FACTS, by_relation(FACTS), FakeEngine(), SETTINGS, seed=1)
     assert finished == 12
     assert any("a worker was lost" in line for line in said)
+    assert len(list((tmp_path / "pids").iterdir())) >= 3  # two, and at least one in place of what was lost
     assert files_of(found, tmp_path / "found") == files_of(expected, tmp_path / "expected")
     assert found.info.cost.tokens_read == expected.info.cost.tokens_read
 
@@ -138,3 +145,56 @@ def test_an_error_of_the_worker_is_told_in_a_line(cluster: Any) -> None:
         pytest.raises(ModelError, match=r"^worker on .*, process \d+: no such folder here$"),
     ):
         crew.wait_for_one()
+
+
+def gradual(*arguments: object) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", "gradual", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def probe_command(tmp_path: Path) -> list[object]:
+    """A probe of a tiny model, but for its folder."""
+    rows = [
+        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
+        for fact in FACTS
+    ]
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    quick = ("num_exemplar_sets=2", "num_shots=1", "max_new_tokens=3", "num_samples=4", "top_k=20")
+    settings = [word for setting in quick for word in ("--set", f"probe.{setting}")]
+    model = make_tiny_model(tmp_path / "model")
+    return ["probe", "--model", model, "--facts", facts, "--device", "cpu", "--dtype", "float32", *settings, "--json"]
+
+
+def test_the_command_writes_the_map_of_one_process(cluster: Any, probe_command: list[object], tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+    done = gradual(*probe_command, "--out", tmp_path / "map", "--ray", cluster.address, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["num_facts"] == len(FACTS)
+    alone = gradual(*probe_command, "--out", tmp_path / "alone")
+    assert alone.returncode == 0, alone.stderr
+    names = sorted(path.name for path in (tmp_path / "alone").iterdir() if path.is_file())
+    for name in set(names) - {"cost.json", "owner.json", "run.lock"}:
+        assert (tmp_path / "map" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
+    more = gradual(*probe_command, "--out", tmp_path / "more", "--ray", cluster.address, "--workers", 3)
+    cluster.remove_node(node)
+    assert more.returncode == 2
+    assert more.stderr.splitlines()[-1].startswith(
+        "error: expected room for 3 workers of a CPU each on the Ray cluster, found room for 2 on 2 machines - use fewer"
+    )
+
+
+def test_where_no_cluster_is_is_said_in_a_line(probe_command: list[object], tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    done = gradual(*probe_command, "--out", tmp_path / "map", "--ray", address)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        f"error: --ray {address}: expected a Ray cluster there, found nothing that answers"
+    )

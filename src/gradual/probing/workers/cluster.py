@@ -213,9 +213,12 @@ def _num_places(room: Mapping[str, float], num_gpus: float) -> int:
 
 @contextmanager
 def _connection(address: str) -> Iterator[Sequence[Mapping[str, Any]]]:
-    """The machines of a cluster, to which this process is connected meanwhile."""
+    """The machines of a cluster, to which this process is connected meanwhile; one that it has joined is used."""
     import ray
 
+    if ray.is_initialized():
+        yield ray.nodes()
+        return
     if address != "auto":
         _refuse_silence(address)
     handler = signal.getsignal(signal.SIGTERM)

@@ -134,7 +134,7 @@ class Crew:
         if isinstance(found, About):
             self._admit(found)
             return None
-        self.read = ReadCost(*(old + new for old, new in zip(self.read, found.cost, strict=True)))
+        self.read = self.read.plus(found.cost)
         return found
 
     def _wait(self) -> Any:

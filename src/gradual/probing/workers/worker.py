@@ -75,8 +75,7 @@ class Worker:
             data = run_unit(unit, self._engine, self._engine.prompt_style(unit.settings))
         except GradualError as error:
             return Failure(str(error), self._place)
-        after = self._engine.cost()
-        return Finished(unit.key, data, ReadCost(*(new - old for new, old in zip(after, before, strict=True))))
+        return Finished(unit.key, data, self._engine.cost().plus(before, sign=-1))
 
 
 def open_worker_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
