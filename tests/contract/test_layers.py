@@ -25,7 +25,7 @@ ORDER = (
 LOAD_MODELS = {"models", "engines", "training"}
 """Packages whose modules may load torch and its kind as they are loaded themselves; others load them when needed."""
 
-HEAVY = {"accelerate", "datasets", "gguf", "huggingface_hub", "peft", "torch", "transformers", "trl"}
+HEAVY = {"accelerate", "datasets", "gguf", "huggingface_hub", "peft", "ray", "torch", "transformers", "trl"}
 SLOW_TO_LOAD = {"pandas", "pyarrow", "scipy"}
 MOST_MODULES = 13
 MOST_LINES = 500

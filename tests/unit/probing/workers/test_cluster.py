@@ -44,7 +44,7 @@ def test_workers_by_default_and_as_wanted(
         (
             [machine(16, 3), machine(16, 3)],
             {"gpus_per_worker": 2.0, "workers": 3},
-            "3 workers of 2 GPUs and a CPU each",
+            "3 workers of 2 GPUs and a CPU",
         ),
         ([machine(16)], {"gpus_per_worker": 1.0}, "room for 1 workers of 1 GPUs .* found room for 0 on 1 machines"),
         ([machine(8, is_up=False)], {}, "found room for 0 on 0 machines"),
@@ -60,5 +60,5 @@ def test_more_workers_than_there_is_room_for_are_refused(
 @pytest.mark.parametrize(("device", "share"), [("cuda:1", None), ("cuda:0", 1.0), ("cuda", 0.0)])
 def test_a_device_that_workers_cannot_have_is_refused(device: str, share: float | None) -> None:
     config = RayConfig(address="auto", gpus_per_worker=share)
-    with pytest.raises(ConfigError, match="^model.device: cuda"):
+    with pytest.raises(ConfigError, match=r"^model\.device: cuda"):
         refuse_device(ModelConfig(name_or_path="m", device=device), config)

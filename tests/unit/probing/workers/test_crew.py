@@ -131,7 +131,7 @@ def test_a_unit_that_takes_three_workers_with_it_is_named_and_others_are_kept() 
             kept[key] = data
 
     room = Room([FakeEngine(), FakeEngine()], lambda asked: asked.unit is not None and "toy-3-1" in asked.unit.key)
-    with pytest.raises(ProbeError, match='^facts "toy-3-0" to "toy-3-2": 3 workers were lost over them'):
+    with pytest.raises(ProbeError, match=r'^facts "toy-3-0" to "toy-3-2": 3 workers were lost over them'):
         probe_facts(FACTS, by_relation(FACTS), runner_of(room), SETTINGS, seed=1, units=Kept())
     assert sum(asked.unit is not None and "toy-3-1" in asked.unit.key for asked in room.asked) == 3
     assert 0 < len(kept) < 6
