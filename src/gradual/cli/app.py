@@ -127,18 +127,10 @@ def probe(
         "probe": {"method": method, "prompt_style": prompt_style, "levels_only": levels_only or None},
     }
     config, console = probe_config_of(given, [*(settings or []), *seed_setting(seed)]), Console(as_json=as_json)
-    asked: dict[str, Any] = {
-        "out": out,
-        "settings": config.probe,
-        "seed": config.seed,
-        "limit": limit,
-        "num_checked": check,
-    }
-    cluster = cluster_of(ray, workers, gpus_per_worker)
+    asked: dict[str, Any] = {"out": out, "settings": config.probe, "seed": config.seed, "limit": limit}
+    asked["ray"] = cluster_of(ray, workers, gpus_per_worker)
     with console.working():
-        known = api.probe(
-            config.model, config.facts, **asked, num_checked=check, ray=cluster, online=online, progress=console
-        )
+        known = api.probe(config.model, config.facts, **asked, num_checked=check, online=online, progress=console)
     _end_probe(known, out, console, with_check=check > 0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import pytest
 
@@ -25,7 +25,8 @@ SETTINGS = ProbeConfig(num_exemplar_sets=2, num_shots=1, max_new_tokens=2, num_s
 MODEL = ModelConfig(name_or_path="fake")
 
 
-class Question(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Question:
     """Something that a worker was asked: the number of the question, the worker, and a unit or None."""
 
     number: int
@@ -42,6 +43,7 @@ class Room:
         self.gone: list[int] = []
         self.up: dict[int, Worker] = {}
         self.silent_waits = 0
+        self.first_in_first_out = False
 
     def workers(self) -> Sequence[int]:
         return range(len(self.engines))
@@ -56,7 +58,8 @@ class Room:
         if self.silent_waits:
             self.silent_waits -= 1
             return None
-        return max(questions, key=lambda question: question.number)
+        settled = min if self.first_in_first_out else max
+        return settled(questions, key=lambda question: question.number)
 
     def answer(self, question: Question) -> About | Finished | Failure:
         if self.is_lost(question):
@@ -157,8 +160,10 @@ def test_a_worker_that_differs_from_the_first_is_refused_in_what_only_workers_kn
     first, other = FakeEngine(), FakeEngine()
     first.fingerprint = {**first.fingerprint, "weights": "abc"}
     other.fingerprint = {**other.fingerprint, "weights": "def"}
-    with pytest.raises(ModelError, match="weights is 'abc' and 'def' in the worker on "):
-        probe_facts(FACTS, by_relation(FACTS), runner_of(Room([first, other])), SETTINGS, seed=1)
+    room = Room([first, other])
+    room.first_in_first_out = True
+    with pytest.raises(ModelError, match="weights is 'def' and 'abc' in the worker on "):
+        probe_facts(FACTS, by_relation(FACTS), runner_of(room), SETTINGS, seed=1)
 
 
 def test_units_are_as_large_as_the_first_worker_says_and_stay_so() -> None:
