@@ -84,7 +84,7 @@ def files_of(known: KnowledgeMap, folder: Path) -> dict[str, bytes]:
 def test_workers_and_machines_come_and_go_and_the_map_is_the_same(cluster: Any, tmp_path: Path) -> None:
     (tmp_path / "pids").mkdir()
     node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
-    start = WorkerStart(MODEL, {}, slow_engine(SECONDS_OF_A_UNIT, tmp_path / "pids"))
+    start = WorkerStart(MODEL, {}, ".", slow_engine(SECONDS_OF_A_UNIT, tmp_path / "pids"))
     said: list[str] = []
     finished = 0
 
@@ -118,7 +118,7 @@ def test_facts_that_end_every_worker_are_named(cluster: Any) -> None:
 
         return Deadly(), []
 
-    with start_crew(WorkerStart(MODEL, {}, open_engine), 1, 0.0, {}, say=lambda _: None) as crew:
+    with start_crew(WorkerStart(MODEL, {}, ".", open_engine), 1, 0.0, {}, say=lambda _: None) as crew:
         runner = CrewRunner(crew, FakeEngine().prompt_style, 1)
         with pytest.raises(ProbeError, match='facts "toy-0-0" to "toy-9-2": 3 workers were lost over them'):
             probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1)
@@ -128,7 +128,7 @@ def test_a_worker_with_another_model_is_refused(cluster: Any) -> None:
     def open_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
         return FakeEngine(seed=7), []
 
-    start = WorkerStart(MODEL, {}, open_engine)
+    start = WorkerStart(MODEL, {}, ".", open_engine)
     with (
         start_crew(start, 1, 0.0, FakeEngine().fingerprint, say=lambda _: None) as crew,
         pytest.raises(ModelError, match="would probe otherwise: seed is '7' and '0' in this process"),
@@ -141,24 +141,24 @@ def test_an_error_of_the_worker_is_told_in_a_line(cluster: Any) -> None:
         raise ModelError("no such folder here")
 
     with (
-        start_crew(WorkerStart(MODEL, {}, open_engine), 1, 0.0, {}, say=lambda _: None) as crew,
+        start_crew(WorkerStart(MODEL, {}, ".", open_engine), 1, 0.0, {}, say=lambda _: None) as crew,
         pytest.raises(ModelError, match=r"^worker on .*, process \d+: no such folder here$"),
     ):
         crew.wait_for_one()
 
 
-def gradual(*arguments: object) -> subprocess.CompletedProcess[str]:
+def gradual(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-m", "gradual", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
 
 @pytest.fixture
 def probe_command(tmp_path: Path) -> list[object]:
-    """A probe of a tiny model, but for its folder."""
+    """A probe of a tiny model in the current folder, but for the folder of its map."""
     rows = [
         {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
         for fact in FACTS
@@ -167,21 +167,33 @@ def probe_command(tmp_path: Path) -> list[object]:
     facts.write_text("".join(json.dumps(row) + "\n" for row in rows))
     quick = ("num_exemplar_sets=2", "num_shots=1", "max_new_tokens=3", "num_samples=4", "top_k=20")
     settings = [word for setting in quick for word in ("--set", f"probe.{setting}")]
-    model = make_tiny_model(tmp_path / "model")
-    return ["probe", "--model", model, "--facts", facts, "--device", "cpu", "--dtype", "float32", *settings, "--json"]
+    make_tiny_model(tmp_path / "model")
+    return [
+        "probe",
+        "--model",
+        "./model",
+        "--facts",
+        facts,
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+        *settings,
+        "--json",
+    ]
 
 
 def test_the_command_writes_the_map_of_one_process(cluster: Any, probe_command: list[object], tmp_path: Path) -> None:
     node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
-    done = gradual(*probe_command, "--out", tmp_path / "map", "--ray", cluster.address, "--workers", 2)
+    done = gradual(tmp_path, *probe_command, "--out", tmp_path / "map", "--ray", cluster.address, "--workers", 2)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["num_facts"] == len(FACTS)
-    alone = gradual(*probe_command, "--out", tmp_path / "alone")
+    alone = gradual(tmp_path, *probe_command, "--out", tmp_path / "alone")
     assert alone.returncode == 0, alone.stderr
     names = sorted(path.name for path in (tmp_path / "alone").iterdir() if path.is_file())
     for name in set(names) - {"cost.json", "owner.json", "run.lock"}:
         assert (tmp_path / "map" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
-    more = gradual(*probe_command, "--out", tmp_path / "more", "--ray", cluster.address, "--workers", 3)
+    more = gradual(tmp_path, *probe_command, "--out", tmp_path / "more", "--ray", cluster.address, "--workers", 3)
     cluster.remove_node(node)
     assert more.returncode == 2
     assert more.stderr.splitlines()[-1].startswith(
@@ -193,7 +205,7 @@ def test_where_no_cluster_is_is_said_in_a_line(probe_command: list[object], tmp_
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    done = gradual(*probe_command, "--out", tmp_path / "map", "--ray", address)
+    done = gradual(tmp_path, *probe_command, "--out", tmp_path / "map", "--ray", address)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(
         f"error: --ray {address}: expected a Ray cluster there, found nothing that answers"

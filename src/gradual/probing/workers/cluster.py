@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from gradual.config.cluster import RayConfig
@@ -33,6 +34,7 @@ class WorkerStart(NamedTuple):
 
     model: ModelConfig
     variables: Mapping[str, str]
+    folder: str
     open_engine: OpenWorkerEngine = open_worker_engine
 
 
@@ -146,7 +148,9 @@ def open_cluster(
     style = Texts(loaded.tokenizer, loaded.source).prompt_style
     with _connection(config.address) as nodes:
         count, num_gpus = choose_workers(config, model, nodes)
-        with start_crew(WorkerStart(model, variables), count, num_gpus, loaded.fingerprint, say=say) as crew:
+        with start_crew(
+            WorkerStart(model, variables, str(Path.cwd())), count, num_gpus, loaded.fingerprint, say=say
+        ) as crew:
             yield CrewRunner(crew, style, count)
 
 
@@ -233,7 +237,7 @@ def _connection(address: str) -> Iterator[Sequence[Mapping[str, Any]]]:
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray puts its own in its place
+            signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)  # Ray puts its own in its place
     try:
         yield ray.nodes()
     finally:

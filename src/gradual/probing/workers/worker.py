@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from gradual.config.run import ModelConfig
+from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine, ReadCost
 from gradual.errors import GradualError
+from gradual.facts.prompts import PromptStyle
 from gradual.probing.unit import Unit, run_unit
 
 OpenWorkerEngine = Callable[[ModelConfig], tuple[Engine, list[str]]]
@@ -51,11 +53,23 @@ class Failure(NamedTuple):
 class Worker:
     """Loads the model when it is first asked for anything, so that a worker that cannot still answers why."""
 
-    def __init__(self, model: ModelConfig, variables: Mapping[str, str], open_engine: OpenWorkerEngine) -> None:
-        """`variables` are set in the environment before a library for models is loaded."""
+    def __init__(
+        self, model: ModelConfig, variables: Mapping[str, str], folder: str, open_engine: OpenWorkerEngine
+    ) -> None:
+        """Loads nothing yet.
+
+        Args:
+            model: what is to be loaded.
+            variables: of the environment, set before a library for models is loaded.
+            folder: from which paths in `model` lead, where this machine has it.
+            open_engine: what loads it.
+        """
         os.environ.update(variables)
+        if Path(folder).is_dir():
+            os.chdir(folder)
         self._model, self._open = model, open_engine
         self._engine: Engine | None = None
+        self._style: tuple[ProbeConfig, PromptStyle] | None = None
         self._place = f"{socket.gethostname()}, process {os.getpid()}"
 
     def about(self) -> About | Failure:
@@ -72,7 +86,9 @@ class Worker:
         assert self._engine is not None
         before = self._engine.cost()
         try:
-            data = run_unit(unit, self._engine, self._engine.prompt_style(unit.settings))
+            if self._style is None or self._style[0] != unit.settings:
+                self._style = unit.settings, self._engine.prompt_style(unit.settings)
+            data = run_unit(unit, self._engine, self._style[1])
         except GradualError as error:
             return Failure(str(error), self._place)
         return Finished(unit.key, data, self._engine.cost().plus(before, sign=-1))

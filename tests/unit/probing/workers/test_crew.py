@@ -67,7 +67,7 @@ class Room:
             raise WorkerLostError("killed")
         if question.unit is None:
             engine = self.engines[question.worker]
-            self.up[question.worker] = Worker(MODEL, {}, lambda _: (engine, []))
+            self.up[question.worker] = Worker(MODEL, {}, ".", lambda _: (engine, []))
             return self.up[question.worker].about()
         return self.up[question.worker].run(question.unit)
 
@@ -213,5 +213,5 @@ def test_an_error_that_is_none_of_ours_is_not_swallowed() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        Worker(MODEL, {}, broken).about()
+        Worker(MODEL, {}, ".", broken).about()
     assert not issubclass(crews.WorkerLostError, GradualError)
