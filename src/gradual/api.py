@@ -6,7 +6,7 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
@@ -111,12 +111,7 @@ def probe(
 
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
-
-        def open_engine(model: ModelConfig) -> Engine | Runner:
-            if ray:
-                return _open_cluster(ray, model, progress, stack)
-            return _ask_server(model, settings, folder, progress) if model.server else _open_engine(model, progress)
-
+        open_engine = _opener(settings, folder, ray, progress, stack)
         return make_map(request, folder, open_engine=open_engine, progress=progress)
 
 
@@ -464,6 +459,19 @@ def _refuse_several(command: str) -> None:
     from gradual.models.ranks import refuse_several
 
     refuse_several(command)
+
+
+def _opener(
+    settings: ProbeConfig, folder: Path | None, ray: RayConfig | None, progress: Progress, stack: ExitStack
+) -> Callable[[ModelConfig], Engine | Runner]:
+    """What opens the model of a probe: on a cluster until the stack is closed, on a server, or here."""
+
+    def open_engine(model: ModelConfig) -> Engine | Runner:
+        if ray:
+            return _open_cluster(ray, model, progress, stack)
+        return _ask_server(model, settings, folder, progress) if model.server else _open_engine(model, progress)
+
+    return open_engine
 
 
 def _ask_server(model: ModelConfig, settings: ProbeConfig, folder: Path | None, progress: Progress) -> Engine:

@@ -201,12 +201,15 @@ def test_the_command_writes_the_map_of_one_process(cluster: Any, probe_command: 
     )
 
 
-def test_where_no_cluster_is_is_said_in_a_line(probe_command: list[object], tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    done = gradual(tmp_path, *probe_command, "--out", tmp_path / "map", "--ray", address)
+@pytest.mark.parametrize("is_heard", [False, True], ids=["nothing", "something mute"])
+def test_where_no_cluster_is_is_said_in_a_line(probe_command: list[object], tmp_path: Path, *, is_heard: bool) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        if is_heard:
+            other.listen()
+        done = gradual(tmp_path, *probe_command, "--out", tmp_path / "map", "--ray", address)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(
-        f"error: --ray {address}: expected a Ray cluster there, found nothing that answers"
+        f"error: --ray {address}: expected a Ray cluster there, found none ("
     )

@@ -5,6 +5,7 @@ The only module that knows Ray. Actors, and no tasks: a task would load the mode
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -27,6 +28,11 @@ from gradual.probing.workers.crew import Crew, WorkerLostError
 from gradual.probing.workers.worker import About, Failure, Finished, OpenWorkerEngine, Worker, open_worker_engine
 
 _SECONDS_TO_CONNECT = 5.0
+_HTTP2_HEADER = 9
+"""Bytes before what a frame holds; the fourth is its kind (RFC 9113, sections 3.4 and 4.1)."""
+_HTTP2_SETTINGS = b"\x04"
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _HTTP2_SETTINGS + bytes(5)
+"""A client's first words and its empty settings, to which a server answers with its own."""
 
 
 class WorkerStart(NamedTuple):
@@ -245,12 +251,18 @@ def _connection(address: str) -> Iterator[Sequence[Mapping[str, Any]]]:
 
 
 def _refuse_silence(address: str) -> None:
+    """Refuses an address where nothing answers as a head does, in gRPC: Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") in ("0", ""):
+                connection.sendall(_HTTP2_GREETING)
+                answer = connection.recv(_HTTP2_HEADER)
+                if answer[3:4] != _HTTP2_SETTINGS:
+                    raise OSError("no cluster: something else answers there")
     except (OSError, OverflowError) as error:
         raise LaunchError(
-            f"--ray {address}: expected a Ray cluster there, found nothing that answers ({error}) - start one "
+            f"--ray {address}: expected a Ray cluster there, found none ({error}) - start one "
             "(ray start --head), or give the address of its head (host:6379)"
         ) from error
 
