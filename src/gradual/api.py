@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gradual.run.folder import RunDir
     from gradual.run.planning.plan import RunPlan
     from gradual.run.show import ShownFact
+    from gradual.workers.cluster import Cluster
 
 DEMO_FOLDER = "gradual-demo"
 """Where the demo's run goes by default."""
@@ -468,7 +469,7 @@ def _opener(
 
     def open_engine(model: ModelConfig) -> Engine | Runner:
         if ray:
-            return _open_cluster(ray, model, progress, stack)
+            return _open_runner(ray, model, progress, stack)
         return _ask_server(model, settings, folder, progress) if model.server else _open_engine(model, progress)
 
     return open_engine
@@ -491,9 +492,16 @@ def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
     return TransformersEngine(loaded)
 
 
-def _open_cluster(ray: RayConfig, model: ModelConfig, progress: Progress, stack: ExitStack) -> Runner:
-    from gradual.probing.workers.cluster import open_cluster
+def _open_runner(ray: RayConfig, model: ModelConfig, progress: Progress, stack: ExitStack) -> Runner:
+    from gradual.probing.unit_worker import open_runner
 
-    runner = stack.enter_context(open_cluster(ray, model, environment_of_workers(), say=progress.say))
+    runner = stack.enter_context(open_runner(_cluster(ray, model, progress)))
     warn(progress, *runner.about.warnings)
     return runner
+
+
+def _cluster(ray: RayConfig, model: ModelConfig, progress: Progress) -> Cluster:
+    from gradual.workers.cluster import Cluster
+    from gradual.workers.task import Home
+
+    return Cluster(ray, model, Home(environment_of_workers(), str(Path.cwd())), progress.say)

@@ -24,9 +24,10 @@ from gradual.errors import ModelError, ProbeError
 from gradual.facts.fact import by_relation
 from gradual.knowledge.map import KnowledgeMap, read_map, write_map
 from gradual.probing.probe import probe_facts
-from gradual.probing.workers.cluster import CrewRunner, WorkerStart, start_crew
-from gradual.probing.workers.worker import OpenWorkerEngine
+from gradual.probing.unit_worker import CrewRunner, OpenWorkerEngine, UnitWorker
 from gradual.testing import FakeEngine, make_tiny_model, toy_facts
+from gradual.workers.cluster import start_crew
+from gradual.workers.task import Home
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,24 +36,31 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
 
-FACTS = tuple(toy_facts(num_relations=12, facts_per_relation=3))
+FACTS_OF_A_UNIT = 3
+FACTS = tuple(toy_facts(num_relations=12, facts_per_relation=FACTS_OF_A_UNIT))
 SETTINGS = ProbeConfig(num_exemplar_sets=2, num_shots=1, max_new_tokens=3, num_samples=4, top_k=20)
+HOME = Home({}, ".")
 MODEL = ModelConfig(name_or_path="fake")
-SECONDS_OF_A_UNIT = 0.5
 
 
-def slow_engine(seconds: float, pids: Path) -> OpenWorkerEngine:
-    """Travels by value: a worker knows no module of these tests."""
+def patient_engine(pids: Path, pause: Path) -> OpenWorkerEngine:
+    """Waits before each unit while the file `pause` is there; a worker that starts takes it away.
+
+    Travels by value: a worker knows no module of these tests.
+    """
 
     def open_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
         (pids / str(os.getpid())).touch()
+        pause.unlink(missing_ok=True)
 
-        class Slow(FakeEngine):
+        class Patient(FakeEngine):
             def new_forest(self, num_rows: int, *, top_k: int) -> Any:
-                time.sleep(seconds)
+                time.sleep(0.2)  # so that a worker that has started is known before the next is killed
+                while pause.exists():
+                    time.sleep(0.05)
                 return super().new_forest(num_rows, top_k=top_k)
 
-        return Slow(), []
+        return Patient(), []
 
     return open_engine
 
@@ -82,30 +90,41 @@ def files_of(known: KnowledgeMap, folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.usefixtures("unit_by_unit")
 def test_workers_and_machines_come_and_go_and_the_map_is_the_same(cluster: Any, tmp_path: Path) -> None:
-    (tmp_path / "pids").mkdir()
+    pids, pause = tmp_path / "pids", tmp_path / "pause"
+    pids.mkdir()
     node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
-    start = WorkerStart(MODEL, {}, ".", slow_engine(SECONDS_OF_A_UNIT, tmp_path / "pids"))
+    start = (HOME, MODEL, patient_engine(pids, pause))
     said: list[str] = []
     finished = 0
 
-    def progress(_: int) -> None:
-        nonlocal finished, node
-        finished += 1
-        if finished == 2:
-            os.kill(max(int(path.name) for path in (tmp_path / "pids").iterdir()), signal.SIGKILL)
-        if finished == 5:
+    def progress(num_facts: int) -> None:
+        """Kills twice; the others wait each time until a worker is up in place of the one that was lost."""
+        nonlocal finished
+        finished += num_facts
+        if finished == 1 * FACTS_OF_A_UNIT:
+            while len(list(pids.iterdir())) < 2:
+                time.sleep(0.05)
+        if finished == 3 * FACTS_OF_A_UNIT:
+            pause.touch()
+            os.kill(int(next(pids.iterdir()).name), signal.SIGKILL)
+        if finished == 6 * FACTS_OF_A_UNIT:
+            pause.touch()
             cluster.remove_node(node, allow_graceful=False)
-        if finished == 7:
+
+    def say(line: str) -> None:
+        nonlocal node
+        said.append(line)
+        if finished >= 6 * FACTS_OF_A_UNIT and sum("a worker was lost" in line for line in said) == 2:
             node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
 
-    with start_crew(start, 2, 0.0, FakeEngine().fingerprint, say=said.append) as crew:
+    with start_crew(UnitWorker, start, 2, 0.0, FakeEngine().fingerprint, say=say) as crew:
         runner = CrewRunner(crew, FakeEngine().prompt_style, 2)
         found = probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1, progress=progress)
     cluster.remove_node(node)
     expected = probe_facts(FACTS, by_relation(FACTS), FakeEngine(), SETTINGS, seed=1)
-    assert finished == 12
-    assert any("a worker was lost" in line for line in said)
-    assert len(list((tmp_path / "pids").iterdir())) >= 3  # two, and at least one in place of what was lost
+    assert finished == len(FACTS)
+    assert sum("a worker was lost" in line for line in said) == 2
+    assert len(list(pids.iterdir())) == 4  # two, and one in place of each that was lost
     assert files_of(found, tmp_path / "found") == files_of(expected, tmp_path / "expected")
     assert found.info.cost.tokens_read == expected.info.cost.tokens_read
 
@@ -118,9 +137,9 @@ def test_facts_that_end_every_worker_are_named(cluster: Any) -> None:
 
         return Deadly(), []
 
-    with start_crew(WorkerStart(MODEL, {}, ".", open_engine), 1, 0.0, {}, say=lambda _: None) as crew:
+    with start_crew(UnitWorker, (HOME, MODEL, open_engine), 1, 0.0, {}, say=lambda _: None) as crew:
         runner = CrewRunner(crew, FakeEngine().prompt_style, 1)
-        with pytest.raises(ProbeError, match='facts "toy-0-0" to "toy-9-2": 3 workers were lost over them'):
+        with pytest.raises(ProbeError, match='facts "toy-0-0" to "toy-9-2": 3 workers were lost over this'):
             probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1)
 
 
@@ -128,10 +147,10 @@ def test_a_worker_with_another_model_is_refused(cluster: Any) -> None:
     def open_engine(model: ModelConfig) -> tuple[Engine, list[str]]:
         return FakeEngine(seed=7), []
 
-    start = WorkerStart(MODEL, {}, ".", open_engine)
+    start = (HOME, MODEL, open_engine)
     with (
-        start_crew(start, 1, 0.0, FakeEngine().fingerprint, say=lambda _: None) as crew,
-        pytest.raises(ModelError, match="would probe otherwise: seed is '7' and '0' in this process"),
+        start_crew(UnitWorker, start, 1, 0.0, FakeEngine().fingerprint, say=lambda _: None) as crew,
+        pytest.raises(ModelError, match="would compute otherwise: seed is '7' and '0' in this process"),
     ):
         crew.wait_for_one()
 
@@ -141,7 +160,7 @@ def test_an_error_of_the_worker_is_told_in_a_line(cluster: Any) -> None:
         raise ModelError("no such folder here")
 
     with (
-        start_crew(WorkerStart(MODEL, {}, ".", open_engine), 1, 0.0, {}, say=lambda _: None) as crew,
+        start_crew(UnitWorker, (HOME, MODEL, open_engine), 1, 0.0, {}, say=lambda _: None) as crew,
         pytest.raises(ModelError, match=r"^worker on .*, process \d+: no such folder here$"),
     ):
         crew.wait_for_one()

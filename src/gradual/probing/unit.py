@@ -48,6 +48,11 @@ class Unit:
         """What messages call it: its first and last fact."""
         return f"facts {shown(self.blocks[0][0].id)} to {shown(self.blocks[-1][-1].id)}"
 
+    @property
+    def remedy(self) -> str:
+        """What to do where it ends worker after worker."""
+        return "they may take more memory than a worker has: look for long questions, or use fewer or shorter exemplars"
+
 
 def run_unit(unit: Unit, engine: Engine, style: PromptStyle) -> bytes:
     """What the model knows of the facts of a unit, as `read_unit` reads it; the same bytes in every process.

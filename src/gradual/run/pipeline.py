@@ -100,14 +100,14 @@ def say_what_to_know(config: RunConfig, prepared: Prepared, progress: Progress, 
         warn(progress, "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter")
 
 
-def load_to_train(config: RunConfig, progress: Progress) -> LoadedModel:
-    """The model, checked that it can be trained.
+def load_to_train(config: RunConfig, progress: Progress, *, threads: int | None = None) -> LoadedModel:
+    """The model, checked that it can be trained; see `load_model`.
 
     Raises:
         ConfigError, ModelError: it cannot be loaded, or not be trained with these settings.
     """
     progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
-    loaded = load_model(config.model)
+    loaded = load_model(config.model, threads=threads)
     warn(progress, *reading_warnings(loaded))
     check_training(loaded, config.lora, config.report_to)
     return loaded
@@ -122,10 +122,16 @@ def fit_loaded(
     progress: Progress,
     before: Callable[[RunDir, Sequence[Step]], None] = lambda run, steps: None,
     ranks: Ranks = ALONE,
+    last_stage: int | None = None,
 ) -> RunDir:
-    """The same with a model that is loaded and checked already; `before` may take over finished steps of other runs."""
+    """The same with a model that is loaded and checked already.
+
+    Args:
+        before: may take over finished steps of other runs.
+        last_stage: leave the steps after this stage to another time; 0 is the base model.
+    """
     check_questions(loaded, planned_steps(config, prepared))
-    fingerprint = run_fingerprint(config, prepared, loaded, num_processes=ranks.total)
+    fingerprint = run_fingerprint(config, prepared, loaded.fingerprint, num_processes=ranks.total)
     ranks.refuse_differences(fingerprint | {"--out": str(out.resolve())})
     if not ranks.is_first:
         _Fit(RunDir(out), config, prepared, loaded, Silent(), ranks).follow(fingerprint)
@@ -133,7 +139,7 @@ def fit_loaded(
     with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
         fitting = _Fit(run, config, prepared, loaded, progress, ranks)
         before(run, fitting.steps)
-        fitting.all_steps()
+        fitting.all_steps(last_stage)
         ranks.share()
     return run
 
@@ -170,14 +176,14 @@ def check_packs(stages: Sequence[StageConfig], num_processes: int, *, reads_tree
 
 
 def run_fingerprint(
-    config: RunConfig, prepared: Prepared, loaded: LoadedModel, *, num_processes: int = 1
+    config: RunConfig, prepared: Prepared, of_model: Mapping[str, str], *, num_processes: int = 1
 ) -> dict[str, str]:
     """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions.
 
     Several processes add up gradients in another order than one, so their number is part of it.
     """
     settings = settings_that_matter(config, leave_out=("report_to", "compare"))
-    model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
+    model = {f"model.{name}": value for name, value in of_model.items()}
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": prepared.digest()}
     if prepared.drift_text:
@@ -210,9 +216,13 @@ class _Fit:
         self.ranks = ranks
         self.steps = planned_steps(config, prepared)
 
-    def all_steps(self) -> None:
-        """Does what is left of the run."""
-        status: RunStatus = "complete" if all(self._do_step(step) for step in self.steps) else "nothing_to_train"
+    def all_steps(self, last_stage: int | None = None) -> None:
+        """Does what is left of the run, or of its steps up to a stage."""
+        steps = [step for step in self.steps if last_stage is None or step.stage <= last_stage]
+        has_trained = all(self._do_step(step) for step in steps)
+        if has_trained and len(steps) < len(self.steps):
+            return
+        status: RunStatus = "complete" if has_trained else "nothing_to_train"
         summary = summarise(
             self.run,
             self.config,

@@ -1,4 +1,4 @@
-"""Units shared out to workers that may be lost and come back at any moment.
+"""Tasks shared out to workers that may be lost and come back at any moment.
 
 Owns who does what, what is done again, and what is refused. Knows no Ray: `Pool` is all that it wants of it.
 """
@@ -6,16 +6,14 @@ Owns who does what, what is done again, and what is refused. Knows no Ray: `Pool
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from gradual.engines.engine import ReadCost
-from gradual.errors import ModelError, ProbeError
-from gradual.probing.unit import Unit
-from gradual.probing.workers.worker import About, Failure, Finished
+from gradual.errors import LaunchError, ModelError, ProbeError
+from gradual.workers.task import About, Failure, Finished, Task
 
 MOST_TRIES = 3
-"""Workers that a unit may take with it, and times in a row that a worker may be lost while it loads the model."""
+"""Workers that a task may take with it, and times in a row that a worker may be lost while it loads the model."""
 SECONDS_BEFORE_TOLD = 60.0
 """So long nothing may be heard of any worker before a user is told that none is up."""
 
@@ -35,7 +33,7 @@ class Pool(Protocol):
         """A question for `Worker.about`; it waits until the worker is up."""
         ...
 
-    def send(self, worker: Any, unit: Unit) -> Any:
+    def send(self, worker: Any, task: Task) -> Any:
         """A question for `Worker.run`."""
         ...
 
@@ -60,14 +58,14 @@ class _Sent(NamedTuple):
     """What a worker is busy with."""
 
     worker: Any
-    unit: Unit | None
+    task: Task | None
     """None: it was asked what it is."""
     tries: int
     """With this one."""
 
 
 class Crew:
-    """The workers of one model."""
+    """The workers of one model, and what they have to do."""
 
     def __init__(self, pool: Pool, expected: Mapping[str, str], *, say: Callable[[str], None]) -> None:
         """Asks all workers what they are.
@@ -78,13 +76,15 @@ class Crew:
             say: told of losses, a line each.
         """
         self._pool, self._expected, self._say = pool, dict(expected), say
+        self._waiting: deque[tuple[Task, int]] = deque()
         self._sent: dict[Any, _Sent] = {}
         self._idle: list[Any] = []
-        self.read = ReadCost(0, 0, 0, 0.0)
-        """What all units have cost together."""
         self.about: About | None = None
         """What the first worker is that was up; all others are held against it."""
-        for worker in pool.workers():
+        workers = pool.workers()
+        self.size = len(workers)
+        """How many workers there are; fewer where some were given up."""
+        for worker in workers:
             self._ask_about(worker, tries=1)
 
     def wait_for_one(self) -> About:
@@ -92,66 +92,69 @@ class Crew:
 
         Raises:
             ModelError: it cannot load the model, or has another one or other libraries than this process.
-            ProbeError: none comes up.
+            LaunchError: none comes up.
         """
         while self.about is None:
-            self._settle_next(deque())
+            self._settle_next()
         return self.about
 
-    def run(self, units: Sequence[Unit]) -> Iterator[Finished]:
-        """The units as they are finished, each once; those of a worker that is lost are done again elsewhere.
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Takes on tasks, to be begun in this order; `results` sends them."""
+        self._waiting.extend((task, 1) for task in tasks)
+
+    def results(self) -> Iterator[Finished]:
+        """The tasks as they are finished, each once; those of a worker that is lost are done again elsewhere.
+
+        More may be added meanwhile; it ends where nothing is left to do.
 
         Raises:
             ModelError: a worker has another model or other libraries than the first one.
-            ProbeError: a unit has failed, or taken `MOST_TRIES` workers with it; or no worker is left.
+            ProbeError: a task has failed, or taken `MOST_TRIES` workers with it.
+            LaunchError: no worker is left.
         """
-        waiting = deque((unit, 1) for unit in units)
-        left = len(waiting)
-        while left:
-            while waiting and self._idle:
-                unit, tries = waiting.popleft()
+        while self._waiting or any(sent.task is not None for sent in self._sent.values()):
+            while self._waiting and self._idle:
+                task, tries = self._waiting.popleft()
                 worker = self._idle.pop()
-                self._sent[self._pool.send(worker, unit)] = _Sent(worker, unit, tries)
-            done = self._settle_next(waiting)
+                self._sent[self._pool.send(worker, task)] = _Sent(worker, task, tries)
+            done = self._settle_next()
             if done is not None:
-                left -= 1
                 yield done
 
-    def _settle_next(self, waiting: deque[tuple[Unit, int]]) -> Finished | None:
-        """Waits for any worker; a unit that is finished. One that is lost goes back to the front of those waiting."""
+    def _settle_next(self) -> Finished | None:
+        """Waits for any worker; a task that is finished. One that is lost goes back to the front of those waiting."""
         question = self._wait()
         sent = self._sent.pop(question)
         try:
             found = self._pool.answer(question)
         except WorkerLostError as error:
-            self._lose(sent, waiting, str(error))
+            self._lose(sent, str(error))
             return None
         if isinstance(found, Failure):
-            if sent.unit is None:
+            if sent.task is None:
                 raise ModelError(f"worker on {found.place}: {found.text}")
             raise ProbeError(f"{found.text} (on {found.place})")
         self._idle.append(sent.worker)
         if isinstance(found, About):
             self._admit(found)
             return None
-        self.read = self.read.plus(found.cost)
         return found
 
     def _wait(self) -> Any:
         if not self._sent:
-            raise ProbeError(
+            raise LaunchError(
                 f"no worker is left: each was lost {MOST_TRIES} times in a row while it loaded the model, which may be "
                 "too large for its machine - see Ray's logs there; the same command goes on"
             )
         is_told = False
         while (question := self._pool.wait(list(self._sent), SECONDS_BEFORE_TOLD)) is None:
-            if not is_told and all(sent.unit is None for sent in self._sent.values()) and not self._idle:
+            if not is_told and all(sent.task is None for sent in self._sent.values()) and not self._idle:
                 self._say("no worker is up yet; waiting for one to start and load the model")
                 is_told = True
         return question
 
-    def _lose(self, sent: _Sent, waiting: deque[tuple[Unit, int]], why: str) -> None:
-        if sent.unit is None:
+    def _lose(self, sent: _Sent, why: str) -> None:
+        if sent.task is None:
             if sent.tries < MOST_TRIES:
                 self._ask_about(sent.worker, tries=sent.tries + 1)
             else:
@@ -162,11 +165,11 @@ class Crew:
             return
         if sent.tries == MOST_TRIES:
             raise ProbeError(
-                f"{sent.unit.name}: {MOST_TRIES} workers were lost over them, one after the other ({why}) - they may "
-                "take more memory than a worker has: look for long questions, or use fewer or shorter exemplars"
+                f"{sent.task.name}: {MOST_TRIES} workers were lost over this, one after the other ({why}) - "
+                f"{sent.task.remedy}"
             )
-        self._say(f"a worker was lost; {sent.unit.name} are asked again elsewhere")
-        waiting.appendleft((sent.unit, sent.tries + 1))
+        self._say(f"a worker was lost; {sent.task.name}: done again elsewhere")
+        self._waiting.appendleft((sent.task, sent.tries + 1))
         self._ask_about(sent.worker, tries=1)
 
     def _ask_about(self, worker: Any, *, tries: int) -> None:
@@ -184,7 +187,7 @@ class Crew:
                 f"{name} is {found.fingerprint.get(name)!r} and {wanted.get(name)!r} in {other}" for name in differing
             ]
             raise ModelError(
-                f"worker on {found.place} would probe otherwise: {'; '.join(told[:4])} - give all machines the same "
+                f"worker on {found.place} would compute otherwise: {'; '.join(told[:4])} - give all machines the same "
                 "model files, library versions and kind of device"
             )
         if first is None:

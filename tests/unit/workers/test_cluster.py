@@ -9,7 +9,7 @@ import pytest
 from gradual.config.cluster import RayConfig
 from gradual.config.run import ModelConfig
 from gradual.errors import ConfigError, LaunchError
-from gradual.probing.workers.cluster import choose_workers, refuse_device
+from gradual.workers.cluster import choose_workers, refuse_device
 
 
 def machine(cpus: float, gpus: float = 0, *, is_up: bool = True) -> dict[str, Any]:

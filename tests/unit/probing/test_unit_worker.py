@@ -9,20 +9,21 @@ import pytest
 
 from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
-from gradual.errors import GradualError, ModelError, ProbeError
+from gradual.errors import GradualError, LaunchError, ModelError, ProbeError
 from gradual.facts.fact import by_relation
 from gradual.probing import probe as probing
 from gradual.probing.probe import probe_facts
 from gradual.probing.unit import Unit
-from gradual.probing.workers import crew as crews
-from gradual.probing.workers.cluster import CrewRunner
-from gradual.probing.workers.crew import Crew, WorkerLostError
-from gradual.probing.workers.worker import About, Failure, Finished, Worker
+from gradual.probing.unit_worker import CrewRunner, UnitWorker
 from gradual.testing import FakeEngine, FakeForest, toy_facts
+from gradual.workers import crew as crews
+from gradual.workers.crew import Crew, WorkerLostError
+from gradual.workers.task import About, Failure, Finished, Home
 
 FACTS = tuple(toy_facts(num_relations=6, facts_per_relation=3))
 SETTINGS = ProbeConfig(num_exemplar_sets=2, num_shots=1, max_new_tokens=2, num_samples=2, top_k=8)
 MODEL = ModelConfig(name_or_path="fake")
+HOME = Home({}, ".")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Room:
         self.engines, self.is_lost = list(engines), is_lost
         self.asked: list[Question] = []
         self.gone: list[int] = []
-        self.up: dict[int, Worker] = {}
+        self.up: dict[int, UnitWorker] = {}
         self.silent_waits = 0
         self.first_in_first_out = False
 
@@ -67,7 +68,7 @@ class Room:
             raise WorkerLostError("killed")
         if question.unit is None:
             engine = self.engines[question.worker]
-            self.up[question.worker] = Worker(MODEL, {}, ".", lambda _: (engine, []))
+            self.up[question.worker] = UnitWorker(HOME, MODEL, lambda _: (engine, []))
             return self.up[question.worker].about()
         return self.up[question.worker].run(question.unit)
 
@@ -120,7 +121,7 @@ def test_a_unit_whose_worker_dies_is_done_again_and_no_other() -> None:
     assert list(found) == list(probe_facts(FACTS, by_relation(FACTS), FakeEngine(), SETTINGS, seed=1))
     asked = [question.unit.key for question in room.asked if question.unit is not None]
     assert sorted(asked) == sorted([*set(asked), *dead])
-    assert sum("a worker was lost; facts" in line for line in said) == 2
+    assert sum("a worker was lost; facts" in line and line.endswith(": done again elsewhere") for line in said) == 2
 
 
 def test_a_unit_that_takes_three_workers_with_it_is_named_and_others_are_kept() -> None:
@@ -134,7 +135,7 @@ def test_a_unit_that_takes_three_workers_with_it_is_named_and_others_are_kept() 
             kept[key] = data
 
     room = Room([FakeEngine(), FakeEngine()], lambda asked: asked.unit is not None and "toy-3-1" in asked.unit.key)
-    with pytest.raises(ProbeError, match=r'^facts "toy-3-0" to "toy-3-2": 3 workers were lost over them'):
+    with pytest.raises(ProbeError, match=r'^facts "toy-3-0" to "toy-3-2": 3 workers were lost over this'):
         probe_facts(FACTS, by_relation(FACTS), runner_of(room), SETTINGS, seed=1, units=Kept())
     assert sum(asked.unit is not None and "toy-3-1" in asked.unit.key for asked in room.asked) == 3
     assert 0 < len(kept) < 6
@@ -187,7 +188,7 @@ def test_a_worker_that_dies_while_it_loads_is_given_up_and_the_others_go_on() ->
 
 
 def test_where_all_die_while_they_load_it_ends_with_a_line() -> None:
-    with pytest.raises(ProbeError, match="no worker is left: each was lost 3 times in a row"):
+    with pytest.raises(LaunchError, match="no worker is left: each was lost 3 times in a row"):
         runner_of(Room([FakeEngine(), FakeEngine()], lambda _: True))
 
 
@@ -213,5 +214,5 @@ def test_an_error_that_is_none_of_ours_is_not_swallowed() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        Worker(MODEL, {}, ".", broken).about()
+        UnitWorker(HOME, MODEL, broken).about()
     assert not issubclass(crews.WorkerLostError, GradualError)

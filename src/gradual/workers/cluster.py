@@ -1,6 +1,6 @@
-"""Workers on a Ray cluster: finds it, sees that it has room, starts them, and runs the units of a probe on them.
+"""Workers on a Ray cluster: finds it, sees that it has room, and starts them.
 
-The only module that knows Ray. Actors, and no tasks: a task would load the model for each unit.
+The only module that knows Ray. Actors, and no tasks: Ray's tasks would load the model each time.
 """
 
 from __future__ import annotations
@@ -12,20 +12,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from gradual.config.cluster import RayConfig
-from gradual.config.run import ModelConfig, ProbeConfig
-from gradual.engines.engine import ReadCost
-from gradual.engines.texts import Texts
+from gradual.config.run import ModelConfig
 from gradual.errors import ConfigError, LaunchError, ProbeError
-from gradual.facts.prompts import PromptStyle
-from gradual.models.load import load_tokenizer
-from gradual.probing.runner import Runner
-from gradual.probing.unit import Unit
-from gradual.probing.workers.crew import Crew, WorkerLostError
-from gradual.probing.workers.worker import About, Failure, Finished, OpenWorkerEngine, Worker, open_worker_engine
+from gradual.workers.crew import Crew, WorkerLostError
+from gradual.workers.task import About, Failure, Finished, Home, Task, Worker
 
 _SECONDS_TO_CONNECT = 5.0
 _HTTP2_HEADER = 9
@@ -35,61 +28,15 @@ _HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _HTTP2_SETTI
 """A client's first words and its empty settings, to which a server answers with its own."""
 
 
-class WorkerStart(NamedTuple):
-    """What a worker is started with; see `Worker`."""
-
-    model: ModelConfig
-    variables: Mapping[str, str]
-    folder: str
-    open_engine: OpenWorkerEngine = open_worker_engine
-
-
-class CrewRunner(Runner):
-    """Runs units on a crew of workers; this process has the tokenizer alone."""
-
-    def __init__(self, crew: Crew, style: Callable[[ProbeConfig], PromptStyle], num_workers: int) -> None:
-        """Waits until one worker is up, which says what the model is and how large units are; see `wait_for_one`."""
-        self._crew, self._style, self.num_workers = crew, style, num_workers
-        self.about = crew.wait_for_one()
-
-    @property
-    def fingerprint(self) -> Mapping[str, str]:
-        """See `Runner`."""
-        return self.about.fingerprint
-
-    @property
-    def unit_scale(self) -> int:
-        """See `Runner`."""
-        return self.about.unit_scale
-
-    @property
-    def noise(self) -> float:
-        """See `Runner`."""
-        return self.about.noise
-
-    def prompt_style(self, settings: ProbeConfig) -> PromptStyle:
-        """See `Runner`."""
-        return self._style(settings)
-
-    def run(self, units: Sequence[Unit]) -> Iterator[tuple[str, bytes]]:
-        """See `Runner`."""
-        for done in self._crew.run(units):
-            yield done.key, done.data
-
-    def cost(self) -> ReadCost:
-        """See `Runner`."""
-        return self._crew.read
-
-
 class RayPool:
     """A `Pool` of Ray actors."""
 
-    def __init__(self, start: WorkerStart, count: int, num_gpus: float) -> None:
+    def __init__(self, kind: type[Worker[Any]], start: Sequence[Any], count: int, num_gpus: float) -> None:
         """Starts so many workers; Ray starts each again whenever it is lost and there is room."""
         import ray
 
         self._ray = ray
-        remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=-1, max_task_retries=0)(Worker)
+        remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=-1, max_task_retries=0)(kind)
         self._actors = [remote.remote(*start) for _ in range(count)]
 
     def workers(self) -> Sequence[Any]:
@@ -101,9 +48,9 @@ class RayPool:
         # Questions to an actor that is about to start again fail at once, unless they may be tried again.
         return worker.about.options(max_task_retries=1).remote()
 
-    def send(self, worker: Any, unit: Unit) -> Any:
+    def send(self, worker: Any, task: Task) -> Any:
         """See `Pool`."""
-        return worker.run.remote(unit)
+        return worker.run.remote(task)
 
     def wait(self, questions: Sequence[Any], seconds: float) -> Any | None:
         """See `Pool`."""
@@ -133,39 +80,48 @@ class RayPool:
         self._ray.kill(worker)
 
 
-@contextmanager
-def open_cluster(
-    config: RayConfig, model: ModelConfig, variables: Mapping[str, str], *, say: Callable[[str], None]
-) -> Iterator[CrewRunner]:
-    """Workers with a model, one of them up; they end with the context.
+class Cluster(NamedTuple):
+    """A Ray cluster on which workers for a model are wanted."""
 
-    Args:
-        config: the cluster, and how many.
-        model: what they load, from the path or name that it has here.
-        variables: of the environment, set in each before libraries are loaded.
-        say: told in a line what happens to workers.
+    config: RayConfig
+    model: ModelConfig
+    home: Home
+    say: Callable[[str], None]
+    """Told in a line what happens to workers."""
 
-    Raises:
-        LaunchError: nothing answers at the address, or the cluster has less room.
-        ModelError: the tokenizer cannot be loaded here or the model there, or they differ.
-    """
-    refuse_device(model, config)
-    loaded = load_tokenizer(model)
-    style = Texts(loaded.tokenizer, loaded.source).prompt_style
-    with _connection(config.address) as nodes:
-        count, num_gpus = choose_workers(config, model, nodes)
-        with start_crew(
-            WorkerStart(model, variables, str(Path.cwd())), count, num_gpus, loaded.fingerprint, say=say
-        ) as crew:
-            yield CrewRunner(crew, style, count)
+    @contextmanager
+    def start(self, kind: type[Worker[Any]], start: Sequence[Any], expected: Mapping[str, str]) -> Iterator[Crew]:
+        """Workers, one of them up; they end with the context.
+
+        Args:
+            kind: what they are, and
+            start: what each is made with, after `home`.
+            expected: see `Crew`.
+
+        Raises:
+            ConfigError, LaunchError: nothing answers at the address, or the cluster has less room.
+            ModelError: the model cannot be loaded there, or differs.
+        """
+        refuse_device(self.model, self.config)
+        with _connection(self.config.address) as nodes:
+            count, num_gpus = choose_workers(self.config, self.model, nodes)
+            with start_crew(kind, (self.home, *start), count, num_gpus, expected, say=self.say) as crew:
+                crew.wait_for_one()
+                yield crew
 
 
 @contextmanager
 def start_crew(
-    start: WorkerStart, count: int, num_gpus: float, expected: Mapping[str, str], *, say: Callable[[str], None]
+    kind: type[Worker[Any]],
+    start: Sequence[Any],
+    count: int,
+    num_gpus: float,
+    expected: Mapping[str, str],
+    *,
+    say: Callable[[str], None],
 ) -> Iterator[Crew]:
     """So many workers on the cluster that this process is connected to; they end with the context."""
-    pool = RayPool(start, count, num_gpus)
+    pool = RayPool(kind, start, count, num_gpus)
     try:
         yield Crew(pool, expected, say=say)
     finally:

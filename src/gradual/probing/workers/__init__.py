@@ -1,3 +1,0 @@
-"""Units on workers that may come and go: what one is, how they share units, and Ray, which starts them."""
-
-__all__ = ["cluster"]
