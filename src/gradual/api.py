@@ -6,7 +6,7 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
@@ -17,11 +17,11 @@ from gradual.environment import (
     RAY_PACKAGES,
     SERVER_PACKAGES,
     TRAIN_PACKAGES,
-    environment_of_workers,
     prepare_environment,
     require_packages,
 )
 from gradual.errors import TrainingError
+from gradual.opening import cluster_for, open_here, opener
 from gradual.preparation import (
     facts_and_exemplars,
     prepare_comparison,
@@ -31,7 +31,7 @@ from gradual.preparation import (
     say_warnings,
     settings_of,
 )
-from gradual.progress import Progress, Silent, warn
+from gradual.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from gradual.asking.asker import AskedQuestion, Asker
@@ -45,11 +45,9 @@ if TYPE_CHECKING:
     from gradual.findings.record import Comparison
     from gradual.knowledge.diff import MapDiff
     from gradual.knowledge.map import KnowledgeMap
-    from gradual.probing.runner import Runner
     from gradual.run.folder import RunDir
     from gradual.run.planning.plan import RunPlan
     from gradual.run.show import ShownFact
-    from gradual.workers.cluster import Cluster
 
 DEMO_FOLDER = "gradual-demo"
 """Where the demo's run goes by default."""
@@ -112,7 +110,7 @@ def probe(
 
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
-        open_engine = _opener(settings, folder, ray, progress, stack)
+        open_engine = opener(settings, folder, ray, progress, stack)
         return make_map(request, folder, open_engine=open_engine, progress=progress)
 
 
@@ -179,6 +177,7 @@ def compare(
     arms: Sequence[str] | None = None,
     num_seeds: int | None = None,
     limit: int | None = None,
+    ray: RayConfig | None = None,
     online: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -192,23 +191,28 @@ def compare(
         arms: names of the arms.
         num_seeds: times that each arm is trained.
         limit: keep this many training facts, and the same share of all others.
+        ray: a Ray cluster whose workers train and probe, and see `out`; without one this process does.
         online: see `probe`.
         progress: where bars and remarks go.
 
     Raises:
         ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
         RunDirError: the folder belongs to another process, or a run in it was made with other settings.
+        LaunchError: there is no such cluster, it has less room, or does not see `out`.
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
     prepare_environment(online=online)
     _refuse_several("compare")
+    if ray:
+        require_packages(RAY_PACKAGES)
     settings, prepared = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
 
     request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
+    cluster = cluster_for(ray, settings.model, progress or Silent()) if ray else None
     try:
-        comparison.compare(request, Path(out), progress=progress)
+        comparison.compare(request, Path(out), progress=progress, cluster=cluster)
     except TrainingError:
         write_results(Path(out))
         raise
@@ -293,7 +297,7 @@ def open_asker(request: AskRequest, *, online: bool = False, progress: Progress 
         ready = opening.check_request(request)
 
     def open_engine(model: ModelConfig) -> Engine:
-        return _open_engine(model, progress)
+        return open_here(model, progress)
 
     return opening.open_asker(ready, request.relation, open_engine=open_engine, progress=progress)
 
@@ -460,48 +464,3 @@ def _refuse_several(command: str) -> None:
     from gradual.models.ranks import refuse_several
 
     refuse_several(command)
-
-
-def _opener(
-    settings: ProbeConfig, folder: Path | None, ray: RayConfig | None, progress: Progress, stack: ExitStack
-) -> Callable[[ModelConfig], Engine | Runner]:
-    """What opens the model of a probe: on a cluster until the stack is closed, on a server, or here."""
-
-    def open_engine(model: ModelConfig) -> Engine | Runner:
-        if ray:
-            return _open_runner(ray, model, progress, stack)
-        return _ask_server(model, settings, folder, progress) if model.server else _open_engine(model, progress)
-
-    return open_engine
-
-
-def _ask_server(model: ModelConfig, settings: ProbeConfig, folder: Path | None, progress: Progress) -> Engine:
-    from gradual.engines.server.canary import CANARY_FILE
-    from gradual.engines.server.opening import open_server
-
-    record = None if folder is None else folder / CANARY_FILE
-    return open_server(model, top_k=settings.top_k, record=record, say=progress.say)
-
-
-def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
-    from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
-    from gradual.models.load import load_model
-
-    loaded = load_model(model)
-    warn(progress, *reading_warnings(loaded))
-    return TransformersEngine(loaded)
-
-
-def _open_runner(ray: RayConfig, model: ModelConfig, progress: Progress, stack: ExitStack) -> Runner:
-    from gradual.probing.unit_worker import open_runner
-
-    runner = stack.enter_context(open_runner(_cluster(ray, model, progress)))
-    warn(progress, *runner.about.warnings)
-    return runner
-
-
-def _cluster(ray: RayConfig, model: ModelConfig, progress: Progress) -> Cluster:
-    from gradual.workers.cluster import Cluster
-    from gradual.workers.task import Home
-
-    return Cluster(ray, model, Home(environment_of_workers(), str(Path.cwd())), progress.say)

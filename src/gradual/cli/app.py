@@ -245,6 +245,9 @@ def compare(
     arms: Arms = None,
     seeds: Seeds = None,
     limit: Limit = None,
+    ray: RayAddress = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     list_arms: Annotated[bool, typer.Option("--list-arms", help="List the arms that are built in instead.")] = False,
     settings: Set = None,
     seed: Seed = None,
@@ -264,6 +267,7 @@ def compare(
     Examples:
       gradual compare config.yaml --out my-comparison
       gradual compare config.yaml --out quick --arms base,one_stage,same_steps,S5 --seeds 2 --limit 200
+      gradual compare config.yaml --out my-comparison --ray auto --workers 8
       gradual compare --list-arms
     """  # noqa: D301
     console = Console(as_json=as_json)
@@ -281,6 +285,7 @@ def compare(
             arms=names_of(arms),
             num_seeds=seeds,
             limit=limit,
+            ray=cluster_of(ray, workers, gpus_per_worker),
             online=online,
             progress=console,
         )

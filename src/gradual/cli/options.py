@@ -35,7 +35,8 @@ Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fe
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
 NoServer = Annotated[str | None, typer.Option("--server", hidden=True, callback=lambda given: _refuse_server(given))]
 RayAddress = Annotated[
-    str | None, typer.Option("--ray", metavar="ADDRESS", help="Probe on a Ray cluster: auto or host:port.")
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="Ray cluster to work on: auto or host:port (docs/larger.md)."),
 ]
 Workers = Annotated[int | None, typer.Option(help="With --ray: models that are loaded there.")]
 GpusPerWorker = Annotated[float | None, typer.Option(help="With --ray: GPUs of each; 0.5 puts two on one.")]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import pytest
+from tests.support.room import Question, Room
 
 from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
@@ -13,12 +14,11 @@ from gradual.errors import GradualError, LaunchError, ModelError, ProbeError
 from gradual.facts.fact import by_relation
 from gradual.probing import probe as probing
 from gradual.probing.probe import probe_facts
-from gradual.probing.unit import Unit
 from gradual.probing.unit_worker import CrewRunner, UnitWorker
 from gradual.testing import FakeEngine, FakeForest, toy_facts
 from gradual.workers import crew as crews
-from gradual.workers.crew import Crew, WorkerLostError
-from gradual.workers.task import About, Failure, Finished, Home
+from gradual.workers.crew import Crew
+from gradual.workers.task import Home
 
 FACTS = tuple(toy_facts(num_relations=6, facts_per_relation=3))
 SETTINGS = ProbeConfig(num_exemplar_sets=2, num_shots=1, max_new_tokens=2, num_samples=2, top_k=8)
@@ -26,58 +26,12 @@ MODEL = ModelConfig(name_or_path="fake")
 HOME = Home({}, ".")
 
 
-@dataclass(frozen=True, eq=False)
-class Question:
-    """Something that a worker was asked: the number of the question, the worker, and a unit or None."""
-
-    number: int
-    worker: int
-    unit: Unit | None
+def room_of(*engines: Engine, is_lost: Callable[[Question], bool] = lambda _: False) -> Room:
+    return Room([partial(UnitWorker, HOME, MODEL, partial(opened, engine)) for engine in engines], is_lost)
 
 
-class Room:
-    """A `Pool` in this process: real workers, which die when `is_lost` says so; the last question is settled first."""
-
-    def __init__(self, engines: Sequence[Engine], is_lost: Callable[[Question], bool] = lambda _: False) -> None:
-        self.engines, self.is_lost = list(engines), is_lost
-        self.asked: list[Question] = []
-        self.gone: list[int] = []
-        self.up: dict[int, UnitWorker] = {}
-        self.silent_waits = 0
-        self.first_in_first_out = False
-
-    def workers(self) -> Sequence[int]:
-        return range(len(self.engines))
-
-    def ask_about(self, worker: int) -> Question:
-        return self._ask(worker, None)
-
-    def send(self, worker: int, unit: Unit) -> Question:
-        return self._ask(worker, unit)
-
-    def wait(self, questions: Sequence[Question], seconds: float) -> Question | None:
-        if self.silent_waits:
-            self.silent_waits -= 1
-            return None
-        settled = min if self.first_in_first_out else max
-        return settled(questions, key=lambda question: question.number)
-
-    def answer(self, question: Question) -> About | Finished | Failure:
-        if self.is_lost(question):
-            self.up.pop(question.worker, None)
-            raise WorkerLostError("killed")
-        if question.unit is None:
-            engine = self.engines[question.worker]
-            self.up[question.worker] = UnitWorker(HOME, MODEL, lambda _: (engine, []))
-            return self.up[question.worker].about()
-        return self.up[question.worker].run(question.unit)
-
-    def dismiss(self, worker: int) -> None:
-        self.gone.append(worker)
-
-    def _ask(self, worker: int, unit: Unit | None) -> Question:
-        self.asked.append(Question(len(self.asked), worker, unit))
-        return self.asked[-1]
+def opened(engine: Engine, _: ModelConfig) -> tuple[Engine, list[str]]:
+    return engine, []
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +46,7 @@ def runner_of(room: Room, said: list[str] | None = None) -> CrewRunner:
 
 
 def test_the_map_is_that_of_one_process_whatever_is_finished_first() -> None:
-    room = Room([FakeEngine(), FakeEngine()])
+    room = room_of(FakeEngine(), FakeEngine())
     runner = runner_of(room)
     found = probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1)
     expected = probe_facts(FACTS, by_relation(FACTS), FakeEngine(), SETTINGS, seed=1)
@@ -100,26 +54,26 @@ def test_the_map_is_that_of_one_process_whatever_is_finished_first() -> None:
     assert found.prompts == expected.prompts
     assert found.info.model == expected.info.model
     assert found.info.cost.tokens_read == expected.info.cost.tokens_read > 0
-    assert sum(question.unit is not None for question in room.asked) == 6
+    assert sum(question.task is not None for question in room.asked) == 6
     # a second probe, as --check makes one, finds the same workers up
     probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=2)
-    assert sum(question.unit is None for question in room.asked) == 2
+    assert sum(question.task is None for question in room.asked) == 2
 
 
 def test_a_unit_whose_worker_dies_is_done_again_and_no_other() -> None:
     dead: list[str] = []
 
     def is_lost(question: Question) -> bool:
-        if question.unit is not None and len(dead) < 2 and question.unit.key not in dead:
-            dead.append(question.unit.key)
+        if question.task is not None and len(dead) < 2 and question.task.key not in dead:
+            dead.append(question.task.key)
             return True
         return False
 
     said: list[str] = []
-    room = Room([FakeEngine(), FakeEngine()], is_lost)
+    room = room_of(FakeEngine(), FakeEngine(), is_lost=is_lost)
     found = probe_facts(FACTS, by_relation(FACTS), runner_of(room, said), SETTINGS, seed=1)
     assert list(found) == list(probe_facts(FACTS, by_relation(FACTS), FakeEngine(), SETTINGS, seed=1))
-    asked = [question.unit.key for question in room.asked if question.unit is not None]
+    asked = [question.task.key for question in room.asked if question.task is not None]
     assert sorted(asked) == sorted([*set(asked), *dead])
     assert sum("a worker was lost; facts" in line and line.endswith(": done again elsewhere") for line in said) == 2
 
@@ -134,12 +88,14 @@ def test_a_unit_that_takes_three_workers_with_it_is_named_and_others_are_kept() 
         def put(self, key: str, data: bytes) -> None:
             kept[key] = data
 
-    room = Room([FakeEngine(), FakeEngine()], lambda asked: asked.unit is not None and "toy-3-1" in asked.unit.key)
+    room = room_of(
+        FakeEngine(), FakeEngine(), is_lost=lambda asked: asked.task is not None and "toy-3-1" in asked.task.key
+    )
     with pytest.raises(ProbeError, match=r'^facts "toy-3-0" to "toy-3-2": 3 workers were lost over this'):
         probe_facts(FACTS, by_relation(FACTS), runner_of(room), SETTINGS, seed=1, units=Kept())
-    assert sum(asked.unit is not None and "toy-3-1" in asked.unit.key for asked in room.asked) == 3
+    assert sum(asked.task is not None and "toy-3-1" in asked.task.key for asked in room.asked) == 3
     assert 0 < len(kept) < 6
-    healthy = Room([FakeEngine()])
+    healthy = room_of(FakeEngine())
     found = probe_facts(FACTS, by_relation(FACTS), runner_of(healthy), SETTINGS, seed=1, units=Kept())
     assert list(found) == list(probe_facts(FACTS, by_relation(FACTS), FakeEngine(), SETTINGS, seed=1))
     assert len(kept) == 6
@@ -154,14 +110,14 @@ def test_a_unit_that_takes_three_workers_with_it_is_named_and_others_are_kept() 
 )
 def test_a_worker_with_another_model_than_this_process_is_refused(engines: list[Engine], said: str) -> None:
     with pytest.raises(ModelError, match=said):
-        probe_facts(FACTS, by_relation(FACTS), runner_of(Room(engines[:1])), SETTINGS, seed=1)
+        probe_facts(FACTS, by_relation(FACTS), runner_of(room_of(*engines[:1])), SETTINGS, seed=1)
 
 
 def test_a_worker_that_differs_from_the_first_is_refused_in_what_only_workers_know() -> None:
     first, other = FakeEngine(), FakeEngine()
     first.fingerprint = {**first.fingerprint, "weights": "abc"}
     other.fingerprint = {**other.fingerprint, "weights": "def"}
-    room = Room([first, other])
+    room = room_of(first, other)
     room.first_in_first_out = True
     with pytest.raises(ModelError, match="weights is 'def' and 'abc' in the worker on "):
         probe_facts(FACTS, by_relation(FACTS), runner_of(room), SETTINGS, seed=1)
@@ -170,17 +126,17 @@ def test_a_worker_that_differs_from_the_first_is_refused_in_what_only_workers_kn
 def test_units_are_as_large_as_the_first_worker_says_and_stay_so() -> None:
     small, large = FakeEngine(), FakeEngine()
     large.unit_scale = 100
-    room = Room([small, large])
+    room = room_of(small, large)
     runner = runner_of(room)
     assert runner.unit_scale == 100  # the last that was asked answers first
     probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1)
     assert runner.unit_scale == 100
-    assert sum(asked.unit is not None for asked in room.asked) == 1
+    assert sum(asked.task is not None for asked in room.asked) == 1
 
 
 def test_a_worker_that_dies_while_it_loads_is_given_up_and_the_others_go_on() -> None:
     said: list[str] = []
-    room = Room([FakeEngine(), FakeEngine()], lambda asked: asked.worker == 1)
+    room = room_of(FakeEngine(), FakeEngine(), is_lost=lambda asked: asked.worker == 1)
     found = probe_facts(FACTS, by_relation(FACTS), runner_of(room, said), SETTINGS, seed=1)
     assert len(list(found)) == len(FACTS)
     assert room.gone == [1]
@@ -189,7 +145,7 @@ def test_a_worker_that_dies_while_it_loads_is_given_up_and_the_others_go_on() ->
 
 def test_where_all_die_while_they_load_it_ends_with_a_line() -> None:
     with pytest.raises(LaunchError, match="no worker is left: each was lost 3 times in a row"):
-        runner_of(Room([FakeEngine(), FakeEngine()], lambda _: True))
+        runner_of(room_of(FakeEngine(), FakeEngine(), is_lost=lambda _: True))
 
 
 def test_what_a_user_can_correct_is_told_with_the_place() -> None:
@@ -198,12 +154,12 @@ def test_what_a_user_can_correct_is_told_with_the_place() -> None:
             raise ProbeError("a logit is NaN")
 
     with pytest.raises(ProbeError, match=r'facts "toy-5-0" to "toy-5-2": a logit is NaN \(on .*, process \d+\)'):
-        probe_facts(FACTS[-3:], by_relation(FACTS), runner_of(Room([Broken()])), SETTINGS, seed=1)
+        probe_facts(FACTS[-3:], by_relation(FACTS), runner_of(room_of(Broken())), SETTINGS, seed=1)
 
 
 def test_that_no_worker_comes_up_is_told_once_and_waited_for() -> None:
     said: list[str] = []
-    room = Room([FakeEngine()])
+    room = room_of(FakeEngine())
     room.silent_waits = 3
     assert runner_of(room, said).unit_scale == 1
     assert said == ["no worker is up yet; waiting for one to start and load the model"]
