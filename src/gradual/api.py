@@ -115,7 +115,12 @@ def probe(
 
 
 def fit(
-    config: RunConfig | str | Path, out: str | Path, *, online: bool = False, progress: Progress | None = None
+    config: RunConfig | str | Path,
+    out: str | Path,
+    *,
+    ray: RayConfig | None = None,
+    online: bool = False,
+    progress: Progress | None = None,
 ) -> RunDir:
     """The run in the folder `out`, made or continued: probe, train in stages with a probe after each, evaluate.
 
@@ -124,6 +129,7 @@ def fit(
     Args:
         config: settings, or the path of a YAML file with them.
         out: folder of the run.
+        ray: a Ray cluster whose workers probe, and see `out`; this process trains.
         online: see `probe`.
         progress: where bars and remarks go.
 
@@ -131,17 +137,23 @@ def fit(
         ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
         RunDirError: the folder belongs to another process or to a run with other settings.
         TrainingError: a loss is not a number.
-        LaunchError: several processes were launched that can't do one run together, or one of them has ended.
+        LaunchError: several processes were launched that can't do one run together, or one of them has ended; there is
+            no such cluster, it has less room, or does not see `out`.
     """
     prepare_environment(online=online)
     from gradual.models.ranks import launch
 
+    if ray:
+        _refuse_several("fit --ray")
+        require_packages(RAY_PACKAGES)
     settings = settings_of(config)
     with launch(settings.model.device) as ranks:
         settings, prepared = prepare_run(settings)
         from gradual.run import pipeline
 
-        return pipeline.fit(settings, prepared, out, progress=progress if ranks.is_first else None, ranks=ranks)
+        cluster = cluster_for(ray, settings.model, progress or Silent()) if ray else None
+        shown = progress if ranks.is_first else None
+        return pipeline.fit(settings, prepared, out, progress=shown, ranks=ranks, cluster=cluster)
 
 
 def plan(

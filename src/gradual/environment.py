@@ -21,7 +21,7 @@ TRAIN_PACKAGES = (*PROBE_PACKAGES, "accelerate", "datasets", "peft", "trl")
 """What training takes."""
 
 RAY_PACKAGES = ("ray", *PROBE_PACKAGES)
-"""What probing on a Ray cluster takes."""
+"""What a Ray cluster takes, besides what is done there."""
 _EXTRAS: dict[tuple[str, ...], str] = {SERVER_PACKAGES: "server", RAY_PACKAGES: "ray"}
 
 _QUIET = {

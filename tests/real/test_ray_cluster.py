@@ -5,6 +5,7 @@ The engine is a fake one that takes its time, so that what is killed is killed i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pytest
 from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.errors import ModelError, ProbeError
-from gradual.facts.fact import by_relation
+from gradual.facts.fact import Fact, by_relation
 from gradual.knowledge.map import KnowledgeMap, read_map, write_map
 from gradual.probing.probe import probe_facts
 from gradual.probing.unit_worker import CrewRunner, OpenWorkerEngine, UnitWorker
@@ -40,6 +41,8 @@ FACTS_OF_A_UNIT = 3
 FACTS = tuple(toy_facts(num_relations=12, facts_per_relation=FACTS_OF_A_UNIT))
 SETTINGS = ProbeConfig(num_exemplar_sets=2, num_shots=1, max_new_tokens=3, num_samples=4, top_k=20)
 HOME = Home({}, ".")
+WITH_TIMES = {"cost.json", "times.jsonl", "attempts.log", "run.lock"}
+"""Files that no result depends on."""
 MODEL = ModelConfig(name_or_path="fake")
 
 
@@ -118,7 +121,7 @@ def test_workers_and_machines_come_and_go_and_the_map_is_the_same(cluster: Any, 
             node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
 
     with start_crew(UnitWorker, start, 2, 0.0, FakeEngine().fingerprint, say=say) as crew:
-        runner = CrewRunner(crew, FakeEngine().prompt_style, 2)
+        runner = CrewRunner(crew, FakeEngine().prompt_style)
         found = probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1, progress=progress)
     cluster.remove_node(node)
     expected = probe_facts(FACTS, by_relation(FACTS), FakeEngine(), SETTINGS, seed=1)
@@ -138,7 +141,7 @@ def test_facts_that_end_every_worker_are_named(cluster: Any) -> None:
         return Deadly(), []
 
     with start_crew(UnitWorker, (HOME, MODEL, open_engine), 1, 0.0, {}, say=lambda _: None) as crew:
-        runner = CrewRunner(crew, FakeEngine().prompt_style, 1)
+        runner = CrewRunner(crew, FakeEngine().prompt_style)
         with pytest.raises(ProbeError, match='facts "toy-0-0" to "toy-9-2": 3 workers were lost over this'):
             probe_facts(FACTS, by_relation(FACTS), runner, SETTINGS, seed=1)
 
@@ -166,24 +169,34 @@ def test_an_error_of_the_worker_is_told_in_a_line(cluster: Any) -> None:
         crew.wait_for_one()
 
 
-def gradual(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def start_gradual(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "gradual", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def gradual(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = start_gradual(folder, *arguments)
+    out, err = command.communicate(timeout=600)
+    return subprocess.CompletedProcess(command.args, command.returncode, out, err)
+
+
+def write_facts(path: Path, facts: Sequence[Fact]) -> Path:
+    rows = [
+        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
+        for fact in facts
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
 @pytest.fixture
 def probe_command(tmp_path: Path) -> list[object]:
     """A probe of a tiny model in the current folder, but for the folder of its map."""
-    rows = [
-        {"id": fact.id, "relation": fact.relation, "question": fact.question, "answers": list(fact.answers)}
-        for fact in FACTS
-    ]
-    facts = tmp_path / "facts.jsonl"
-    facts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    facts = write_facts(tmp_path / "facts.jsonl", FACTS)
     quick = ("num_exemplar_sets=2", "num_shots=1", "max_new_tokens=3", "num_samples=4", "top_k=20")
     settings = [word for setting in quick for word in ("--set", f"probe.{setting}")]
     make_tiny_model(tmp_path / "model")
@@ -218,6 +231,63 @@ def test_the_command_writes_the_map_of_one_process(cluster: Any, probe_command: 
     assert more.stderr.splitlines()[-1].startswith(
         "error: expected room for 3 workers of a CPU each on the Ray cluster, found room for 2 on 2 machines"
     )
+
+
+def write_comparison(folder: Path) -> Path:
+    """The settings of a small comparison in a folder, with its facts and a tiny model beside."""
+    facts = write_facts(folder / "facts.jsonl", toy_facts(2, 12))
+    make_tiny_model(folder / "model")
+    stage = {"num_shots": 1, "batch_size": 8, "learning_rate": 0.01, "num_train_epochs": 3}
+    own = [{"name": "one", "stages": [{}]}, {"name": "two", "stages": [{}, {}]}]
+    settings = {
+        "model": {"name_or_path": "./model", "dtype": "float32", "device": "cpu"},
+        "facts": {"path": str(facts), "splits": {"exemplars_per_relation": 4}},
+        "probe": {"num_exemplar_sets": 1, "num_shots": 1, "max_new_tokens": 3, "tolerance": 0.1},
+        "lora": {"r": 4},
+        "stages": [{"strategy": "all", **stage}, {"select": "trained", **stage}],
+        "compare": {"arms": [], "own_arms": own, "num_retested": 0, "main": "two", "reference": "one"},
+    }
+    config = folder / "config.yaml"
+    config.write_text(json.dumps(settings))
+    return config
+
+
+def worker_in(folder: Path, *, but: int = 0, seconds: float = 300) -> int:
+    """The process that writes a run of a comparison, as soon as there is one other than `but`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for file in folder.glob("runs/*/*/owner.json"):
+            with contextlib.suppress(OSError, ValueError):
+                if (found := int(json.loads(file.read_text())["pid"])) != but:
+                    return found
+        time.sleep(0.02)
+    raise AssertionError("no run was begun")
+
+
+def test_a_comparison_whose_command_and_worker_are_killed_is_that_of_one_process(cluster: Any, tmp_path: Path) -> None:
+    config, node = write_comparison(tmp_path), cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+    command = ["compare", config, "--seeds", 2, "--json"]
+    on_ray = [*command, "--out", tmp_path / "spread", "--ray", cluster.address, "--workers", 2]
+    first = start_gradual(tmp_path, *on_ray)
+    dead = worker_in(tmp_path / "spread")
+    first.kill()
+    first.communicate()
+    second = start_gradual(tmp_path, *on_ray)
+    os.kill(worker_in(tmp_path / "spread", but=dead), signal.SIGKILL)
+    out, err = second.communicate(timeout=600)
+    cluster.remove_node(node)
+    assert second.returncode == 0, err
+    assert "a worker was lost; arm " in err
+    alone = gradual(tmp_path, *command, "--out", tmp_path / "alone")
+    assert alone.returncode == 0, alone.stderr
+    assert json.loads(out) == json.loads(alone.stdout)
+    names = [
+        path.relative_to(tmp_path / "alone") for path in (tmp_path / "alone" / "runs").rglob("*") if path.is_file()
+    ]
+    others = [name for name in names if name.name not in WITH_TIMES]
+    assert others
+    for name in others:
+        assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("is_heard", [False, True], ids=["nothing", "something mute"])

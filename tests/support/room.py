@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from gradual.config.run import ModelConfig
 from gradual.workers.crew import Crew, WorkerLostError
-from gradual.workers.task import About, Failure, Finished, Task, Worker
+from gradual.workers.task import About, Failure, Finished, Home, Task, Worker
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,12 @@ class Room:
 class RoomCluster:
     """Starts workers of a kind in a room, as `Cluster.start` does on Ray."""
 
-    def __init__(self, count: int, home: Any, is_lost: Callable[[Question], bool] = lambda _: False) -> None:
-        self.count, self.home, self.is_lost = count, home, is_lost
+    def __init__(self, count: int, model: ModelConfig, is_lost: Callable[[Question], bool] = lambda _: False) -> None:
+        self.count, self.model, self.is_lost = count, model, is_lost
         self.said: list[str] = []
         self.room = Room([])
 
     @contextmanager
-    def start(self, kind: type[Worker[Any]], start: Sequence[Any], expected: Mapping[str, str]) -> Iterator[Crew]:
-        self.room = Room([lambda: kind(self.home, *start)] * self.count, self.is_lost)
+    def start(self, kind: type[Any], start: Sequence[Any], expected: Mapping[str, str]) -> Iterator[Crew]:
+        self.room = Room([lambda: kind(Home({}, str(Path.cwd())), *start)] * self.count, self.is_lost)
         yield Crew(self.room, expected, say=self.said.append)

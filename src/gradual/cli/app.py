@@ -214,6 +214,9 @@ def plan(
 def fit(
     config: Config,
     out: Run,
+    ray: RayAddress = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     settings: Set = None,
     seed: Seed = None,
     trust_remote_code: Trust = False,
@@ -232,9 +235,10 @@ def fit(
       gradual fit config.yaml --out my-run
       gradual fit config.yaml --out run-7 --seed 7 --set stages.0.learning_rate=1e-4
     """  # noqa: D301
-    console = Console(as_json=as_json)
+    console, cluster = Console(as_json=as_json), cluster_of(ray, workers, gpus_per_worker)
     with console.working():
-        run = api.fit(config_of(config, settings, seed, trust_remote_code), out, online=online, progress=console)
+        wanted = config_of(config, settings, seed, trust_remote_code)
+        run = api.fit(wanted, out, ray=cluster, online=online, progress=console)
     _finish(run, console)
 
 

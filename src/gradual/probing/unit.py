@@ -10,6 +10,8 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine, Forest, Node
@@ -30,6 +32,14 @@ _WAVE_STARTS = (2, 5)
 and wrong under another is MaybeKnown whatever the others say."""
 
 
+class AdapterFile(NamedTuple):
+    """An adapter to ask with, on a disk that all machines see."""
+
+    folder: Path
+    sha256: str
+    """Of its weights."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """All that decides what comes back for some facts, besides the model: it may be sent to another machine."""
@@ -42,6 +52,8 @@ class Unit:
     settings: ProbeConfig
     seed: int
     """Of sampled answers."""
+    adapter: AdapterFile | None = None
+    """None where the model is asked as the worker has loaded it."""
 
     @property
     def name(self) -> str:

@@ -6,16 +6,19 @@ Knows no Ray: `workers` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from gradual.config.run import ModelConfig, ProbeConfig
 from gradual.engines.engine import Engine, ReadCost
 from gradual.engines.texts import Texts
-from gradual.errors import GradualError
+from gradual.errors import GradualError, LaunchError
 from gradual.facts.prompts import PromptStyle
-from gradual.models.load import load_tokenizer
+from gradual.files.storage import sha256_of_file
+from gradual.models.load import LoadedModel, load_tokenizer
 from gradual.probing.runner import Runner
-from gradual.probing.unit import Unit, run_unit
+from gradual.probing.unit import AdapterFile, Unit, run_unit
 from gradual.workers.cluster import Cluster
 from gradual.workers.crew import Crew
 from gradual.workers.task import About, Failure, Finished, Home
@@ -41,6 +44,9 @@ class UnitWorker:
         self._place = home.enter()
         self._model, self._open = model, open_engine
         self._engine: Engine | None = None
+        self._adapted: tuple[AdapterFile, Engine] | None = None
+        self._on_top = ExitStack()
+        """Takes the adapter off again."""
         self._style: tuple[ProbeConfig, PromptStyle] | None = None
 
     def about(self) -> About | Failure:
@@ -54,23 +60,57 @@ class UnitWorker:
 
     def run(self, unit: Unit) -> Finished | Failure:
         """Runs a unit; `about` has been asked before."""
-        assert self._engine is not None
-        before = self._engine.cost()
         try:
+            engine = self._engine_with(unit.adapter)
+            before = engine.cost()
             if self._style is None or self._style[0] != unit.settings:
-                self._style = unit.settings, self._engine.prompt_style(unit.settings)
-            data = run_unit(unit, self._engine, self._style[1])
+                self._style = unit.settings, engine.prompt_style(unit.settings)
+            data = run_unit(unit, engine, self._style[1])
         except GradualError as error:
             return Failure(str(error), self._place)
-        return Finished(unit.key, data, self._engine.cost().plus(before, sign=-1))
+        return Finished(unit.key, data, engine.cost().plus(before, sign=-1))
+
+    def _engine_with(self, adapter: AdapterFile | None) -> Engine:
+        """The engine under an adapter, which stays on for the units that follow."""
+        assert self._engine is not None
+        if self._adapted is not None and self._adapted[0] == adapter:
+            return self._adapted[1]
+        self._on_top.close()
+        self._adapted = None
+        if adapter is None:
+            return self._engine
+        from gradual.engines.transformers_engine import TransformersEngine
+        from gradual.models.adapters import with_adapter
+
+        assert isinstance(self._engine, TransformersEngine)
+        if digest_of_adapter(adapter.folder) != adapter:
+            raise LaunchError(
+                f"{adapter.folder}: expected the adapter that the command has trained, found another - put the run on "
+                "a disk that all machines see, at the same path"
+            )
+        engine = TransformersEngine(self._on_top.enter_context(with_adapter(self._engine.loaded, adapter.folder)))
+        self._adapted = adapter, engine
+        return engine
+
+
+def digest_of_adapter(folder: Path) -> AdapterFile:
+    """An adapter with the SHA-256 of its weights.
+
+    Raises:
+        RunDirError: it is not there.
+    """
+    return AdapterFile(folder, sha256_of_file(folder / "adapter_model.safetensors"))
 
 
 class CrewRunner(Runner):
-    """Runs units on a crew of workers; this process has the tokenizer alone."""
+    """Runs units on a crew of workers; this process needs the tokenizer alone."""
 
-    def __init__(self, crew: Crew, style: Callable[[ProbeConfig], PromptStyle], num_workers: int) -> None:
+    def __init__(
+        self, crew: Crew, style: Callable[[ProbeConfig], PromptStyle], adapter: AdapterFile | None = None
+    ) -> None:
         """Waits until one worker is up, which says what the model is and how large units are; see `wait_for_one`."""
-        self._crew, self._style, self.num_workers = crew, style, num_workers
+        self._crew, self._style, self._adapter = crew, style, adapter
+        self.num_workers = crew.size
         self._read = ReadCost(0, 0, 0, 0.0)
         self.about = crew.wait_for_one()
 
@@ -95,7 +135,7 @@ class CrewRunner(Runner):
 
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[str, bytes]]:
         """See `Runner`."""
-        self._crew.add(units)
+        self._crew.add(replace(unit, adapter=self._adapter) for unit in units)
         for done in self._crew.results():
             self._read = self._read.plus(done.cost)
             yield done.key, done.data
@@ -104,15 +144,23 @@ class CrewRunner(Runner):
         """See `Runner`."""
         return self._read
 
+    def with_adapter(self, folder: Path | None) -> CrewRunner:
+        """The same workers with an adapter on their model."""
+        return CrewRunner(self._crew, self._style, None if folder is None else digest_of_adapter(folder.resolve()))
+
 
 @contextmanager
-def open_runner(cluster: Cluster) -> Iterator[CrewRunner]:
+def open_runner(cluster: Cluster, loaded: LoadedModel | None = None) -> Iterator[CrewRunner]:
     """A runner over workers with the cluster's model, one of them up; they end with the context.
+
+    Args:
+        cluster: starts the workers.
+        loaded: the same model, where this process has it as well.
 
     Raises:
         ConfigError, LaunchError, ModelError: see `Cluster.start`; or the tokenizer cannot be loaded here.
     """
-    loaded = load_tokenizer(cluster.model)
-    style = Texts(loaded.tokenizer, loaded.source).prompt_style
-    with cluster.start(UnitWorker, (cluster.model,), loaded.fingerprint) as crew:
-        yield CrewRunner(crew, style, crew.size)
+    known = loaded or load_tokenizer(cluster.model)
+    style = Texts(known.tokenizer, known.source).prompt_style
+    with cluster.start(UnitWorker, (cluster.model,), known.fingerprint) as crew:
+        yield CrewRunner(crew, style)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
@@ -34,6 +35,7 @@ from gradual.models.ranks import ALONE, Ranks
 from gradual.probing.folder import say_missed_spellings
 from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import probe_facts
+from gradual.probing.unit_worker import CrewRunner, open_runner
 from gradual.progress import Advance, Progress, Silent, warn
 from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
 from gradual.run.cost import count_cost
@@ -56,6 +58,7 @@ from gradual.statistics.calibration import area_under_risk_coverage
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows
 from gradual.training.train import StageResult, check_training, train_stage
+from gradual.workers.cluster import Cluster
 
 _WRITING = ("accelerate", "peft", "pyarrow", "safetensors", "trl")
 """Packages that train and that write results, besides those that the model's fingerprint names. Not datasets: it hands
@@ -69,6 +72,7 @@ def fit(
     *,
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
+    cluster: Cluster | None = None,
 ) -> RunDir:
     """Makes or continues the run of `prepared` facts in folder `out`; finished steps are taken as they are.
 
@@ -76,19 +80,22 @@ def fit(
 
     Args:
         ranks: processes that all call this with the same arguments share probes and training; the first one writes.
+        cluster: what starts workers for the units of probes, which see `out`; this process trains.
 
     Raises:
-        LaunchError: the processes can't do one run together, or one has ended.
+        LaunchError: the processes can't do one run together, or one has ended; the cluster has no room.
         ConfigError, DataError, ModelError: the settings, facts or model cannot be used (before anything is computed).
         RunDirError: the folder belongs to another process or to a run with other settings.
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
     say_what_to_know(config, prepared, progress)
-    loaded = load_to_train(config, progress)
+    loaded = load_to_train(config, progress, threads=1 if cluster else None)  # as workers compute
     if ranks.total > 1:
         check_packs(config.stages, ranks.total, reads_trees=reads_trees(loaded))
-    return fit_loaded(config, prepared, loaded, Path(out), progress=progress, ranks=ranks)
+    with ExitStack() as stack:
+        crew = stack.enter_context(open_runner(cluster, loaded)) if cluster else None
+        return fit_loaded(config, prepared, loaded, Path(out), progress=progress, ranks=ranks, crew=crew)
 
 
 def say_what_to_know(config: RunConfig, prepared: Prepared, progress: Progress, *, besides: Sequence[str] = ()) -> None:
@@ -123,12 +130,14 @@ def fit_loaded(
     before: Callable[[RunDir, Sequence[Step]], None] = lambda run, steps: None,
     ranks: Ranks = ALONE,
     last_stage: int | None = None,
+    crew: CrewRunner | None = None,
 ) -> RunDir:
     """The same with a model that is loaded and checked already.
 
     Args:
         before: may take over finished steps of other runs.
         last_stage: leave the steps after this stage to another time; 0 is the base model.
+        crew: runs the units of probes; without one this process does.
     """
     check_questions(loaded, planned_steps(config, prepared))
     fingerprint = run_fingerprint(config, prepared, loaded.fingerprint, num_processes=ranks.total)
@@ -137,7 +146,7 @@ def fit_loaded(
         _Fit(RunDir(out), config, prepared, loaded, Silent(), ranks).follow(fingerprint)
         return RunDir(out)
     with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
-        fitting = _Fit(run, config, prepared, loaded, progress, ranks)
+        fitting = _Fit(run, config, prepared, loaded, progress, ranks, crew)
         before(run, fitting.steps)
         fitting.all_steps(last_stage)
         ranks.share()
@@ -207,6 +216,7 @@ class _Fit:
         loaded: LoadedModel,
         progress: Progress,
         ranks: Ranks = ALONE,
+        crew: CrewRunner | None = None,
     ) -> None:
         self.run = run
         self.config = config
@@ -214,6 +224,7 @@ class _Fit:
         self.loaded = loaded
         self.progress = progress
         self.ranks = ranks
+        self.crew = crew
         self.steps = planned_steps(config, prepared)
 
     def all_steps(self, last_stage: int | None = None) -> None:
@@ -291,11 +302,16 @@ class _Fit:
     def _ask(self, step: Step, questions: Questions, units: UnitStore | None, advance: Advance) -> KnowledgeMap:
         """The map of a step, made by all processes together."""
         adapter = self.run.adapter(step.stage) if step.stage else None
-        with with_adapter(self.loaded, adapter) as loaded:
+        with ExitStack() as stack:
+            reader: CrewRunner | TransformersEngine
+            if self.crew is not None:
+                reader = self.crew.with_adapter(adapter)
+            else:
+                reader = TransformersEngine(stack.enter_context(with_adapter(self.loaded, adapter)))
             return probe_facts(
                 questions.facts,
                 self.prepared.exemplars,
-                TransformersEngine(loaded),
+                reader,
                 questions.settings,
                 seed=questions.exemplar_seed,
                 units=units,

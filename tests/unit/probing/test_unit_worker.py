@@ -42,7 +42,7 @@ def unit_by_unit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def runner_of(room: Room, said: list[str] | None = None) -> CrewRunner:
     lines = [] if said is None else said
-    return CrewRunner(Crew(room, FakeEngine().fingerprint, say=lines.append), FakeEngine().prompt_style, 2)
+    return CrewRunner(Crew(room, FakeEngine().fingerprint, say=lines.append), FakeEngine().prompt_style)
 
 
 def test_the_map_is_that_of_one_process_whatever_is_finished_first() -> None:

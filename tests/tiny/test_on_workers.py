@@ -1,4 +1,4 @@
-"""A comparison whose legs go to workers writes what one process writes, byte for byte."""
+"""A run whose probes go to workers, and a comparison whose legs do, are what one process writes, byte for byte."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.support.room import Question, RoomCluster
 from gradual.comparison.compare import compare, plan_comparison
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import parse_config
-from gradual.errors import ModelError
+from gradual.errors import ModelError, ProbeError
 from gradual.facts.prepare import prepare
-from gradual.workers.task import Home
+from gradual.run.pipeline import fit
 
 pytestmark = pytest.mark.tiny
 
@@ -60,7 +60,7 @@ def test_workers_write_the_folder_of_one_process(config: RunConfig, tmp_path: Pa
         return False
 
     request = plan_comparison(config, prepare(config))
-    cluster: Any = RoomCluster(2, Home({}, str(Path.cwd())), is_lost)
+    cluster: Any = RoomCluster(2, config.model, is_lost)
     compare(request, tmp_path / "spread", cluster=cluster)
     compare(request, tmp_path / "here")
     spread, here = files_of(tmp_path / "spread"), files_of(tmp_path / "here")
@@ -78,12 +78,41 @@ def test_workers_write_the_folder_of_one_process(config: RunConfig, tmp_path: Pa
     ]
 
 
+def test_a_run_is_the_same_whose_probes_workers_do(config: RunConfig, tmp_path: Path) -> None:
+    short = config.model_copy(update={"stages": config.stages[:1]})
+    cluster: Any = RoomCluster(2, config.model)
+    fit(short, prepare(short), tmp_path / "spread", cluster=cluster)
+    fit(short, prepare(short), tmp_path / "here")
+    spread, here = files_of(tmp_path / "spread"), files_of(tmp_path / "here")
+    assert spread.keys() == here.keys()
+    assert [name for name in here if spread[name] != here[name]] == []
+    sent = [question.task for question in cluster.room.asked if question.task is not None]
+    asked_with = [unit.adapter.folder.name if unit.adapter else "none" for unit in sent]
+    # The training facts, the test facts and their levels; after the stage the first two again.
+    assert asked_with == ["none"] * 3 + ["adapter"] * 2
+
+
+def test_a_worker_that_sees_another_adapter_says_so(config: RunConfig, tmp_path: Path) -> None:
+    short = config.model_copy(update={"stages": config.stages[:1]})
+
+    def is_lost(question: Question) -> bool:
+        unit = question.task
+        if unit is not None and unit.adapter is not None:
+            path = unit.adapter.folder / "adapter_model.safetensors"
+            path.write_bytes(path.read_bytes() + b"\0")
+        return False
+
+    cluster: Any = RoomCluster(1, config.model, is_lost)
+    with pytest.raises(ProbeError, match=r"adapter: expected the adapter that the command has trained, found another"):
+        fit(short, prepare(short), tmp_path / "run", cluster=cluster)
+
+
 def test_a_worker_that_sees_another_disk_is_refused(config: RunConfig, tmp_path: Path) -> None:
     class OtherDisk(RoomCluster):
         def start(self, kind: Any, start: Any, expected: Any) -> Any:
             return super().start(kind, (*start[:2], tmp_path / "elsewhere", *start[3:]), expected)
 
-    cluster: Any = OtherDisk(1, Home({}, "."))
+    cluster: Any = OtherDisk(1, config.model)
     with pytest.raises(ModelError, match=r"^worker on .*: .*elsewhere: expected the folder that the command writes"):
         compare(plan_comparison(config, prepare(config)), tmp_path / "here", cluster=cluster)
     assert not (tmp_path / "here" / "comparison_plan.json").exists()
