@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gradual.comparison.arm_work import Retest, Work
@@ -18,6 +19,9 @@ from gradual.errors import TrainingError
 from gradual.files.storage import canonical_json
 from gradual.progress import Progress
 from gradual.workers.crew import Crew
+
+_KEPT = ("journal.jsonl", "units/*/*", "stages/*/epochs.jsonl")
+"""Files of a run that are there, or grow, with each step, unit and epoch."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,16 @@ class Leg:
             "it may take more memory than a worker has (gradual plan tells how much); what is finished is kept, and "
             "the same command goes on"
         )
+
+    def kept(self) -> str:
+        """How far its run is, in steps, units and epochs; a retest is short enough to count as one piece."""
+        if isinstance(self.work, Retest):
+            return ""
+        folder, sizes = self.work.run.path, []
+        for file in sorted(file for name in _KEPT for file in folder.glob(name)):
+            with suppress(FileNotFoundError):  # a worker that is not quite lost may have finished a step
+                sizes.append((str(file), file.stat().st_size))
+        return str(sizes)
 
 
 @dataclass

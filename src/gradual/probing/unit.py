@@ -65,6 +65,10 @@ class Unit:
         """What to do where it ends worker after worker."""
         return "they may take more memory than a worker has: look for long questions, or use fewer or shorter exemplars"
 
+    def kept(self) -> str:
+        """Nothing of a unit is kept before it is finished."""
+        return ""
+
 
 def run_unit(unit: Unit, engine: Engine, style: PromptStyle) -> bytes:
     """What the model knows of the facts of a unit, as `read_unit` reads it; the same bytes in every process.

@@ -13,7 +13,8 @@ from gradual.errors import LaunchError, ModelError, ProbeError
 from gradual.workers.task import About, Failure, Finished, Task
 
 MOST_TRIES = 3
-"""Workers that a task may take with it, and times in a row that a worker may be lost while it loads the model."""
+"""Workers that a task may take with it while nothing more of it is kept, and times in a row that a worker may be lost
+while it loads the model."""
 SECONDS_BEFORE_TOLD = 60.0
 """So long nothing may be heard of any worker before a user is told that none is up."""
 
@@ -60,8 +61,16 @@ class _Sent(NamedTuple):
     worker: Any
     task: Task | None
     """None: it was asked what it is."""
-    tries: int
-    """With this one."""
+    tries: int = 1
+    """Of asking what it is, with this one."""
+
+
+class _Losses(NamedTuple):
+    """Of workers over a task, in a row."""
+
+    count: int
+    kept: str
+    """What was kept of the task at the last one."""
 
 
 class Crew:
@@ -76,7 +85,8 @@ class Crew:
             say: told of losses, a line each.
         """
         self._pool, self._expected, self._say = pool, dict(expected), say
-        self._waiting: deque[tuple[Task, int]] = deque()
+        self._waiting: deque[Task] = deque()
+        self._losses: dict[str, _Losses] = {}
         self._sent: dict[Any, _Sent] = {}
         self._idle: list[Any] = []
         self.about: About | None = None
@@ -100,7 +110,7 @@ class Crew:
 
     def add(self, tasks: Iterable[Task]) -> None:
         """Takes on tasks, to be begun in this order; `results` sends them."""
-        self._waiting.extend((task, 1) for task in tasks)
+        self._waiting.extend(tasks)
 
     def results(self) -> Iterator[Finished]:
         """The tasks as they are finished, each once; those of a worker that is lost are done again elsewhere.
@@ -114,9 +124,8 @@ class Crew:
         """
         while self._waiting or any(sent.task is not None for sent in self._sent.values()):
             while self._waiting and self._idle:
-                task, tries = self._waiting.popleft()
-                worker = self._idle.pop()
-                self._sent[self._pool.send(worker, task)] = _Sent(worker, task, tries)
+                task, worker = self._waiting.popleft(), self._idle.pop()
+                self._sent[self._pool.send(worker, task)] = _Sent(worker, task)
             done = self._settle_next()
             if done is not None:
                 yield done
@@ -138,6 +147,7 @@ class Crew:
         if isinstance(found, About):
             self._admit(found)
             return None
+        self._losses.pop(found.key, None)
         return found
 
     def _wait(self) -> Any:
@@ -163,13 +173,16 @@ class Crew:
                 )
                 self._pool.dismiss(sent.worker)
             return
-        if sent.tries == MOST_TRIES:
+        task = sent.task
+        before, kept = self._losses.get(task.key), task.kept()
+        losses = _Losses(before.count + 1 if before is not None and before.kept == kept else 1, kept)
+        if losses.count == MOST_TRIES:
             raise ProbeError(
-                f"{sent.task.name}: {MOST_TRIES} workers were lost over this, one after the other ({why}) - "
-                f"{sent.task.remedy}"
+                f"{task.name}: {MOST_TRIES} workers were lost over this, one after the other ({why}) - {task.remedy}"
             )
-        self._say(f"a worker was lost; {sent.task.name}: done again elsewhere")
-        self._waiting.appendleft((sent.task, sent.tries + 1))
+        self._losses[task.key] = losses
+        self._say(f"a worker was lost; {task.name}: done again elsewhere")
+        self._waiting.appendleft(task)
         self._ask_about(sent.worker, tries=1)
 
     def _ask_about(self, worker: Any, *, tries: int) -> None:

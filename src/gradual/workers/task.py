@@ -32,6 +32,10 @@ class Task(Protocol):
         """What to do where it ends worker after worker."""
         ...
 
+    def kept(self) -> str:
+        """Tells what a lost worker has left of it, for the next one to go on from: another text where that is more."""
+        ...
+
 
 Kind = TypeVar("Kind", bound=Task, contravariant=True)
 

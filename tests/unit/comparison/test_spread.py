@@ -117,3 +117,17 @@ def test_an_arm_that_cannot_be_trained_is_told_and_others_try_the_stage_they_sha
     failures = spread([chain("a", 1, ONE, S1), chain("b", 1, ONE, S5), Chain("c 1", Refused(), after="a 1")], crew)
     assert failures == ["a 1: no loss", "c 1: begun with other steps"]
     assert crew.rounds == [["a 1, before training"], ["a 1, stage 1"], ["b 1, stage 1"], ["b 1, stage 2"]]
+
+
+def test_losses_over_a_leg_count_only_while_its_run_comes_no_further(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    leg = Leg(Fit(run, (ONE,), 1), None, "key", "a 1, stage 1")
+    at_first = leg.kept()
+    run.attempts.write_text("a worker began\n")
+    assert leg.kept() == at_first
+    run.epochs(1).parent.mkdir(parents=True)
+    run.epochs(1).write_text("an epoch\n")
+    after_one = leg.kept()
+    assert after_one != at_first
+    run.epochs(1).write_text("an epoch\nanother\n")
+    assert leg.kept() != after_one

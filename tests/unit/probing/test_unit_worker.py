@@ -14,6 +14,7 @@ from gradual.errors import GradualError, LaunchError, ModelError, ProbeError
 from gradual.facts.fact import by_relation
 from gradual.probing import probe as probing
 from gradual.probing.probe import probe_facts
+from gradual.probing.unit import Unit
 from gradual.probing.unit_worker import CrewRunner, UnitWorker
 from gradual.testing import FakeEngine, FakeForest, toy_facts
 from gradual.workers import crew as crews
@@ -172,3 +173,19 @@ def test_an_error_that_is_none_of_ours_is_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError):
         UnitWorker(HOME, MODEL, broken).about()
     assert not issubclass(crews.WorkerLostError, GradualError)
+
+
+def test_a_task_that_gets_further_each_time_may_lose_any_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[Question] = []
+
+    def is_lost(question: Question) -> bool:
+        if question.task is not None and len(lost) < 5:
+            lost.append(question)
+            return True
+        return False
+
+    monkeypatch.setattr(Unit, "kept", lambda _: f"{len(lost)} pieces")
+    room = room_of(FakeEngine(), is_lost=is_lost)
+    found = probe_facts(FACTS[:3], by_relation(FACTS), runner_of(room), SETTINGS, seed=1)
+    assert len(list(found)) == 3
+    assert len(lost) == 5
