@@ -180,7 +180,7 @@ def start_gradual(folder: Path, *arguments: object) -> subprocess.Popen[str]:
 
 def gradual(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = start_gradual(folder, *arguments)
-    out, err = command.communicate(timeout=600)
+    out, err = command.communicate(timeout=900)
     return subprocess.CompletedProcess(command.args, command.returncode, out, err)
 
 
@@ -252,7 +252,7 @@ def write_comparison(folder: Path) -> Path:
     return config
 
 
-def worker_in(folder: Path, *, but: int = 0, seconds: float = 300) -> int:
+def worker_in(folder: Path, *, but: int = 0, seconds: float = 600) -> int:
     """The process that writes a run of a comparison, as soon as there is one other than `but`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -274,7 +274,7 @@ def test_a_comparison_whose_command_and_worker_are_killed_is_that_of_one_process
     first.communicate()
     second = start_gradual(tmp_path, *on_ray)
     os.kill(worker_in(tmp_path / "spread", but=dead), signal.SIGKILL)
-    out, err = second.communicate(timeout=600)
+    out, err = second.communicate(timeout=900)
     cluster.remove_node(node)
     assert second.returncode == 0, err
     assert "a worker was lost; arm " in err

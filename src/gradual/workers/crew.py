@@ -68,7 +68,7 @@ class _Sent(NamedTuple):
 class _Losses(NamedTuple):
     """Of workers over a task, in a row."""
 
-    count: int
+    number: int
     kept: str
     """What was kept of the task at the last one."""
 
@@ -175,8 +175,8 @@ class Crew:
             return
         task = sent.task
         before, kept = self._losses.get(task.key), task.kept()
-        losses = _Losses(before.count + 1 if before is not None and before.kept == kept else 1, kept)
-        if losses.count == MOST_TRIES:
+        losses = _Losses(before.number + 1 if before is not None and before.kept == kept else 1, kept)
+        if losses.number == MOST_TRIES:
             raise ProbeError(
                 f"{task.name}: {MOST_TRIES} workers were lost over this, one after the other ({why}) - {task.remedy}"
             )
