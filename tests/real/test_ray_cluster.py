@@ -72,7 +72,12 @@ def patient_engine(pids: Path, pause: Path) -> OpenWorkerEngine:
 def cluster() -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80_000_000}
-    found = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+    found = None
+    for _ in range(3):  # Ray gives a machine half a minute to come up, which a busy one may not
+        with contextlib.suppress(Exception):
+            found = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+            break
+    assert found is not None
     ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
     yield found
     ray.shutdown()

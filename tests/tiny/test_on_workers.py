@@ -116,3 +116,15 @@ def test_a_worker_that_sees_another_disk_is_refused(config: RunConfig, tmp_path:
     with pytest.raises(ModelError, match=r"^worker on .*: .*elsewhere: expected the folder that the command writes"):
         compare(plan_comparison(config, prepare(config)), tmp_path / "here", cluster=cluster)
     assert not (tmp_path / "here" / "comparison_plan.json").exists()
+
+
+def test_a_worker_with_other_settings_is_refused_before_anything_is_written(config: RunConfig, tmp_path: Path) -> None:
+    class OtherSettings(RoomCluster):
+        def start(self, kind: Any, start: Any, expected: Any) -> Any:
+            other = start[0].model_copy(update={"lora": start[0].lora.model_copy(update={"r": 2})})
+            return super().start(kind, (other, *start[1:]), expected)
+
+    cluster: Any = OtherSettings(1, config.model)
+    with pytest.raises(ModelError, match=r"would compute otherwise: config\.lora\.r is '2' and '4' in this process"):
+        compare(plan_comparison(config, prepare(config)), tmp_path / "here", cluster=cluster)
+    assert not (tmp_path / "here" / "comparison_plan.json").exists()
