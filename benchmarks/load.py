@@ -21,7 +21,7 @@ from gradual.config.run import RunConfig
 from gradual.config.yaml_file import dump_config, parse_config
 from gradual.facts.fact import Fact
 from gradual.facts.loading import load_facts
-from gradual.facts.prepare import Prepared, prepare
+from gradual.facts.prepare import RunFacts, prepare
 from gradual.facts.prompts import PlainPrompts
 from gradual.files.storage import append_json_line, write_json
 from gradual.knowledge.levels import chance_of_right_sample, classify, level_probability
@@ -116,20 +116,20 @@ def random_answer(draw: random.Random, skill: float, fact: Fact, number: int) ->
     return SetAnswer(number, is_right, answer, p, min(1.0, p + 1e-3), draw.random())
 
 
-def write_maps(run: RunDir, prepared: Prepared, config: RunConfig) -> None:
+def write_maps(run: RunDir, run_facts: RunFacts, config: RunConfig) -> None:
     """The maps of a run of two stages."""
-    places = [(run.probe(stage), prepared.train, stage) for stage in range(3)]
-    places += [(run.evaluation(stage), prepared.test, 10 + stage) for stage in range(3)]
-    for folder, facts, seed in [*places, (run.test_levels, prepared.test, 20)]:
-        asking = draw_asking(
+    places = [(run.probe(stage), run_facts.train, stage) for stage in range(3)]
+    places += [(run.evaluation(stage), run_facts.test, 10 + stage) for stage in range(3)]
+    for folder, facts, seed in [*places, (run.test_levels, run_facts.test, 20)]:
+        probe_prompts = draw_asking(
             facts,
-            prepared.exemplars,
+            run_facts.exemplars,
             PlainPrompts(),
             num_sets=config.probe.num_exemplar_sets,
             num_shots=config.probe.num_shots,
             seed=1,
         )
-        write_map(random_map(facts, config, asking.record(facts), seed), folder)
+        write_map(random_map(facts, config, probe_prompts.record(facts), seed), folder)
 
 
 def write_stages(run: RunDir, config: RunConfig) -> None:
@@ -143,9 +143,9 @@ def write_stages(run: RunDir, config: RunConfig) -> None:
         write_json(run.stage_summary(index), {"strategy": selection.strategy.name, "best_epoch": 3, **done})
 
 
-def write_summary(run: RunDir, prepared: Prepared, config: RunConfig) -> None:
+def write_summary(run: RunDir, run_facts: RunFacts, config: RunConfig) -> None:
     """The numbers of the run."""
-    write_json(run.summary, summarise(run, config, warnings=prepared.warnings).as_json())
+    write_json(run.summary, summarise(run, config, warnings=run_facts.warnings).as_json())
 
 
 def main() -> int:
@@ -161,15 +161,17 @@ def main() -> int:
             write_source(path, options.num_facts, options.num_relations, has_relations=path == facts)
         config = parse_config({"model": "m", "facts": str(facts)})
         table.step("load facts, relations told from wording", lambda: load_facts(bare), bare)
-        prepared = table.step("load facts and divide them", lambda: prepare(config), facts)
-        with open_run(folder / "run", {"facts": prepared.digest()}, config_yaml=dump_config(config)) as run:
-            table.step("write the table of facts", lambda: write_facts(prepared.all_facts(), run.facts), run.facts)
-            table.step("make and write 7 knowledge maps", lambda: write_maps(run, prepared, config), run.path)
+        run_facts = table.step("load facts and divide them", lambda: prepare(config), facts)
+        with open_run(folder / "run", {"facts": run_facts.digest()}, config_yaml=dump_config(config)) as run:
+            table.step("write the table of facts", lambda: write_facts(run_facts.all_facts(), run.facts), run.facts)
+            table.step("make and write 7 knowledge maps", lambda: write_maps(run, run_facts, config), run.path)
             table.step("select for two stages", lambda: write_stages(run, config), run.selection(1), run.selection(2))
-            table.step("sum up", lambda: write_summary(run, prepared, config), run.summary)
+            table.step("sum up", lambda: write_summary(run, run_facts, config), run.summary)
             table.step("report", lambda: report(run.path), run.report)
         size, memory = run.report.stat().st_size, peak_memory()
-    print(f"\n{len(prepared.train):,} train, {len(prepared.test):,} test; {table.seconds:.0f} s, {memory / 1e9:.2f} GB")
+    print(
+        f"\n{len(run_facts.train):,} train, {len(run_facts.test):,} test; {table.seconds:.0f} s, {memory / 1e9:.2f} GB"
+    )
     return int(table.seconds > MOST_SECONDS or memory > MOST_MEMORY or size > MOST_REPORT)
 
 

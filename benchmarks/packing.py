@@ -38,12 +38,12 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     engine = TransformersEngine(load_model(ModelConfig(name_or_path=args.model)))
-    prepared = prepare_probe(FactsConfig(path="atlas", relations=[args.relation]), num_shots=4)
-    facts, exemplars = prepared.facts, prepared.exemplars
+    run_facts = prepare_probe(FactsConfig(path="atlas", relations=[args.relation]), num_shots=4)
+    facts, exemplars = run_facts.facts, run_facts.exemplars
     chosen = spread(facts, args.num_facts)
-    asking = draw_asking(chosen, exemplars, engine.prompt_style("plain"), num_sets=NUM_SETS, num_shots=4, seed=1)
+    probe_prompts = draw_asking(chosen, exemplars, engine.prompt_style("plain"), num_sets=NUM_SETS, num_shots=4, seed=1)
     prompts = [
-        engine.encode([asking.prompt(fact, number) for fact in chosen], add_special_tokens=True)
+        engine.encode([probe_prompts.prompt(fact, number) for fact in chosen], add_special_tokens=True)
         for number in range(NUM_SETS)
     ]
     difference = (packed(engine, prompts) - batched(engine, prompts)).abs().max().item()

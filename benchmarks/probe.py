@@ -77,8 +77,8 @@ def main() -> None:
         model = ModelConfig(name_or_path=args.model, dtype=args.dtype, device=args.device)
         loaded = load_model(model, threads=args.threads)
     engine = TransformersEngine(loaded)
-    prepared = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
-    facts, exemplars = prepared.facts, prepared.exemplars
+    run_facts = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
+    facts, exemplars = run_facts.facts, run_facts.exemplars
     if args.growth:
         points = _growth(facts, exemplars, engine, args.growth_sizes)
         draw_growth(Path(args.growth), points, num_sets=GROWTH_SETS)
@@ -205,12 +205,12 @@ def _multiply_peak(engine: TransformersEngine) -> float:
 def _prompts(
     engine: TransformersEngine, facts: Sequence[Fact], exemplars: Mapping[str, Any], settings: ProbeConfig
 ) -> list[str]:
-    asking = draw_asking(
+    probe_prompts = draw_asking(
         facts, exemplars, engine.prompt_style("plain"),
         num_sets=settings.num_exemplar_sets, num_shots=settings.num_shots,
         seed=SEED,
     )  # fmt: skip
-    return [asking.prompt(fact, number) for fact in facts for number in range(settings.num_exemplar_sets)]
+    return [probe_prompts.prompt(fact, number) for fact in facts for number in range(settings.num_exemplar_sets)]
 
 
 def _generate(engine: TransformersEngine, prompts: list[str], num_facts: int, settings: ProbeConfig) -> Result:

@@ -155,15 +155,15 @@ def _whole(count: int, workers: int) -> None:
 def _real(count: int, name: str, workers: int) -> float:
     """Facts a second of a real model on the CPU, in units of real size and one thread a worker."""
     settings = ProbeConfig()
-    prepared = prepare_probe(FactsConfig(path="atlas"), num_shots=settings.num_shots)
-    facts = spread(prepared.facts, count * FACTS_PER_UNIT)
+    run_facts = prepare_probe(FactsConfig(path="atlas"), num_shots=settings.num_shots)
+    facts = spread(run_facts.facts, count * FACTS_PER_UNIT)
     model = ModelConfig(name_or_path=name, device="cpu", dtype="float32")
     with start_crew(UnitWorker, (Home({}, "."), model), workers, 0.0, {}, say=print) as crew:
         runner = CrewRunner(crew, lambda _: PlainPrompts())
-        crew.add(_units(facts[:1], workers, milliseconds=1, exemplars=prepared.exemplars))
+        crew.add(_units(facts[:1], workers, milliseconds=1, exemplars=run_facts.exemplars))
         assert sum(1 for _ in crew.results()) == workers  # all are up
         started = time.perf_counter()
-        known = probe_facts(facts, prepared.exemplars, runner, settings, seed=1)
+        known = probe_facts(facts, run_facts.exemplars, runner, settings, seed=1)
         seconds = time.perf_counter() - started
     speed = len(known) / seconds
     print(f"{len(known)} facts of {name} on {workers} workers: {seconds:.1f} s, {speed:.2f} facts a second")
@@ -175,7 +175,7 @@ def _units(
 ) -> Iterator[Unit]:
     """Units of the same facts, each with a key of its own."""
     settings = ProbeConfig()
-    asking = draw_asking(
+    probe_prompts = draw_asking(
         facts,
         exemplars or by_relation(facts),
         PlainPrompts(),
@@ -184,7 +184,7 @@ def _units(
         seed=1,
     )
     blocks = list(by_relation(facts).values())
-    return (Unit(str(number), blocks, asking.exemplar_sets, settings, milliseconds) for number in range(count))
+    return (Unit(str(number), blocks, probe_prompts.exemplar_sets, settings, milliseconds) for number in range(count))
 
 
 def _memory() -> int:

@@ -54,11 +54,11 @@ def main() -> None:
     server = ServerConfig(url=args.url, model=args.server_model, compare_weights="never")
     model = ModelConfig(name_or_path=args.model, server=server)
     engine = open_server(model, top_k=settings.top_k, record=None, say=lambda text: print(text, file=sys.stderr))
-    prepared = prepare_probe(FactsConfig(path=args.facts), num_shots=settings.num_shots)
-    chosen = spread(prepared.facts, args.num_facts)
+    run_facts = prepare_probe(FactsConfig(path=args.facts), num_shots=settings.num_shots)
+    chosen = spread(run_facts.facts, args.num_facts)
     few = spread(chosen, args.slow_facts)
-    exact = _exact(engine, chosen, few, prepared.exemplars, settings)
-    protocol = _protocol(engine, few, prepared.exemplars, settings, server)
+    exact = _exact(engine, chosen, few, run_facts.exemplars, settings)
+    protocol = _protocol(engine, few, run_facts.exemplars, settings, server)
     print("| method | facts | seconds | facts/s | exact is faster by | requests | tokens sent | generated | mean p |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     print(exact.row(exact))
@@ -95,8 +95,8 @@ def _protocol(
     """One greedy and `num_samples` sampled answers under each exemplar set, as full requests as the exact probe's."""
     sets = range(settings.num_exemplar_sets)
     drawing = {"num_sets": settings.num_exemplar_sets, "num_shots": settings.num_shots, "seed": SEED}
-    asking = draw_asking(facts, exemplars, engine.prompt_style(settings), **drawing)
-    texts = [asking.prompt(fact, number) for fact in facts for number in sets]
+    probe_prompts = draw_asking(facts, exemplars, engine.prompt_style(settings), **drawing)
+    texts = [probe_prompts.prompt(fact, number) for fact in facts for number in sets]
     prompts = engine.encode(texts, add_special_tokens=True)
     common = {"model": engine.served.name, "max_tokens": settings.max_new_tokens, "stop": ["\n"]}
     sampled = {"n": settings.num_samples, "temperature": settings.temperature, "top_k": settings.top_k}

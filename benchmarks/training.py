@@ -41,8 +41,8 @@ def main() -> None:
     args = parser.parse_args()
     loaded = load_model(ModelConfig(name_or_path=args.model))
     engine = TransformersEngine(loaded)
-    prepared = prepare_probe(FactsConfig(path="atlas", relations=RELATIONS), num_shots=args.num_shots)
-    facts, exemplars = prepared.facts, prepared.exemplars
+    run_facts = prepare_probe(FactsConfig(path="atlas", relations=RELATIONS), num_shots=args.num_shots)
+    facts, exemplars = run_facts.facts, run_facts.exemplars
     chosen = spread(facts, args.num_facts)
 
     def rows(pack_size: int) -> TrainingRows:

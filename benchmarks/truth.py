@@ -49,8 +49,8 @@ def main() -> None:
     """Runs the four comparisons and prints them as Markdown."""
     args = _arguments()
     engine = TransformersEngine(load_model(ModelConfig(name_or_path=args.model, dtype="float32", device="cpu")))
-    prepared = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
-    facts, exemplars = prepared.facts, prepared.exemplars
+    run_facts = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
+    facts, exemplars = run_facts.facts, run_facts.exemplars
     chosen = [f for group in by_relation(facts).values() for f in spread(group, args.facts_per_relation)]
     settings = ProbeConfig(num_exemplar_sets=args.sets, greedy_answers="all", confidence=True)
     known = probe_facts(chosen, exemplars, engine, settings, seed=SEED)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gradual.config.cluster import RayConfig
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines.engine import Engine
-    from gradual.exporting.export import Exported
+    from gradual.exporting.export import Export
     from gradual.facts.fact import Fact
     from gradual.findings.record import Comparison
     from gradual.knowledge.diff import MapDiff
@@ -148,12 +148,12 @@ def fit(
         require_packages(RAY_PACKAGES)
     settings = settings_of(config)
     with launch(settings.model.device) as ranks:
-        settings, prepared = prepare_run(settings)
+        settings, run_facts = prepare_run(settings)
         from gradual.run import pipeline
 
         cluster = cluster_for(ray, settings.model, progress or Silent()) if ray else None
         shown = progress if ranks.is_first else None
-        return pipeline.fit(settings, prepared, out, progress=shown, ranks=ranks, cluster=cluster)
+        return pipeline.fit(settings, run_facts, out, progress=shown, ranks=ranks, cluster=cluster)
 
 
 def plan(
@@ -176,10 +176,10 @@ def plan(
         RunDirError: `out` is no run folder, or damaged.
     """
     prepare_environment(online=online)
-    settings, prepared = prepare_run(config)
+    settings, run_facts = prepare_run(config)
     from gradual.run.planning.plan import make_plan
 
-    return make_plan(settings, prepared, None if out is None else Path(out), progress=progress or Silent())
+    return make_plan(settings, run_facts, None if out is None else Path(out), progress=progress or Silent())
 
 
 def compare(
@@ -217,11 +217,11 @@ def compare(
     _refuse_several("compare")
     if ray:
         require_packages(RAY_PACKAGES)
-    settings, prepared = prepare_comparison(config, arms)
+    settings, run_facts = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
 
-    request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
+    request = comparison.plan_comparison(settings, run_facts, arms=arms, num_seeds=num_seeds, limit=limit)
     cluster = cluster_for(ray, settings.model, progress or Silent()) if ray else None
     try:
         comparison.compare(request, Path(out), progress=progress, cluster=cluster)
@@ -254,11 +254,11 @@ def plan_comparison(
         ConfigError, DataError, ModelError: something cannot be used.
     """
     prepare_environment(online=online)
-    settings, prepared = prepare_comparison(config, arms)
+    settings, run_facts = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.comparison import estimate as comparison_estimate
 
-    request = comparison.plan_comparison(settings, prepared, arms=arms, num_seeds=num_seeds, limit=limit)
+    request = comparison.plan_comparison(settings, run_facts, arms=arms, num_seeds=num_seeds, limit=limit)
     return comparison_estimate.estimate_comparison(request, progress=progress)
 
 
@@ -376,7 +376,7 @@ def export(
     trust_remote_code: bool = False,
     online: bool = False,
     progress: Progress | None = None,
-) -> Exported:
+) -> Export:
     """Carries a run's model away: its adapter or merged weights with a model card, or its data for another toolkit.
 
     Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradual.config.cluster import RayConfig
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.facts.fact import Fact
-    from gradual.facts.prepare import Prepared, PreparedProbe
+    from gradual.facts.prepare import PreparedProbe, RunFacts
 
 NO_TRAINING_THROUGH_A_SERVER = (
     "model.server: a server reads and cannot train, which needs weights - probe through it (gradual probe --server), "
@@ -34,7 +34,7 @@ def settings_of(config: RunConfig | str | Path) -> RunConfig:
     return load_config(config) if isinstance(config, str | Path) else config
 
 
-def prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
+def prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, RunFacts]:
     """Settings and facts, checked before libraries for models are loaded, which takes seconds."""
     from gradual.facts.prepare import prepare
     from gradual.models.load import check_model
@@ -51,11 +51,11 @@ def prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, Prepared]:
         )
     require_packages(TRAIN_PACKAGES)
     check_model(settings.model)
-    prepared = prepare(settings)
-    return settings, prepared
+    run_facts = prepare(settings)
+    return settings, run_facts
 
 
-def prepare_comparison(config: RunConfig | str | Path, arms: Sequence[str] | None) -> tuple[RunConfig, Prepared]:
+def prepare_comparison(config: RunConfig | str | Path, arms: Sequence[str] | None) -> tuple[RunConfig, RunFacts]:
     """As `prepare_run`; the arms are checked first."""
     from gradual.comparison.arms import resolve_arms
 

@@ -18,7 +18,7 @@ import torch
 
 from gradual.config.yaml_file import parse_config
 from gradual.errors import RunDirError
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.models.load import load_model
 from gradual.run.folder import open_run
 from gradual.run.pipeline import run_fingerprint
@@ -42,8 +42,8 @@ def model(saved: Path, tmp_path: Path) -> Path:
 def fingerprint(model: Path, facts: tuple[Any, ...] = FACTS, dropped: int = 0, **settings: Any) -> dict[str, str]:
     plain = {"model": {"name_or_path": str(model), "dtype": "float32"}, "facts": {"path": "toys"}}
     config = parse_config({**plain, **settings})
-    prepared = Prepared(facts[:1], facts[1:2], facts[2:3], {"toy-0": facts[3:]}, dropped, ())
-    return run_fingerprint(config, prepared, load_model(config.model).fingerprint)
+    run_facts = RunFacts(facts[:1], facts[1:2], facts[2:3], {"toy-0": facts[3:]}, dropped, ())
+    return run_fingerprint(config, run_facts, load_model(config.model).fingerprint)
 
 
 def flip_a_bit_of_the_weights(model: Path) -> None:

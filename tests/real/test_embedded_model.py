@@ -37,9 +37,9 @@ def smollm2() -> LoadedModel:
 def test_greedy_answers_equal_generate_and_samples_lie_around_p(smollm2: LoadedModel) -> None:
     engine = TransformersEngine(smollm2)
     assert engine.reads_trees
-    prepared = prepare_probe(FactsConfig(path="atlas", relations=RELATIONS), num_shots=4)
+    run_facts = prepare_probe(FactsConfig(path="atlas", relations=RELATIONS), num_shots=4)
     settings = ProbeConfig(num_exemplar_sets=2, max_new_tokens=8, greedy_answers="all")
-    chosen, exemplars = spread(prepared.facts, 12), prepared.exemplars
+    chosen, exemplars = spread(run_facts.facts, 12), run_facts.exemplars
     known = probe_facts(chosen, exemplars, engine, settings, seed=1)
     tokenizer = smollm2.tokenizer
     ends = [token for token, piece in enumerate(engine.vocabulary.pieces) if b"\n" in piece]
@@ -61,10 +61,10 @@ def test_greedy_answers_equal_generate_and_samples_lie_around_p(smollm2: LoadedM
 
 def test_facts_packed_behind_one_exemplar_set_train_as_single_facts_do(smollm2: LoadedModel) -> None:
     engine = TransformersEngine(smollm2)
-    prepared = prepare_probe(FactsConfig(path="atlas", relations=["currency"]), num_shots=4)
+    run_facts = prepare_probe(FactsConfig(path="atlas", relations=["currency"]), num_shots=4)
     rows = TrainingRows(
-        facts=spread(prepared.facts, 8),
-        exemplars=prepared.exemplars,
+        facts=spread(run_facts.facts, 8),
+        exemplars=run_facts.exemplars,
         style=engine.prompt_style(ProbeConfig()),
         encode=lambda texts, add: engine.encode(texts, add_special_tokens=add),
         num_shots=4,

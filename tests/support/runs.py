@@ -16,7 +16,7 @@ from gradual.knowledge.answer_quality import answer_quality
 from gradual.knowledge.levels import Level
 from gradual.run.summary.quality import answer_scores, risk_points
 from gradual.run.summary.quality_file import StageQuality
-from gradual.statistics.calibration import Answered, confidently_wrong
+from gradual.statistics.calibration import AnsweredFact, confidently_wrong
 
 LEVELS = tuple(Level)
 RELATIONS = tuple(
@@ -166,7 +166,7 @@ def _answer_quality(tested: Sequence[tuple[Level, Sequence[bool]]], probes: int)
     draw = random.Random(1)
     asked = [
         [
-            (level, Answered(min(0.999, draw.random() ** (0.4 if verdicts[k] else 1.6) + 0.12 * k), verdicts[k]))
+            (level, AnsweredFact(min(0.999, draw.random() ** (0.4 if verdicts[k] else 1.6) + 0.12 * k), verdicts[k]))
             for level, verdicts in tested
         ]
         for k in range(probes)
@@ -181,8 +181,8 @@ def _answer_quality(tested: Sequence[tuple[Level, Sequence[bool]]], probes: int)
     return {"stages": stages, **({"change": change} if probes > 1 else {})}
 
 
-def _stage_quality(stage: int, rows: Sequence[tuple[Level, Answered]]) -> Json:
-    def scores(answers: Sequence[Answered]) -> Json:
+def _stage_quality(stage: int, rows: Sequence[tuple[Level, AnsweredFact]]) -> Json:
+    def scores(answers: Sequence[AnsweredFact]) -> Json:
         return answer_scores(answer_quality({str(n): each for n, each in enumerate(answers)})).as_json()
 
     answers = [answer for _, answer in rows]
@@ -190,7 +190,7 @@ def _stage_quality(stage: int, rows: Sequence[tuple[Level, Answered]]) -> Json:
         "stage": stage,
         "all_facts": scores(answers),
         "by_level": {str(level): scores([each for found, each in rows if found == level]) for level in LEVELS},
-        "at_temperature_1": scores([Answered(each.confidence**2, each.is_right) for each in answers]),
+        "at_temperature_1": scores([AnsweredFact(each.confidence**2, each.is_right) for each in answers]),
         "risk_coverage": [point.as_json() for point in risk_points(answers)],
     }
 

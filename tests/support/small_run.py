@@ -18,7 +18,7 @@ from unittest.mock import patch
 from gradual.config.run import ModelConfig, RunConfig
 from gradual.config.yaml_file import parse_config
 from gradual.facts.fact import by_relation
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files import storage
 from gradual.files.units import UnitStore
 from gradual.knowledge.map import Cost, KnowledgeMap
@@ -81,7 +81,7 @@ def small_run(folder: Path, work: Work | None = None, *, stages: int = 1, progre
         "train_stage": lambda *arguments, **named: _train_stage(work, *arguments, **named),
     }
     with patch.multiple(pipeline, **stand_ins), patch.object(probing, "PROMPTS_PER_UNIT", 1), work.watched():
-        return pipeline.fit(_config(stages), _prepared(), folder, progress=progress)
+        return pipeline.fit(_config(stages), _run_facts(), folder, progress=progress)
 
 
 def results(folder: Path) -> dict[str, bytes | None]:
@@ -108,7 +108,7 @@ def _config(stages: int) -> RunConfig:
     )
 
 
-def _prepared() -> Prepared:
+def _run_facts() -> RunFacts:
     facts = toy_facts(num_relations=2, facts_per_relation=5)
 
     def part(split: str, *numbers: int) -> tuple[Any, ...]:
@@ -116,7 +116,7 @@ def _prepared() -> Prepared:
 
     shots = part("exemplars", 3, 4)
     exemplars = {name: tuple(fact for fact in shots if fact.relation == name) for name in ("toy-0", "toy-1")}
-    return Prepared(part("train", 0), part("validation", 1), part("test", 2), exemplars, 0, ())
+    return RunFacts(part("train", 0), part("validation", 1), part("test", 2), exemplars, 0, ())
 
 
 def _no_drift(rows: DriftRows) -> DriftFile:

@@ -239,9 +239,9 @@ def test_fewer_facts_are_taken_of_each_part(tiny_folder: Path, facts_file: Path)
     config = make_config(tiny_folder, facts_file)
     whole = prepare(config)
     request = plan_comparison(config, whole, limit=len(whole.train) // 2)
-    assert len(request.prepared.train) == len(whole.train) // 2
-    assert len(request.prepared.test) == -(-len(whole.test) * (len(whole.train) // 2) // len(whole.train))
-    assert {fact.relation for fact in request.prepared.train} == {"toy-0", "toy-1"}
+    assert len(request.run_facts.train) == len(whole.train) // 2
+    assert len(request.run_facts.test) == -(-len(whole.test) * (len(whole.train) // 2) // len(whole.train))
+    assert {fact.relation for fact in request.run_facts.train} == {"toy-0", "toy-1"}
 
 
 def test_a_comparison_is_estimated_with_shared_steps_counted_once(

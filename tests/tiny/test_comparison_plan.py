@@ -16,7 +16,7 @@ from gradual.comparison.folder import ComparisonFolder
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import parse_config
 from gradual.errors import DataError, RunDirError, TrainingError
-from gradual.facts.prepare import Prepared, prepare
+from gradual.facts.prepare import RunFacts, prepare
 from gradual.files.storage import write_json
 from gradual.run.folder import RunDir
 from gradual.testing import toy_facts
@@ -25,9 +25,9 @@ pytestmark = pytest.mark.tiny
 
 
 @pytest.fixture
-def prepared() -> Prepared:
+def run_facts() -> RunFacts:
     facts = toy_facts(2, 30)
-    return Prepared(
+    return RunFacts(
         train=tuple(facts[:20] + facts[30:50]),
         validation=tuple(facts[20:22] + facts[50:52]),
         test=tuple(facts[22:26] + facts[52:56]),
@@ -49,7 +49,7 @@ class Made:
         self.said: list[str] = []
         self._steps = steps
 
-    def fit(self, config: RunConfig, prepared: Prepared, loaded: object, out: Path, **_: Any) -> RunDir:
+    def fit(self, config: RunConfig, run_facts: RunFacts, loaded: object, out: Path, **_: Any) -> RunDir:
         self.configs.append((f"{out.parent.name}/{out.name}", config))
         return RunDir(out)
 
@@ -66,8 +66,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     return made
 
 
-def test_every_seed_trains_every_arm_and_measures_come_last(made: Made, prepared: Prepared, tmp_path: Path) -> None:
-    request = plan_comparison(config(arms=["base", "same_steps", "S5"], num_seeds=2), prepared)
+def test_every_seed_trains_every_arm_and_measures_come_last(made: Made, run_facts: RunFacts, tmp_path: Path) -> None:
+    request = plan_comparison(config(arms=["base", "same_steps", "S5"], num_seeds=2), run_facts)
     compare(request, tmp_path / "c")
     assert [name for name, _ in made.configs] == ["S5/42", "same_steps/42", "S5/43", "same_steps/43"]
     assert [run.training_seed for _, run in made.configs] == [42, 42, 43, 43]
@@ -78,73 +78,73 @@ def test_every_seed_trains_every_arm_and_measures_come_last(made: Made, prepared
     assert [stage.strategy for stage in control] == ["maybe_known"]
 
 
-def test_exemplars_are_drawn_anew_where_that_is_asked(made: Made, prepared: Prepared, tmp_path: Path) -> None:
-    request = plan_comparison(config(arms=["S5"], num_seeds=2, redraw_exemplars=True), prepared)
+def test_exemplars_are_drawn_anew_where_that_is_asked(made: Made, run_facts: RunFacts, tmp_path: Path) -> None:
+    request = plan_comparison(config(arms=["S5"], num_seeds=2, redraw_exemplars=True), run_facts)
     compare(request, tmp_path / "c")
     assert [run.exemplar_seed for _, run in made.configs] == [42, 43]
     assert [run.evaluation.exemplar_seed for _, run in made.configs] == [42, 43]
 
 
-def test_an_arm_whose_measure_trained_nothing_is_left_out(made: Made, prepared: Prepared, tmp_path: Path) -> None:
+def test_an_arm_whose_measure_trained_nothing_is_left_out(made: Made, run_facts: RunFacts, tmp_path: Path) -> None:
     made._steps = 0
     said: list[str] = []
     progress: Any = SimpleNamespace(say=said.append)
-    request = plan_comparison(config(arms=["same_steps", "S5"], num_seeds=1), prepared)
+    request = plan_comparison(config(arms=["same_steps", "S5"], num_seeds=1), run_facts)
     compare(request, tmp_path, progress=progress)
     assert [name for name, _ in made.configs] == ["S5/42"]
     assert "arm same_steps, seed 42: left out, as S5 has trained nothing" in said
 
 
 def test_an_arm_that_cannot_be_trained_stops_no_other(
-    made: Made, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Made, run_facts: RunFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(config: RunConfig, prepared: Prepared, loaded: object, out: Path, **others: Any) -> RunDir:
+    def fit(config: RunConfig, run_facts: RunFacts, loaded: object, out: Path, **others: Any) -> RunDir:
         if out.parent.name == "one_stage":
             raise TrainingError("step 3: expected a finite loss, found nan")
-        return made.fit(config, prepared, loaded, out, **others)
+        return made.fit(config, run_facts, loaded, out, **others)
 
     monkeypatch.setattr(open_comparison, "fit_loaded", fit)
     with pytest.raises(TrainingError) as caught:
-        compare(plan_comparison(config(arms=["one_stage", "S5"], num_seeds=2), prepared), tmp_path)
+        compare(plan_comparison(config(arms=["one_stage", "S5"], num_seeds=2), run_facts), tmp_path)
     assert [name for name, _ in made.configs] == ["S5/42", "S5/43"]
     assert str(caught.value).splitlines() == [
         f"arm one_stage, seed {seed}: step 3: expected a finite loss, found nan" for seed in (42, 43)
     ]
 
 
-def test_seeds_that_the_command_gives_count(prepared: Prepared) -> None:
-    request = plan_comparison(config(arms=["S5"]), prepared, num_seeds=2, arms=["S1", "base"])
+def test_seeds_that_the_command_gives_count(run_facts: RunFacts) -> None:
+    request = plan_comparison(config(arms=["S5"]), run_facts, num_seeds=2, arms=["S1", "base"])
     assert list(request.seeds) == [42, 43]
     assert [arm.name for arm in request.arms] == ["S1", "base"]
     assert request.config.compare.num_seeds == 2
 
 
-def test_a_limit_keeps_the_same_share_of_every_part(prepared: Prepared) -> None:
-    request = plan_comparison(config(), prepared, limit=10)
-    kept = request.prepared
+def test_a_limit_keeps_the_same_share_of_every_part(run_facts: RunFacts) -> None:
+    request = plan_comparison(config(), run_facts, limit=10)
+    kept = request.run_facts
     assert [len(part) for part in (kept.train, kept.validation, kept.test)] == [10, 1, 2]
     assert [fact.relation for fact in kept.train].count("toy-0") == 5
-    assert plan_comparison(config(), prepared, limit=1000).prepared.digest() == prepared.digest()
+    assert plan_comparison(config(), run_facts, limit=1000).run_facts.digest() == run_facts.digest()
 
 
 def test_other_settings_than_the_folder_was_made_with_are_refused_before_anything_is_done(
-    made: Made, prepared: Prepared, tmp_path: Path
+    made: Made, run_facts: RunFacts, tmp_path: Path
 ) -> None:
-    compare(plan_comparison(config(arms=["S5"], num_seeds=1), prepared), tmp_path / "c")
-    compare(plan_comparison(config(arms=["S1"], num_seeds=2), prepared), tmp_path / "c")
+    compare(plan_comparison(config(arms=["S5"], num_seeds=1), run_facts), tmp_path / "c")
+    compare(plan_comparison(config(arms=["S1"], num_seeds=2), run_facts), tmp_path / "c")
     assert len(made.configs) == 3
     other = config(arms=["S2"]).model_copy(update={"seed": 7})
     with pytest.raises(RunDirError, match=r"config\.seed: '42' in the folder, '7' now"):
-        compare(plan_comparison(other, prepared), tmp_path / "c")
+        compare(plan_comparison(other, run_facts), tmp_path / "c")
     with pytest.raises(RunDirError, match=r"facts\.digest"):
-        compare(plan_comparison(config(arms=["S2"]), prepared, limit=10), tmp_path / "c")
+        compare(plan_comparison(config(arms=["S2"]), run_facts, limit=10), tmp_path / "c")
     assert len(made.configs) == 3
 
 
-def test_a_folder_of_something_else_is_refused(made: Made, prepared: Prepared, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_refused(made: Made, run_facts: RunFacts, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(RunDirError, match=r"is no comparison's folder and not empty \(it holds 'run\.json'\)"):
-        compare(plan_comparison(config(arms=["S5"]), prepared), tmp_path)
+        compare(plan_comparison(config(arms=["S5"]), run_facts), tmp_path)
     assert made.configs == []
 
 

@@ -91,9 +91,9 @@ def test_template_that_repeats_or_drops_the_question_is_refused(
     tiny_engine.loaded.tokenizer.chat_template = template
     facts = toy_facts(1, 6)
     style = tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))
-    asking = draw_asking(facts, {"toy-0": facts}, style, num_sets=1, num_shots=2, seed=1)
+    probe_prompts = draw_asking(facts, {"toy-0": facts}, style, num_sets=1, num_shots=2, seed=1)
     with pytest.raises(ModelError, match=said):
-        asking.prompt(facts[0], 0)
+        probe_prompts.prompt(facts[0], 0)
 
 
 def test_template_without_end_is_refused_when_the_style_is_chosen(tiny_engine: TransformersEngine) -> None:

@@ -16,7 +16,7 @@ from gradual.config.yaml_file import parse_config
 from gradual.engines.divergence import compare_logits, divergence
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.errors import ModelError, ProbeError
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files import storage
 from gradual.models.adapters import add_adapter
 from gradual.models.load import LoadedModel
@@ -70,12 +70,12 @@ def test_an_adapter_that_does_nothing_drifts_by_nothing_and_one_that_does_as_pla
 
 def test_the_text_and_the_questions_are_read(tiny: LoadedModel) -> None:
     facts = toy_facts(1, 3)
-    prepared = Prepared((), (), tuple(facts), {}, 0, (), drift_text="red blue " * 100)
+    run_facts = RunFacts((), (), tuple(facts), {}, 0, (), drift_text="red blue " * 100)
     config = parse_config({"model": "m", "facts": "f"})
-    rows = drift_rows(config, prepared, TransformersEngine(tiny))
+    rows = drift_rows(config, run_facts, TransformersEngine(tiny))
     assert [tiny.tokenizer.decode(row) for row in rows.prompts] == [f"Q: {fact.question}\nA:" for fact in facts]
-    assert prepared.digest() == replace(prepared, drift_text="").digest()  # facts are the same without the text
-    assert "".join(tiny.tokenizer.decode(row) for row in rows.text) == prepared.drift_text
+    assert run_facts.digest() == replace(run_facts, drift_text="").digest()  # facts are the same without the text
+    assert "".join(tiny.tokenizer.decode(row) for row in rows.text) == run_facts.drift_text
     assert max(map(len, rows.text)) <= 256
     model = add_adapter(tiny, LoraSettings(r=2), None).eval()
     found, cost = measure_drift(rows, replace(tiny, model=model))
@@ -121,9 +121,9 @@ def test_a_run_tells_what_holds_in_other_forms_and_how_far_it_drifted(tiny_folde
 
 def test_a_model_without_a_chat_template_is_refused_before_anything_is_asked(tiny: LoadedModel) -> None:
     facts = toy_facts(1, 2)
-    prepared = Prepared((facts[0],), (), (facts[1],), {}, 0, ())
+    run_facts = RunFacts((facts[0],), (), (facts[1],), {}, 0, ())
     config = parse_config({"model": "m", "facts": "f", "evaluation": {"transfer": ["chat"]}})
-    check_questions(tiny, planned_steps(config, prepared))
+    check_questions(tiny, planned_steps(config, run_facts))
     tiny.tokenizer.chat_template = None
     with pytest.raises(ModelError, match="needs a chat template"):
-        check_questions(tiny, planned_steps(config, prepared))
+        check_questions(tiny, planned_steps(config, run_facts))

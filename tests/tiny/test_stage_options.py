@@ -17,7 +17,7 @@ from tests.support.maps import known_fact
 
 from gradual.config.yaml_file import parse_config
 from gradual.facts.fact import Fact
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table
 from gradual.knowledge.levels import Level
@@ -91,13 +91,13 @@ def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     )
     others = {relation: tuple(fact(f"{relation}-x{number}") for number in range(4)) for relation in "ab"}
     held_out = tuple(fact(f"{relation}-y{number}") for relation in "ab" for number in range(2))
-    prepared = Prepared(tuple(map(fact, LEVELS)), held_out[:2], held_out[2:], others, 0, ())
+    run_facts = RunFacts(tuple(map(fact, LEVELS)), held_out[:2], held_out[2:], others, 0, ())
     loaded, seen = load_model(config.model), []
     num_probed = 0
 
     def probe(facts: Sequence[Fact], *_: Any, **settings: Any) -> KnowledgeMap:
         nonlocal num_probed
-        num_probed += facts is prepared.train
+        num_probed += facts is run_facts.train
         return map_of(facts, min(num_probed, 2) - 1)
 
     def train(loaded: Any, rows: TrainingRows, stage: Any, *, folder: Path, on_epoch: Any, **settings: Any) -> Any:
@@ -110,8 +110,8 @@ def ran(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     with pytest.MonkeyPatch.context() as patch:
         for name, stand_in in (("probe_facts", probe), ("train_stage", train), ("with_adapter", as_it_is)):
             patch.setattr(f"gradual.run.pipeline.{name}", stand_in)
-        run = fit_loaded(config, prepared, loaded, tmp_path_factory.mktemp("runs") / "run", progress=Silent())
-    return Ran(run, seen, make_plan(config, prepared, run.path))
+        run = fit_loaded(config, run_facts, loaded, tmp_path_factory.mktemp("runs") / "run", progress=Silent())
+    return Ran(run, seen, make_plan(config, run_facts, run.path))
 
 
 def test_facts_are_seen_as_the_current_and_the_previous_map_have_them(ran: Ran) -> None:

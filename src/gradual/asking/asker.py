@@ -23,7 +23,7 @@ from gradual.knowledge.answer_quality import answers_with_confidence
 from gradual.knowledge.map import MAP_FILE, read_map
 from gradual.progress import Progress, Silent
 from gradual.run.folder import RunDir
-from gradual.statistics.calibration import CONFIDENT, VERY_CONFIDENT, Answered
+from gradual.statistics.calibration import CONFIDENT, VERY_CONFIDENT, AnsweredFact
 from gradual.text import stage_name
 
 OpenEngine = Callable[[int], AbstractContextManager[Engine]]
@@ -86,7 +86,7 @@ class Asker:
     """None: questions are asked without shots."""
     relation: str | None = None
     """Whose shots stand before every question; None: chosen by its wording."""
-    tests: Mapping[int, Sequence[Answered]] = dataclasses.field(default_factory=dict)
+    tests: Mapping[int, Sequence[AnsweredFact]] = dataclasses.field(default_factory=dict)
     """By stage, how sure the model was of its test answers and which were right."""
     progress: Progress = dataclasses.field(default_factory=Silent)
 
@@ -125,7 +125,7 @@ class Asker:
         return self.shots.fact_of(question) if self.shots else None
 
 
-def as_sure(confidence: float, tests: Sequence[Answered]) -> AsSure | None:
+def as_sure(confidence: float, tests: Sequence[AnsweredFact]) -> AsSure | None:
     """How many of the test answers in the same band of confidence are right; None without test answers.
 
     The bands end at 0.5 and 0.9, where docs/confidence.md calls an answer confident and very confident.
@@ -140,7 +140,7 @@ def _band(confidence: float) -> int:
     return (confidence >= CONFIDENT) + (confidence >= VERY_CONFIDENT)
 
 
-def answers_to_tests(run: RunDir, stages: Iterable[int]) -> dict[int, list[Answered]]:
+def answers_to_tests(run: RunDir, stages: Iterable[int]) -> dict[int, list[AnsweredFact]]:
     """How sure the run was of its test answers after each of the stages; stages without an evaluation are left out.
 
     Raises:

@@ -21,7 +21,7 @@ from gradual.facts.prompts import check_prompt_settings
 from gradual.progress import Progress, warn
 from gradual.run.choice import choose_stage, refuse_other_weights
 from gradual.run.folder import RunDir, read_facts
-from gradual.statistics.calibration import Answered
+from gradual.statistics.calibration import AnsweredFact
 
 _RUN_FILE = "run.json"
 
@@ -63,7 +63,7 @@ class Ready:
     shots: Shots | None
     run: RunDir | None = None
     stages: Sequence[int] = (0,)
-    tests: Mapping[int, Sequence[Answered]] = field(default_factory=dict)
+    tests: Mapping[int, Sequence[AnsweredFact]] = field(default_factory=dict)
 
 
 def check_request(request: AskRequest) -> Ready:

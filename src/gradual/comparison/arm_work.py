@@ -114,7 +114,7 @@ class ArmWork:
         if num_stages < 2:
             return None
         before, after = (read_map(run.probe(index), with_answers=False) for index in (num_stages - 1, num_stages))
-        validation = [fact.id for fact in self.request.prepared.validation]
+        validation = [fact.id for fact in self.request.run_facts.validation]
         result = Round(*_within_reach(before, after), validation_counts(run, num_stages, validation))
         return stop_reason(result, self._retest_null(run))
 

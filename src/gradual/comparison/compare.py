@@ -19,7 +19,7 @@ from gradual.config.run import RunConfig, with_taught_refusals
 from gradual.config.stage import StageConfig
 from gradual.errors import TrainingError
 from gradual.facts.matching import matching_of
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.facts.refusals import check_refusals, taught_refusals
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder
@@ -32,7 +32,7 @@ from gradual.workers.cluster import Cluster
 
 def plan_comparison(
     config: RunConfig,
-    prepared: Prepared,
+    run_facts: RunFacts,
     *,
     arms: Sequence[str] | None = None,
     num_seeds: int | None = None,
@@ -53,13 +53,13 @@ def plan_comparison(
     count = num_seeds if num_seeds is not None else config.compare.num_seeds
     config = config.model_copy(update={"compare": config.compare.model_copy(update={"num_seeds": count})})
     if limit is not None:
-        prepared = prepared.limited(limit)
+        run_facts = run_facts.sample(limit)
     chosen = resolve_arms(config, arms)
     stages = {f'arm "{a.name}": stages[{index}]': stage for a in chosen for index, stage in enumerate(a.stages)}
-    check_refusals(taught_refusals(stages), prepared.all_facts(), matching_of(config.probe))
+    check_refusals(taught_refusals(stages), run_facts.all_facts(), matching_of(config.probe))
     config = _with_one_list_of_refusals(config, list(stages.values()))
     seeds = [config.seed_of_training + number for number in range(count)]
-    return ComparisonRequest(config, prepared, chosen, seeds)
+    return ComparisonRequest(config, run_facts, chosen, seeds)
 
 
 def _with_one_list_of_refusals(config: RunConfig, stages: Sequence[StageConfig]) -> RunConfig:
@@ -86,19 +86,19 @@ def compare(
         RunDirError: another process writes there, or a run there was made with other settings or facts.
     """
     progress = progress or Silent()
-    config, prepared, folder = request.config, request.prepared, ComparisonFolder(out)
-    say_what_to_know(config, prepared, progress, besides=check_comparison(request.arms, config.compare))
+    config, run_facts, folder = request.config, request.run_facts, ComparisonFolder(out)
+    say_what_to_know(config, run_facts, progress, besides=check_comparison(request.arms, config.compare))
     refuse_foreign_folder(out, PLAN_FILE, "comparison's")
     with single_writer(out):
         if cluster is None:
             loaded = load_to_train(config, progress)
-            of_runs = run_fingerprint(config, prepared, loaded.fingerprint)
+            of_runs = run_fingerprint(config, run_facts, loaded.fingerprint)
             storage.write_json(folder.plan, plan_of(request, folder, of_runs).as_json())
-            failures = _all_here(request, OpenComparison(config, prepared, folder, loaded, progress))
+            failures = _all_here(request, OpenComparison(config, run_facts, folder, loaded, progress))
         else:
             folder = ComparisonFolder(out.resolve())
-            known = run_fingerprint(config, prepared, load_tokenizer(config.model).fingerprint)
-            start = (config, prepared, folder.path, owner_of(out))
+            known = run_fingerprint(config, run_facts, load_tokenizer(config.model).fingerprint)
+            start = (config, run_facts, folder.path, owner_of(out))
             with cluster.start(LegWorker, start, known) as crew:
                 of_runs = dict(crew.wait_for_one().fingerprint)
                 storage.write_json(folder.plan, plan_of(request, folder, of_runs).as_json())

@@ -69,31 +69,31 @@ def estimate_comparison(request: ComparisonRequest, *, progress: Progress | None
     loaded = load_model(request.config.model)
     engine = TransformersEngine(loaded)
     progress = progress or Silent()
-    sample = probe_sample(request.config, request.prepared, engine, progress)
+    sample = probe_sample(request.config, request.run_facts, engine, progress)
     progress.say(TIMING)
-    timed = _Timed(request, engine, loaded, sample)
+    timed = _PartTimes(request, engine, loaded, sample)
     arms = tuple(_arm_estimates(request, timed))
     per_seed, num_seeds = sum(arm.seconds for arm in arms), len(request.seeds)
     return ComparisonEstimate(arms, num_seeds, timed.once, timed.once + num_seeds * per_seed)
 
 
-class _Timed:
+class _PartTimes:
     """What the parts of a comparison take, in seconds."""
 
     def __init__(
         self, request: ComparisonRequest, engine: TransformersEngine, loaded: LoadedModel, sample: KnowledgeMap
     ) -> None:
-        config, prepared = request.config, request.prepared
+        config, run_facts = request.config, request.run_facts
         self._request, self._engine, self._sample = request, engine, sample
-        rows = rows_to_time(prepared, sample, config, engine)
+        rows = rows_to_time(run_facts, sample, config, engine)
         self._step, _ = time_one_step(loaded, rows, config.lora)
-        reading, single = ReadEstimate(config, prepared, loaded, sample), evaluation_settings(config)
+        reading, single = ReadEstimate(config, run_facts, loaded, sample), evaluation_settings(config)
         self._reading = reading
-        steps = planned_steps(config, prepared)
+        steps = planned_steps(config, run_facts)
         self.look = sum(reading.step_seconds(step) for step in steps if step.stage == 1 and step.drawing is None)
         """Looking at all facts after a stage."""
-        self._scoring = reading.tokens(prepared.validation, single) * reading.seconds_per_adapted_token
-        retester = Retester(config, prepared, loaded)
+        self._scoring = reading.tokens(run_facts.validation, single) * reading.seconds_per_adapted_token
+        retester = Retester(config, run_facts, loaded)
         retests = RETESTS if config.compare.num_retested else ()
         # Another number format than the fastest one takes about twice as long.
         passes = {kind: 2 if kind == "numerics" else 1 for kind in retests}
@@ -103,13 +103,13 @@ class _Timed:
 
     def stage(self, stage: StageConfig, *, is_first: bool) -> tuple[int, float]:
         """Steps and seconds of training a stage; later stages are taken to have as many new facts as the first."""
-        config, prepared = self._request.config, self._request.prepared
-        num_train = len(prepared.train)
+        config, run_facts = self._request.config, self._request.run_facts
+        num_train = len(run_facts.train)
         size = first_stage_size(self._sample, stage if is_first else config.stages[0], num_train)
         if not is_first:
             size = later_stage_size(self._sample, stage, num_train, num_new=max(1, size.num_new))
         rows = training_rows(
-            spread(prepared.train, max(1, size.num_facts)), stage, prepared.exemplars, self._engine, config
+            spread(run_facts.train, max(1, size.num_facts)), stage, run_facts.exemplars, self._engine, config
         )
         epochs = in_epochs(stage, rows).num_train_epochs
         steps = epochs * rows.steps_per_epoch
@@ -117,7 +117,7 @@ class _Timed:
         return steps, steps * self._step + scorings(stage, epochs) * self._scoring + drawing
 
 
-def _arm_estimates(request: ComparisonRequest, timed: _Timed) -> Iterator[ArmEstimate]:
+def _arm_estimates(request: ComparisonRequest, timed: _PartTimes) -> Iterator[ArmEstimate]:
     """Each arm in the order of running, with what it adds to those before it."""
     steps_of: dict[str, int] = {}
     done: set[str] = set()

@@ -14,7 +14,7 @@ from gradual.comparison.arms import Arm
 from gradual.config.base import setting_of_stage, settings_that_matter
 from gradual.config.run import RunConfig
 from gradual.errors import RunDirError
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files.folder_guard import list_differences, refuse_other_fingerprint
 from gradual.files.typed_json import FilePart, read_typed
 from gradual.run.folder import RunDir
@@ -115,7 +115,7 @@ class ComparisonRequest:
     """What to compare."""
 
     config: RunConfig
-    prepared: Prepared
+    run_facts: RunFacts
     arms: Sequence[Arm]
     seeds: Sequence[int]
     """Training seeds."""

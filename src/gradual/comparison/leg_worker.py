@@ -12,7 +12,7 @@ from gradual.comparison.spread import Leg
 from gradual.config.run import RunConfig
 from gradual.engines.transformers_engine import reading_warnings
 from gradual.errors import GradualError, LaunchError, RunDirError, TrainingError
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files.lock import Process, owner_of, wait_for_writer
 from gradual.progress import Silent
 from gradual.run.pipeline import load_to_train, run_fingerprint
@@ -36,7 +36,7 @@ class _Notes(Silent):
 class LegWorker:
     """Loads the model when it is first asked what it is, so that a worker that cannot still answers why."""
 
-    def __init__(self, home: Home, config: RunConfig, prepared: Prepared, folder: Path, owner: Process) -> None:
+    def __init__(self, home: Home, config: RunConfig, run_facts: RunFacts, folder: Path, owner: Process) -> None:
         """Loads nothing yet.
 
         Args:
@@ -47,7 +47,7 @@ class LegWorker:
             owner: who has locked that folder: by this a worker knows that it sees the same one.
         """
         self._place = home.enter()
-        self._config, self._prepared, self._folder, self._owner = config, prepared, folder, owner
+        self._config, self._run_facts, self._folder, self._owner = config, run_facts, folder, owner
         self._notes = _Notes()
         self._opened: OpenComparison | None = None
 
@@ -60,8 +60,8 @@ class LegWorker:
         except GradualError as error:
             return Failure(str(error), self._place)
         folder = ComparisonFolder(self._folder)
-        self._opened = OpenComparison(self._config, self._prepared, folder, loaded, self._notes)
-        fingerprint = run_fingerprint(self._config, self._prepared, loaded.fingerprint)
+        self._opened = OpenComparison(self._config, self._run_facts, folder, loaded, self._notes)
+        fingerprint = run_fingerprint(self._config, self._run_facts, loaded.fingerprint)
         return About(fingerprint, 1, 0.0, reading_warnings(loaded), self._place)
 
     def run(self, leg: Leg) -> Finished | Failure:

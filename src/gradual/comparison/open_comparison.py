@@ -9,7 +9,7 @@ from gradual.comparison.arm_work import Fit, Retest, Work
 from gradual.comparison.folder import ComparisonFolder, step_fingerprint
 from gradual.comparison.retests import Retester
 from gradual.config.run import RunConfig
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.models.load import LoadedModel
 from gradual.progress import Progress, warn
 from gradual.run.folder import RunDir
@@ -22,7 +22,7 @@ class OpenComparison:
     """What takes part in every piece of work."""
 
     config: RunConfig
-    prepared: Prepared
+    run_facts: RunFacts
     folder: ComparisonFolder
     loaded: LoadedModel
     progress: Progress
@@ -50,7 +50,7 @@ class OpenComparison:
             changes |= {"exemplar_seed": fit.seed, "evaluation": evaluation}
         fit_loaded(
             config.model_copy(update=changes),
-            self.prepared,
+            self.run_facts,
             self.loaded,
             fit.run.path,
             progress=self.progress,
@@ -79,7 +79,7 @@ class OpenComparison:
         config = self.config
         if config.compare.redraw_exemplars:  # the base map that a retest is held against has those of the first seed
             config = config.model_copy(update={"exemplar_seed": config.seed_of_training})
-        retester, out = Retester(config, self.prepared, self.loaded), self.folder.retest(kind)
+        retester, out = Retester(config, self.run_facts, self.loaded), self.folder.retest(kind)
         retester.probe(kind, out=out, units=self.folder.units(kind), progress=self.progress)
         if told := retester.difference_from_settings(kind, out):
             warn(self.progress, told)

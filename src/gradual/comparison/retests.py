@@ -12,7 +12,7 @@ from gradual.config.base import settings_that_matter
 from gradual.config.run import RunConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact, spread
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files.units import UnitStore
 from gradual.knowledge.map import MAP_FILE, read_map, write_map
 from gradual.models.load import LoadedModel, load_model
@@ -31,7 +31,7 @@ class Retester:
 
     config: RunConfig
     """`probe` is repeated with `seed_of_exemplars`, on at least `compare.num_retested` facts."""
-    prepared: Prepared
+    run_facts: RunFacts
     loaded: LoadedModel
     """The untrained model."""
 
@@ -43,10 +43,10 @@ class Retester:
         """
         probe, count = self.config.probe, self.config.compare.num_retested
         if kind != "again":
-            return spread(self.prepared.train, count)
+            return spread(self.run_facts.train, count)
         scale = scale_of_units(TransformersEngine(self.loaded), probe)
         chosen: list[Fact] = []
-        for _, blocks in probe_units(self.prepared.train, probe.num_exemplar_sets, scale):
+        for _, blocks in probe_units(self.run_facts.train, probe.num_exemplar_sets, scale):
             if len(chosen) < count:
                 chosen += (fact for block in blocks for fact in block)
         return chosen
@@ -84,12 +84,12 @@ class Retester:
             dtype = "bfloat16" if loaded.fingerprint["dtype"] == "float32" else "float32"
             loaded = load_model(config.model.model_copy(update={"dtype": dtype}))
         about = {name: str(value) for name, value in settings_that_matter(config.probe).items()}
-        about |= {"seed": str(seed), "sampling_seed": str(sampling_seed), "facts": self.prepared.digest()}
+        about |= {"seed": str(seed), "sampling_seed": str(sampling_seed), "facts": self.run_facts.digest()}
         store = UnitStore(units, loaded.fingerprint | about | {"count": str(len(facts))})
         with progress.bar(f"retest {kind}", len(facts), "facts") as advance:
             known = probe_facts(
                 facts,
-                self.prepared.exemplars,
+                self.run_facts.exemplars,
                 TransformersEngine(loaded),
                 config.probe,
                 seed=seed,

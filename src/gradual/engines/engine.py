@@ -21,7 +21,7 @@ Node = tuple[int, int]
 """A node of a forest: (row, number of the node in that row's tree)."""
 
 
-class Unseen(NamedTuple):
+class UnseenTokens(NamedTuple):
     """What is known of next tokens that an engine keeps to itself, though they are among the k likeliest."""
 
     mass: npt.NDArray[np.float64]  # (N,)
@@ -40,7 +40,7 @@ class NextTokens(NamedTuple):
 
     tokens: npt.NDArray[np.int64]  # (N, K)
     logits: npt.NDArray[np.float32]  # (N, K)
-    unseen: Unseen | None = None
+    unseen: UnseenTokens | None = None
     """None: every row tells all that is kept. Each unseen token is at most as likely as the last one of its row."""
 
 

@@ -61,7 +61,7 @@ class ExportRequest:
 
 
 @dataclass(frozen=True)
-class Exported:
+class Export:
     """What was carried away."""
 
     folder: Path
@@ -89,7 +89,7 @@ class Exported:
         }
 
 
-def export(request: ExportRequest, *, online: bool, progress: Progress) -> Exported:
+def export(request: ExportRequest, *, online: bool, progress: Progress) -> Export:
     """Writes the chosen adapter, or merged weights, with a model card into a folder; publishes it if asked to.
 
     A folder that an export has written is replaced, as a whole, when all has ended well.
@@ -123,7 +123,7 @@ def export(request: ExportRequest, *, online: bool, progress: Progress) -> Expor
         storage.write_text(staged / "README.md", card_text(chosen, base_model=base_model, merge=merge))
         storage.write_json(staged / EXPORT_FILE, _about(chosen, base_model, merge))
     url = None if request.push is None else push(request.out, request.push, is_public=request.public)
-    return Exported(request.out, chosen, url)
+    return Export(request.out, chosen, url)
 
 
 def _check_options(request: ExportRequest) -> None:
@@ -144,7 +144,7 @@ def _check_options(request: ExportRequest) -> None:
 
 def _export_data(
     request: ExportRequest, chosen: ChosenAdapter, config: RunConfig, base_model: str, toolkit: str
-) -> Exported:
+) -> Export:
     """Writes the stages up to the one that was asked for, else all that are finished."""
     finished = finished_stages(chosen.run)
     last = finished[-1] if request.stage is None else chosen.stage
@@ -154,7 +154,7 @@ def _export_data(
         storage.write_json(
             staged / EXPORT_FILE, {"toolkit": toolkit, "facts": chosen.run.fingerprint.get("facts.digest")}
         )
-    return Exported(request.out, replace(chosen, stage=last))
+    return Export(request.out, replace(chosen, stage=last))
 
 
 def refuse_other_folder(out: Path) -> None:

@@ -114,7 +114,7 @@ def stage_data(run: RunDir, config: RunConfig, number: int) -> StageData:
     kept, epochs = read_stage(run, number).best_epoch, stage.num_train_epochs
     if kept is not None and stage.lr_scheduler_type.startswith("constant"):
         epochs = max(1, kept)  # 0: no epoch was better than none, and toolkits know no such number
-    return StageData(number, stage, epochs, tuple(rows), tuple(_not_carried(stage, num_anchors)))
+    return StageData(number, stage, epochs, tuple(rows), tuple(_losses_of_export(stage, num_anchors)))
 
 
 def _shots(fact: Fact, exemplars: Mapping[str, Sequence[Fact]], number: int, seed: str) -> tuple[Fact, ...]:
@@ -123,7 +123,7 @@ def _shots(fact: Fact, exemplars: Mapping[str, Sequence[Fact]], number: int, see
     return tuple(random.Random(seed).sample(others, min(number, len(others))))
 
 
-def _not_carried(stage: StageConfig, num_anchors: int) -> list[str]:
+def _losses_of_export(stage: StageConfig, num_anchors: int) -> list[str]:
     told = []
     if stage.num_shots:
         told.append("shots are drawn once for each fact, not anew in every epoch")

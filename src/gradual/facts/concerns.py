@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from gradual.facts.fact import Fact, by_relation
 from gradual.facts.languages.unicode_rule import UnicodeRule
 from gradual.facts.matching import Matching, Targets, normalise
-from gradual.facts.problems import shown
+from gradual.facts.problems import quote
 
 _NUM_SHOWN = 3
 _UNICODE = Matching(rule="unicode")
@@ -20,10 +20,10 @@ def first_facts(facts: Sequence[Fact]) -> str:
 
 
 def _as_read(fact: Fact) -> str:
-    answers = " or ".join(shown(answer) for answer in fact.answers[:_NUM_SHOWN])
+    answers = " or ".join(quote(answer) for answer in fact.answers[:_NUM_SHOWN])
     more = f" (and {len(fact.answers) - _NUM_SHOWN} more)" if len(fact.answers) > _NUM_SHOWN else ""
-    about = f", subject {shown(fact.subject)}" if fact.subject else ""
-    return f"{shown(fact.question)} -> {answers}{more} [relation {shown(fact.relation)}{about}]"
+    about = f", subject {quote(fact.subject)}" if fact.subject else ""
+    return f"{quote(fact.question)} -> {answers}{more} [relation {quote(fact.relation)}{about}]"
 
 
 def confused_answers(facts: Iterable[Fact], matching: Matching) -> list[str]:
@@ -47,9 +47,9 @@ def confused_answers(facts: Iterable[Fact], matching: Matching) -> list[str]:
                     owners[by_squad].add(fact.id)
         confused = [each for name, each in sorted(spellings.items()) if len(each) > 1 and len(owners[name]) > 1]
         if confused:
-            pair = " and ".join(shown(answer) for answer in list(confused[0].values())[:2])
+            pair = " and ".join(quote(answer) for answer in list(confused[0].values())[:2])
             told.append(
-                f"relation {shown(relation)}: answers of different facts that the rule squad takes for the same: "
+                f"relation {quote(relation)}: answers of different facts that the rule squad takes for the same: "
                 f"{len(confused)}, such as {pair}; probe.matching: unicode tells them apart"
             )
     return told
@@ -73,4 +73,4 @@ def missed_spellings(answered: Iterable[tuple[Sequence[str], Iterable[str]]], ma
         return ""
     answer, target = found[0]
     count = f"facts with a wrong answer that probe.matching: unicode takes for right: {len(found)}"
-    return f"{count}, such as {shown(answer)} for {shown(target)}"
+    return f"{count}, such as {quote(answer)} for {quote(target)}"

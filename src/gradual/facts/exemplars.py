@@ -12,7 +12,7 @@ from gradual.config.run import FactsConfig
 from gradual.facts.fact import Fact, by_relation
 from gradual.facts.languages.wording import is_wording_of
 from gradual.facts.loading import OTHER, as_config, read_rows, with_wordings
-from gradual.facts.problems import LeftOut, Problems, data_error, shown, shown_names
+from gradual.facts.problems import LeftOut, Problems, data_error, quote, shown_names
 from gradual.facts.sources.opening import shown_source
 
 
@@ -57,7 +57,7 @@ def load_exemplars(source: str | Path | FactsConfig, facts: Iterable[Fact]) -> S
         if relation not in relations and not (rows.is_worded and relation == OTHER):
             where = next(stated.where for stated in rows.facts if stated.fact.id == group[0].id)
             expected = f"a relation of the facts ({shown_names(list(relations))})"
-            problems.add(where, expected=expected, found=shown(relation), remedy="correct it or delete the exemplar")
+            problems.add(where, expected=expected, found=quote(relation), remedy="correct it or delete the exemplar")
     problems.stop_if_any()
     grouped = by_relation(replace(each, split="exemplars") for each in exemplars)
     return SourceExemplars({relation: tuple(group) for relation, group in grouped.items()}, tuple(rows.left_out))
@@ -116,7 +116,7 @@ def _lend(
         problems = Problems("the exemplars")
         for name in short:
             problems.add(
-                f"relation {shown(name)}",
+                f"relation {quote(name)}",
                 expected=f"at least {needed} exemplars for {num_shots} shots",
                 found=str(len(pools[name])),
                 remedy="add exemplars, lower probe.num_shots, or leave the relation out (facts.relations)",

@@ -21,7 +21,7 @@ from gradual.facts.concerns import first_facts
 from gradual.facts.fact import Fact, by_relation
 from gradual.facts.languages.wording import BLANK, Wording, wordings
 from gradual.facts.matching import Targets
-from gradual.facts.problems import LeftOut, Problems, Remark, data_error, shown, shown_names
+from gradual.facts.problems import LeftOut, Problems, Remark, data_error, quote, shown_names
 from gradual.facts.reading.columns import USUAL_NAMES, find_roles
 from gradual.facts.reading.rows import StatedFact, question_key, read_facts
 from gradual.facts.sources.opening import Source, open_source, shown_source
@@ -189,8 +189,8 @@ def _wanted_relations(present: Set[str], config: FactsConfig, problems: Problems
     for name in config.relations:
         if name not in present and present:
             close = difflib.get_close_matches(name, names, n=1)
-            remedy = f"did you mean {shown(close[0])}?" if close else "correct facts.relations"
-            found = f"{shown(name)} in facts.relations"
+            remedy = f"did you mean {quote(close[0])}?" if close else "correct facts.relations"
+            found = f"{quote(name)} in facts.relations"
             expected = f"one of the relations {shown_names(names)}"
             problems.add(shown_source(config.path), expected=expected, found=found, remedy=remedy)
     return present & set(config.relations)
@@ -212,7 +212,7 @@ def _without_repeats(stated: list[StatedFact], source: Source, problems: Problem
         if same_answers and same_split:
             identical += 1
         elif each.repeats == "merge" and same_split:
-            first[key] = earlier._replace(fact=_merged(earlier.fact, each.fact))
+            first[key] = earlier._replace(fact=_merge(earlier.fact, each.fact))
         elif source.is_published or each.repeats:
             ambiguous.add(key)
         else:
@@ -226,18 +226,18 @@ def _without_repeats(stated: list[StatedFact], source: Source, problems: Problem
     return [each for key, each in first.items() if key not in ambiguous | contradicted]
 
 
-def _merged(one: Fact, other: Fact) -> Fact:
+def _merge(one: Fact, other: Fact) -> Fact:
     return replace(one, answers=tuple(dict.fromkeys([*one.answers, *other.answers])))
 
 
 def _note_contradiction(earlier: StatedFact, each: StatedFact, problems: Problems, *, same_answers: bool) -> None:
     if same_answers:
-        expected = f"{shown(each.fact.question)} in one split"
+        expected = f"{quote(each.fact.question)} in one split"
         found = f"it in {each.fact.split} here and in {earlier.fact.split} at {earlier.where}"
         remedy = "delete one row"
     else:
-        expected = f"one set of answers to {shown(each.fact.question)}"
-        found = f"{shown(each.fact.answers[0])} here and {shown(earlier.fact.answers[0])} at {earlier.where}"
+        expected = f"one set of answers to {quote(each.fact.question)}"
+        found = f"{quote(each.fact.answers[0])} here and {quote(earlier.fact.answers[0])} at {earlier.where}"
         remedy = "delete one row, or write all accepted answers into one"
     problems.add(each.where, expected=expected, found=found, remedy=remedy, row=dataclasses.asdict(each.fact))
 
@@ -251,7 +251,7 @@ def _tell_repeats(name: str, identical: int, ambiguous: int, kept: Iterable[Stat
     spellings = Counter((each.fact.relation, question_key(each.fact.question)) for each in kept)
     alike = [question for (_, question), count in spellings.items() if count > 1]
     if alike:
-        text = f"{name}: questions that differ only in their case or end mark: {len(alike)} ({shown(alike[0])})"
+        text = f"{name}: questions that differ only in their case or end mark: {len(alike)} ({quote(alike[0])})"
         warnings.warn(text, stacklevel=5)
 
 
@@ -261,7 +261,7 @@ def _with_own_ids(stated: Iterable[StatedFact], problems: Problems) -> list[Stat
     for each in stated:
         earlier = first.setdefault(each.fact.id, each)
         if earlier is not each:
-            found = f"{shown(each.fact.id)}, which stands at {earlier.where} already"
+            found = f"{quote(each.fact.id)}, which stands at {earlier.where} already"
             remedy = "give each fact its own id, or say that the column holds none (facts.columns.id: none)"
             row = dataclasses.asdict(each.fact)
             problems.add(each.where, expected="an id of its own", found=found, remedy=remedy, row=row)
@@ -280,7 +280,7 @@ def with_wordings(rows: Rows, *, minimum: int, known: Sequence[str]) -> list[Fac
     if without:
         warnings.warn(
             f"questions in which no common wording was found, put together in the relation {OTHER!r}: {len(without)}, "
-            f"such as {shown(without[0].question)}; a relation column would say which are of one type",
+            f"such as {quote(without[0].question)}; a relation column would say which are of one type",
             stacklevel=4,
         )
         found |= {fact.id: Wording(OTHER, "") for fact in without}

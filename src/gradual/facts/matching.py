@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 from gradual.config.run import ProbeConfig
-from gradual.facts.languages.letters import Beginnings, composed, decomposed, is_mark
+from gradual.facts.languages.letters import Beginnings, compose, decompose, is_mark
 from gradual.facts.languages.unicode_rule import UnicodeRule
 
 ARTICLES = ("a", "an", "the")
@@ -75,8 +75,8 @@ def _fold(text: str) -> str:
     if text.isascii():
         return text.lower().translate(_NO_PUNCTUATION)
     # Character by character because str.lower alone looks ahead at one letter, the Greek final sigma.
-    lowered = "".join(char.lower() for char in decomposed(text))
-    return decomposed(lowered.translate(_NO_PUNCTUATION))
+    lowered = "".join(char.lower() for char in decompose(text))
+    return decompose(lowered.translate(_NO_PUNCTUATION))
 
 
 def normalise(text: str) -> str:
@@ -89,7 +89,7 @@ def normalise(text: str) -> str:
     >>> normalise(" The  U.S. of A.!")
     'us of'
     """
-    return composed(" ".join(_without_articles(_fold(text)).split()))
+    return compose(" ".join(_without_articles(_fold(text)).split()))
 
 
 def _without_articles(folded: str) -> str:
@@ -116,7 +116,7 @@ def _last_word(folded: str) -> str:
 
 def as_it_stands(text: str) -> str:
     """The text itself, composed and with white space collapsed: how answers compare of which a rule leaves nothing."""
-    return composed(" ".join(text.split()))
+    return compose(" ".join(text.split()))
 
 
 @dataclass(frozen=True)
@@ -178,22 +178,22 @@ class Targets:
 
     @cached_property
     def _beginnings(self) -> Beginnings:
-        return Beginnings(decomposed(answer) for answer in self._by_rule)
+        return Beginnings(decompose(answer) for answer in self._by_rule)
 
     @cached_property
     def _beginnings_of_standing(self) -> Beginnings:
-        return Beginnings(decomposed(answer) for answer in self._standing)
+        return Beginnings(decompose(answer) for answer in self._standing)
 
     @cached_property
     def _word_beginnings(self) -> frozenset[str]:
         """The prefixes that end with a whole white-space word: what may stand before a further word."""
-        whole = (decomposed(answer).split() for answer in self._by_rule)
+        whole = (decompose(answer).split() for answer in self._by_rule)
         return frozenset(" ".join(words[:count]) for words in whole for count in range(len(words) + 1))
 
     @cached_property
     def _first_characters(self) -> frozenset[str]:
         """What a right answer can begin with: a target, or an article that vanishes."""
-        return frozenset(decomposed(word)[0] for word in (*self._by_rule, *ARTICLES))
+        return frozenset(decompose(word)[0] for word in (*self._by_rule, *ARTICLES))
 
     def _is_alive(self, text: str) -> bool:
         """As `is_alive`, under SQuAD's rule.
@@ -217,12 +217,12 @@ class Targets:
         return last_word in _ARTICLE_BEGINNINGS and words in self._word_beginnings
 
     def _is_beginning_of_standing(self, text: str) -> bool:
-        bare = decomposed(text)
+        bare = decompose(text)
         words = " ".join(bare.split())
         if words and bare[-1].isspace() and f"{words} " in self._beginnings_of_standing:
             return True
         ends_open = bool(words) and not bare[-1].isspace()
-        return words in self._beginnings_of_standing if ends_open or not words else composed(words) in self._standing
+        return words in self._beginnings_of_standing if ends_open or not words else compose(words) in self._standing
 
 
 def token_f1(answer: str, targets: Iterable[str], matching: Matching = SQUAD) -> float:

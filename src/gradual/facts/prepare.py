@@ -21,7 +21,7 @@ from gradual.facts.exemplars import check_exemplars, load_exemplars
 from gradual.facts.fact import Fact, by_relation, spread
 from gradual.facts.loading import OTHER, SourceFacts, read_source
 from gradual.facts.matching import SQUAD, Matching, matching_of
-from gradual.facts.problems import LeftOut, Remark, shown, shown_names
+from gradual.facts.problems import LeftOut, Remark, quote, shown_names
 from gradual.facts.prompts import check_prompt_settings
 from gradual.facts.refusals import accepted_refusals, check_refusals, taught_refusals
 from gradual.facts.sources.opening import shown_source
@@ -37,7 +37,7 @@ _FEWEST_TO_WARN_OF = 10
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RunFacts:
     """The facts of a run by purpose. Every relation has enough exemplars."""
 
     train: tuple[Fact, ...]
@@ -65,7 +65,7 @@ class Prepared:
         others = {fact.id: fact for fact in self.reverses.values() if fact.id not in ids}
         return [*facts, *(replace(fact, split="reverse") for fact in others.values())]
 
-    def limited(self, num_train: int) -> Prepared:
+    def sample(self, num_train: int) -> RunFacts:
         """At most so many training facts, and the same share of all that are scored, spread over the relations."""
         share = min(1.0, num_train / len(self.train))
 
@@ -104,7 +104,7 @@ def _younger_parts(fact: Fact) -> list[Sequence[str]]:
     return [*filter(None, [fact.system]), *forms]
 
 
-def prepare(config: RunConfig) -> Prepared:
+def prepare(config: RunConfig) -> RunFacts:
     """The checked facts of a run, divided.
 
     Raises:
@@ -126,7 +126,7 @@ def prepare(config: RunConfig) -> Prepared:
         _refuse_unknown(others, loaded, shown_source(config.facts.path))
         facts = [fact for fact in loaded if fact.relation not in others]
         given, no_exemplars = _given_exemplars(_exemplar_source(config.facts), loaded)
-        facts = _pooled(facts, given, needed + 1 if needed else 0, config)
+        facts = _pool_small(facts, given, needed + 1 if needed else 0, config)
         splits = split_facts(
             [*facts, *(fact for fact in given if fact.relation not in others)], config.facts.splits, seed=config.seed
         )
@@ -135,35 +135,35 @@ def prepare(config: RunConfig) -> Prepared:
         )
         used = [*splits.train, *splits.validation, *splits.test, *scored.test]
         shots = [*splits.exemplars, *scored.exemplars]
-        checked = check_exemplars(_grouped(used), _grouped(shots), num_shots=needed)
+        checked = check_exemplars(_by_relation(used), _by_relation(shots), num_shots=needed)
     kept = {fact.id: fact for group in checked.facts.values() for fact in group}
 
     def still(part: Sequence[Fact]) -> tuple[Fact, ...]:
         return tuple(kept[fact.id] for fact in part if fact.id in kept)
 
-    prepared = Prepared(
+    run_facts = RunFacts(
         train=still(splits.train),
         validation=still(splits.validation),
         test=still(splits.test),
         exemplars=checked.exemplars,
         dropped_for_overlap=splits.dropped_for_overlap,
         warnings=(
-            *_told(caught, remarks=False),
+            *_texts_of(caught, remarks=False),
             *splits.warnings,
             *scored.warnings,
-            *_one_sided(splits.test, splits.train),
+            *_one_sided_relations(splits.test, splits.train),
             *confused_answers(loaded, matching_of(config.probe)),
         ),
         out_of_distribution=still(scored.test),
-        remarks=_told(caught, remarks=True),
+        remarks=_texts_of(caught, remarks=True),
         left_out=(*source.left_out, *no_exemplars),
         drift_text=read_reference_text(config.evaluation.drift_text) if config.evaluation.drift else "",
     )
     divided = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    _refuse_empty_parts(prepared, divided, source, len(facts), config)
-    prepared = _with_reverses(prepared, [*facts, *(fact for fact in loaded if fact.relation in others)], config)
-    check_refusals(_refusals(config), prepared.all_facts(), matching_of(config.probe))
-    return prepared
+    _refuse_empty_parts(run_facts, divided, source, len(facts), config)
+    run_facts = _with_reverses(run_facts, [*facts, *(fact for fact in loaded if fact.relation in others)], config)
+    check_refusals(_refusals(config), run_facts.all_facts(), matching_of(config.probe))
+    return run_facts
 
 
 def _refusals(config: RunConfig) -> dict[str, str]:
@@ -172,23 +172,23 @@ def _refusals(config: RunConfig) -> dict[str, str]:
     return refusals | accepted_refusals("probe", config.probe.refusals) | taught_refusals(_named_stages(config))
 
 
-def _with_reverses(prepared: Prepared, facts: Sequence[Fact], config: RunConfig) -> Prepared:
+def _with_reverses(run_facts: RunFacts, facts: Sequence[Fact], config: RunConfig) -> RunFacts:
     """The same with what asks its training and test facts the other way; other forms that are asked are checked.
 
     No reverse is a shot, and each is of a relation with enough exemplars.
     """
-    shots = {fact.id for group in prepared.exemplars.values() for fact in group}
-    used = {fact.id: fact for fact in [*prepared.train, *prepared.test, *prepared.out_of_distribution]}
+    shots = {fact.id for group in run_facts.exemplars.values() for fact in group}
+    used = {fact.id: fact for fact in [*run_facts.train, *run_facts.test, *run_facts.out_of_distribution]}
     links = reverses(facts)
-    found = {fact.id: links[fact.id] for fact in (*prepared.train, *prepared.test) if fact.id in links}
+    found = {fact.id: links[fact.id] for fact in (*run_facts.train, *run_facts.test) if fact.id in links}
     asked = {
         fact_id: used.get(other.id, other)
         for fact_id, other in found.items()
-        if other.id not in shots and len(prepared.exemplars.get(other.relation, ())) > config.probe.num_shots
+        if other.id not in shots and len(run_facts.exemplars.get(other.relation, ())) > config.probe.num_shots
     }
     source = shown_source(config.facts.path)
-    check_transfer(config.evaluation.transfer, prepared.train, prepared.test, asked, source)
-    return replace(prepared, reverses=asked)
+    check_transfer(config.evaluation.transfer, run_facts.train, run_facts.test, asked, source)
+    return replace(run_facts, reverses=asked)
 
 
 def _named_stages(config: RunConfig) -> dict[str, StageConfig]:
@@ -200,7 +200,7 @@ def _named_stages(config: RunConfig) -> dict[str, StageConfig]:
     return stages
 
 
-def _pooled(facts: list[Fact], given: Sequence[Fact], needed: int, config: RunConfig) -> list[Fact]:
+def _pool_small(facts: list[Fact], given: Sequence[Fact], needed: int, config: RunConfig) -> list[Fact]:
     """The facts, those of relations too small for enough exemplars put together in the relation "other".
 
     One such relation alone stays: it is asked with borrowed shots or left out (`check_exemplars`).
@@ -217,14 +217,14 @@ def _pooled(facts: list[Fact], given: Sequence[Fact], needed: int, config: RunCo
     return [replace(fact, relation=OTHER) if fact.relation in short else fact for fact in facts]
 
 
-def _told(caught: Sequence[warnings.WarningMessage], *, remarks: bool) -> tuple[str, ...]:
+def _texts_of(caught: Sequence[warnings.WarningMessage], *, remarks: bool) -> tuple[str, ...]:
     """What was warned of, or what was only remarked on."""
     about = [each for each in caught if issubclass(each.category, UserWarning)]
     return tuple(str(each.message) for each in about if issubclass(each.category, Remark) is remarks)
 
 
 def _refuse_empty_parts(
-    prepared: Prepared, divided: Mapping[str, Sequence[Fact]], source: SourceFacts, num_facts: int, config: RunConfig
+    run_facts: RunFacts, divided: Mapping[str, Sequence[Fact]], source: SourceFacts, num_facts: int, config: RunConfig
 ) -> None:
     """Finds out whether there is something to train on and to score.
 
@@ -234,7 +234,7 @@ def _refuse_empty_parts(
     """
     source_name = shown_source(config.facts.path)
     for name in ("train", "validation", "test"):
-        if getattr(prepared, name):
+        if getattr(run_facts, name):
             continue
         if divided[name]:
             relations = shown_names(sorted({fact.relation for fact in divided[name]}))
@@ -247,9 +247,9 @@ def _refuse_empty_parts(
         subjects = Counter(fact.subject for fact in source.facts)
         subject, number = subjects.most_common(1)[0]
         if subject and len(subjects) <= _FEW_SUBJECTS * len(source.facts):
-            column = f"column {shown(source.subject_column)}" if source.subject_column else "told from the wording"
+            column = f"column {quote(source.subject_column)}" if source.subject_column else "told from the wording"
             remedy = (
-                f"there are {len(subjects)} subjects for all facts, {shown(subject)} for {number} of them ({column}); "
+                f"there are {len(subjects)} subjects for all facts, {quote(subject)} for {number} of them ({column}); "
                 "if that is not what each question asks about, set facts.columns.subject to another column, or to none"
             )
         raise DataError(
@@ -257,7 +257,7 @@ def _refuse_empty_parts(
         )
 
 
-def _one_sided(test: Sequence[Fact], train: Sequence[Fact]) -> Iterator[str]:
+def _one_sided_relations(test: Sequence[Fact], train: Sequence[Fact]) -> Iterator[str]:
     """Relations most of whose test facts have one answer that none of their training facts has.
 
     Dividing facts without shared answers puts all facts of a frequent answer on one side.
@@ -313,8 +313,8 @@ def prepare_probe(
     marked = [fact for fact in loaded if fact.split == "exemplars"]
     asked = [fact for fact in loaded if fact.split != "exemplars"]
     given, no_exemplars = _given_exemplars(exemplars, asked)
-    shots = _grouped(given or marked or asked)
-    checked = check_exemplars(_grouped(asked), shots, num_shots=num_shots)
+    shots = _by_relation(given or marked or asked)
+    checked = check_exemplars(_by_relation(asked), shots, num_shots=num_shots)
     kept = [fact for group in checked.facts.values() for fact in group]
     for text in confused_answers(kept, matching):
         warnings.warn(text, stacklevel=2)
@@ -365,5 +365,5 @@ def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> tuple
     return [each if each.id not in taken else replace(each, id=f"exemplar/{each.id}") for each in given], found.left_out
 
 
-def _grouped(facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:
+def _by_relation(facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:
     return {relation: tuple(group) for relation, group in by_relation(facts).items()}

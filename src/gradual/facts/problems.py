@@ -102,7 +102,7 @@ class Problems:
         total = sum(kind.count for kind in self._kinds.values())
         if not total:
             return
-        lines = [line for kind in self._kinds.values() for line in _told(kind)]
+        lines = [line for kind in self._kinds.values() for line in _lines_of(kind)]
         shown_lines = lines[:MAX_SHOWN_PROBLEMS]
         if len(lines) > len(shown_lines):
             shown_lines.append(f"{total} problems in {self._source}; the first {MAX_SHOWN_PROBLEMS} lines are shown")
@@ -111,7 +111,7 @@ class Problems:
         raise DataError("\n".join(shown_lines))
 
 
-def _told(kind: _Kind) -> list[str]:
+def _lines_of(kind: _Kind) -> list[str]:
     if kind.count <= _MOST_ALIKE:
         return kind.lines
     places = ", ".join(kind.places[1:_MOST_ALIKE])
@@ -130,7 +130,7 @@ def printable(text: str) -> str:
     )
 
 
-def shown(value: object) -> str:
+def quote(value: object) -> str:
     """A value of a row as an error shows it: JSON where it is text, its kind otherwise; cut where it is long."""
     if value is None:
         return "null"
@@ -149,4 +149,4 @@ def shown(value: object) -> str:
 def shown_names(names: list[str] | tuple[str, ...]) -> str:
     """Names as an error lists them, the first dozen."""
     more = f" and {len(names) - _MAX_SHOWN_NAMES} more" if len(names) > _MAX_SHOWN_NAMES else ""
-    return ", ".join(shown(name) for name in names[:_MAX_SHOWN_NAMES]) + more if names else "none"
+    return ", ".join(quote(name) for name in names[:_MAX_SHOWN_NAMES]) + more if names else "none"

@@ -15,7 +15,7 @@ from typing import Protocol
 from gradual.config.run import ProbeConfig
 from gradual.errors import ConfigError, DataError
 from gradual.facts.fact import Fact
-from gradual.facts.problems import shown
+from gradual.facts.problems import quote
 
 ChatTemplate = Callable[[list[dict[str, str]], bool], str]
 """Renders messages with `role` and `content`; the flag opens the assistant's turn at the end."""
@@ -176,8 +176,8 @@ class ChatPrompts:
             found = next((token for token in self.control_tokens if token in text), None)
             if found is not None:
                 raise DataError(
-                    f"fact {shown(fact.id)}: expected a text without control tokens of the model, found {shown(found)} "
-                    f'in {shown(text)} - delete it there, or use prompt_style "plain"'
+                    f"fact {quote(fact.id)}: expected a text without control tokens of the model, found {quote(found)} "
+                    f'in {quote(text)} - delete it there, or use prompt_style "plain"'
                 )
 
 

@@ -11,7 +11,7 @@ from gradual.config.stage import StageConfig
 from gradual.errors import ConfigError
 from gradual.facts.fact import Fact
 from gradual.facts.matching import Matching, Targets
-from gradual.facts.problems import shown
+from gradual.facts.problems import quote
 
 
 def taught_refusals(stages: Mapping[str, StageConfig]) -> dict[str, str]:
@@ -42,10 +42,10 @@ def check_refusals(refusals: Mapping[str, str], facts: Iterable[Fact], matching:
     for path, answer in refusals.items():
         said = f"{path}: expected a text that is no answer"
         if not matching.normalise(answer):
-            problems.append(f"{said}, found {shown(answer)}, of which nothing is left when answers are compared")
+            problems.append(f"{said}, found {quote(answer)}, of which nothing is left when answers are compared")
         elif fact := right.get(matching.normalise(answer)):
             problems.append(
-                f"{said}, found {shown(answer)}, an accepted answer of fact {shown(fact.id)} - use another text"
+                f"{said}, found {quote(answer)}, an accepted answer of fact {quote(fact.id)} - use another text"
             )
     if problems:
         raise ConfigError("\n".join(problems))

@@ -129,7 +129,7 @@ def _draw(seed: int, purpose: str, *names: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
-def _shuffled(facts: Iterable[Fact], seed: int, purpose: str) -> list[Fact]:
+def _shuffle(facts: Iterable[Fact], seed: int, purpose: str) -> list[Fact]:
     return sorted(facts, key=lambda fact: (_draw(seed, purpose, fact.relation, fact.id), fact.id))
 
 
@@ -148,7 +148,7 @@ def _draw_exemplars(pool: Sequence[Fact], wanted: int, seed: int, notes: list[st
     short: list[str] = []
     for relation, group in by_relation(pool).items():
         count = min(wanted, len(group) // 2)
-        drawn += _shuffled(group, seed, "exemplars")[:count]
+        drawn += _shuffle(group, seed, "exemplars")[:count]
         if count < wanted:
             short.append(f"{relation} ({count})")
     if short:
@@ -181,7 +181,7 @@ def _divide_held_out(held_out: Sequence[Fact], shares: Mapping[str, float], seed
     parts: dict[str, list[Fact]] = {part: [] for part in shares}
     for group in by_relation(held_out).values():
         count = math.floor(of_validation * len(group) + 0.5)
-        shuffled = _shuffled(group, seed, "held out")
+        shuffled = _shuffle(group, seed, "held out")
         for part, chosen in (("validation", shuffled[:count]), ("test", shuffled[count:])):
             if part in parts:
                 parts[part] += chosen
@@ -189,7 +189,7 @@ def _divide_held_out(held_out: Sequence[Fact], shares: Mapping[str, float], seed
 
 
 def _finish(facts: Iterable[Fact], split: str, cap: int | None, seed: int) -> tuple[Fact, ...]:
-    kept = [fact for group in by_relation(facts).values() for fact in _shuffled(group, seed, "cap")[:cap]]
+    kept = [fact for group in by_relation(facts).values() for fact in _shuffle(group, seed, "cap")[:cap]]
     return tuple(sorted((replace(fact, split=split) for fact in kept), key=_place))
 
 
@@ -296,7 +296,7 @@ class _Division:
             train, held_out = self._kept[relation]
             wished = self._share * (train + held_out + len(group))
             count = min(len(group), max(0, math.floor(wished - held_out + 0.5)))
-            chosen |= {fact.id for fact in _shuffled(group, self._seed, "free")[:count]}
+            chosen |= {fact.id for fact in _shuffle(group, self._seed, "free")[:count]}
         return chosen
 
 

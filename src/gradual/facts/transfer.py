@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gradual.config.run import TransferForm
 from gradual.facts.fact import Fact
-from gradual.facts.problems import Problems, data_error, shown
+from gradual.facts.problems import Problems, data_error, quote
 from gradual.facts.reading.rows import StatedFact, question_key
 
 _MARK = "~"
@@ -26,9 +26,9 @@ def without_missing_reverses(stated: Sequence[StatedFact], problems: Problems) -
     for each in stated:
         named, expected, found = each.fact.reverse_of, "the id of another fact in reverse_of", ""
         if named and (named not in ids or named == each.fact.id):
-            found = f"{shown(named)}, {'its own' if named in ids else 'which no fact has'}"
+            found = f"{quote(named)}, {'its own' if named in ids else 'which no fact has'}"
         elif named and first.setdefault(named, each).fact.id != each.fact.id:
-            expected, found = "one reverse of each fact", f"another of {shown(named)} at {first[named].where}"
+            expected, found = "one reverse of each fact", f"another of {quote(named)} at {first[named].where}"
         if not found:
             kept.append(each)
             continue
@@ -62,7 +62,7 @@ def for_transfer(facts: Iterable[Fact], forms: Sequence[TransferForm]) -> list[F
     ]
 
 
-def reworded(fact: Fact) -> list[Fact]:
+def rewordings_of(fact: Fact) -> list[Fact]:
     """The fact in each of its other wordings, under ids of their own (see `origin_of`)."""
     return [
         replace(fact, id=f"{fact.id}{_MARK}{number}", question=question, rewordings=())
@@ -70,7 +70,7 @@ def reworded(fact: Fact) -> list[Fact]:
     ]
 
 
-def turned(fact: Fact, reverse: Fact) -> Fact:
+def reversal_of(fact: Fact, reverse: Fact) -> Fact:
     """The reverse of a fact, under an id that says whose it is (see `origin_of`)."""
     return replace(reverse, id=f"{fact.id}{_MARK}reverse")
 
@@ -106,9 +106,9 @@ def check_transfer(
                 other = questions.get(question_key(question))
                 if other is not None:
                     problems.add(
-                        f"{source}: fact {shown(fact.id)}",
+                        f"{source}: fact {quote(fact.id)}",
                         expected="rewordings that nothing is trained on",
-                        found=f"{shown(question)}, the question of training fact {shown(other.id)}",
+                        found=f"{quote(question)}, the question of training fact {quote(other.id)}",
                         remedy="reword it, or delete it",
                     )
         problems.stop_if_any()

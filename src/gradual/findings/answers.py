@@ -12,7 +12,7 @@ from gradual.findings.evidence import MapEvidence, RunEvidence
 from gradual.knowledge.levels import Level
 from gradual.statistics.calibration import (
     VERY_CONFIDENT,
-    Answered,
+    AnsweredFact,
     accuracy_of_surest,
     accuracy_of_surest_over_seeds,
     area_over_seeds,
@@ -108,7 +108,7 @@ def _area_difference(told: Sequence[tuple[int, MapEvidence, MapEvidence]]) -> Me
     return measure_of(difference_in_area(before, after, told[0][1].relations), by_seed)
 
 
-def _areas(answers: Sequence[Mapping[str, Answered]]) -> list[float | None]:
+def _areas(answers: Sequence[Mapping[str, AnsweredFact]]) -> list[float | None]:
     return [area_under_risk_coverage(list(one.values())) for one in answers]
 
 

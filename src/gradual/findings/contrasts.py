@@ -258,15 +258,15 @@ def _with_holm(found: Sequence[Contrast]) -> list[Contrast]:
     First stages are left out: nearly all arms share one, whose test would count as often as there are arms. Where arms
     share a later stage, it counts for each of them, which makes the p-values larger, not smaller.
     """
-    of_accuracy = _adjusted(found, lambda each: each.p_value)
-    of_answers = _adjusted(found, lambda each: each.answers.p_value if each.answers else None)
+    of_accuracy = _adjust(found, lambda each: each.p_value)
+    of_answers = _adjust(found, lambda each: each.answers.p_value if each.answers else None)
     return [
         replace(each, p_holm=accuracy, answers=replace(each.answers, p_holm=answers) if each.answers else None)
         for each, accuracy, answers in zip(found, of_accuracy, of_answers, strict=True)
     ]
 
 
-def _adjusted(found: Sequence[Contrast], p_of: Callable[[Contrast], float | None]) -> list[float | None]:
+def _adjust(found: Sequence[Contrast], p_of: Callable[[Contrast], float | None]) -> list[float | None]:
     """Holm's p-value of each contrast, None where there is none."""
     adjusted: dict[int, float] = {}
     for kind in ("base", "reference", "main", "stage"):

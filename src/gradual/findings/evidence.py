@@ -31,7 +31,7 @@ from gradual.run.stage_files import (
 )
 from gradual.run.steps import Purpose, Step, possible_steps
 from gradual.statistics.abstaining import Reply
-from gradual.statistics.calibration import Answered
+from gradual.statistics.calibration import AnsweredFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class MapEvidence:
     """Number format of the model that was asked; empty where the map doesn't say."""
     method: str = ""
     """How it was asked: `exact` or `sampled`; empty where the map doesn't say."""
-    answers: Mapping[str, Answered] = field(default_factory=dict)
+    answers: Mapping[str, AnsweredFact] = field(default_factory=dict)
     """Verdict and confidence of each greedy answer of a test; empty where the map was made without confidence."""
     replies: Mapping[str, Reply] = field(default_factory=dict)
     """What each greedy answer of a test comes to; empty where the map was made without refusals."""
@@ -154,7 +154,7 @@ def read_known(folder: Path, *, with_confidence: bool = False) -> MapEvidence | 
     )
 
 
-def _read_answers(known: KnowledgeMap, folder: Path) -> dict[str, Answered]:
+def _read_answers(known: KnowledgeMap, folder: Path) -> dict[str, AnsweredFact]:
     if not known.has_confidence:
         return {}
     try:

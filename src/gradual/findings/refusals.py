@@ -33,11 +33,13 @@ def refusal_findings(runs: Sequence[RunEvidence]) -> RefusalFindings | None:
     return RefusalFindings(
         seeds=tuple(run.seed for run in told),
         num_facts=len(replies[0]),
-        coverage=mean_of(_answered(replies), groups)[0],
-        accuracy_of_answered=ratio_of(_are(replies, Reply.RIGHT), _answered(replies), groups),
+        coverage=mean_of(_answer_flags(replies), groups)[0],
+        accuracy_of_answered=ratio_of(_are(replies, Reply.RIGHT), _answer_flags(replies), groups),
         num_known=sum(map(len, known)) / len(known) if all(run.start for run in told) else None,
-        known_refused=_refused(replies, known, groups),
-        refused_by_level={str(level): _refused(replies, ids, groups) for level, ids in of_level.items() if any(ids)},
+        known_refused=_refusal_rate(replies, known, groups),
+        refused_by_level={
+            str(level): _refusal_rate(replies, ids, groups) for level, ids in of_level.items() if any(ids)
+        },
         level_counts={str(level): len(ids[0]) for level, ids in of_level.items() if any(ids)},
         scores=tuple(TargetMeasure(t, mean_of([scores(one, t) for one in replies], groups)[0]) for t in TARGETS),
     )
@@ -72,7 +74,7 @@ def _answers(replies: Sequence[_Replies]) -> list[dict[str, bool]]:
     return [{fact: reply is not Reply.REFUSED for fact, reply in one.items()} for one in replies]
 
 
-def _answered(replies: Sequence[_Replies]) -> list[dict[str, float]]:
+def _answer_flags(replies: Sequence[_Replies]) -> list[dict[str, float]]:
     return [{fact: float(answers) for fact, answers in one.items()} for one in _answers(replies)]
 
 
@@ -80,7 +82,7 @@ def _are(replies: Sequence[_Replies], kind: Reply) -> list[dict[str, float]]:
     return [{fact: float(reply is kind) for fact, reply in one.items()} for one in replies]
 
 
-def _refused(replies: Sequence[_Replies], ids: Sequence[Sequence[str]], groups: Mapping[str, str]) -> Measure:
+def _refusal_rate(replies: Sequence[_Replies], ids: Sequence[Sequence[str]], groups: Mapping[str, str]) -> Measure:
     """Share of some facts, those of each seed, that is refused; empty where there are none."""
     refused = _are(replies, Reply.REFUSED)
     return mean_of([{fact: one[fact] for fact in facts} for one, facts in zip(refused, ids, strict=True)], groups)[0]

@@ -14,7 +14,7 @@ from gradual.knowledge.replies import reply_of
 from gradual.statistics.abstaining import Reply
 from gradual.statistics.calibration import (
     VERY_CONFIDENT,
-    Answered,
+    AnsweredFact,
     CalibrationError,
     accuracy_of_surest,
     area_under_risk_coverage,
@@ -60,7 +60,7 @@ class QualityByLevel:
     """By the level that a fact had under the base model, worst first; levels without facts are left out."""
 
 
-def answers_with_confidence(evaluation: KnowledgeMap, *, at_temperature_1: bool = False) -> dict[str, Answered]:
+def answers_with_confidence(evaluation: KnowledgeMap, *, at_temperature_1: bool = False) -> dict[str, AnsweredFact]:
     """Each fact's confidence and verdict, by id; empty where the map was made without confidence.
 
     A refusal claims nothing: its confidence here is 0, whatever the model's chance of giving it.
@@ -72,7 +72,7 @@ def answers_with_confidence(evaluation: KnowledgeMap, *, at_temperature_1: bool 
     Raises:
         ValueError: a fact was asked under several exemplar sets that disagree, or only some facts have a confidence.
     """
-    answers: dict[str, Answered] = {}
+    answers: dict[str, AnsweredFact] = {}
     for fact in evaluation:
         confidence = fact.confidence_t1 if at_temperature_1 else fact.confidence
         if fact.p_greedy not in (0.0, 1.0):
@@ -81,7 +81,7 @@ def answers_with_confidence(evaluation: KnowledgeMap, *, at_temperature_1: bool 
             )
         is_refused = reply_of(fact) is Reply.REFUSED
         if confidence is not None:
-            answers[fact.id] = Answered(0.0 if is_refused else confidence, fact.p_greedy == 1.0, is_refused)
+            answers[fact.id] = AnsweredFact(0.0 if is_refused else confidence, fact.p_greedy == 1.0, is_refused)
     if answers and len(answers) != len(evaluation):
         raise ValueError(f"expected a confidence for each fact, found one for {len(answers)} of {len(evaluation)}")
     return answers
@@ -110,9 +110,9 @@ def quality_by_level(
     )
 
 
-def answer_quality(answers: Mapping[str, Answered]) -> AnswerQuality:
+def answer_quality(answers: Mapping[str, AnsweredFact]) -> AnswerQuality:
     """The quality of some answers, by the id of their facts."""
-    told: Sequence[Answered] = list(answers.values())
+    told: Sequence[AnsweredFact] = list(answers.values())
     return AnswerQuality(
         right=share_of(each.is_right for each in told),
         confidently_wrong=share_of(confidently_wrong(answers).values()),

@@ -32,7 +32,7 @@ MOST_NODES = 64
 ten thousands of spellings; its bounds hold all the same, and are as wide as they then are."""
 
 
-class Accepted(Protocol):
+class AnswerRule(Protocol):
     """Which finished answers a search adds up, and which unfinished ones can still become one (`matching.Targets`)."""
 
     def accepts(self, answer: str) -> bool:
@@ -134,7 +134,7 @@ class Search:
 class FactTask:
     """A fact being probed: its targets, their usual token paths, and its searches, one per exemplar set."""
 
-    targets: Accepted
+    targets: AnswerRule
     paths: dict[bytes, tuple[int, ...]]
     """For each beginning of a target's usual text: the tokens that usually go on to the target's end."""
     searches: list[Search] = field(default_factory=list)

@@ -18,7 +18,7 @@ from gradual.engines.engine import Engine, Forest, Node
 from gradual.engines.token_tree import ROOT
 from gradual.engines.vocabulary import Vocabulary, ends_line, finished_text, until_line_end
 from gradual.errors import OutOfMemoryError, ProbeError
-from gradual.facts.problems import shown
+from gradual.facts.problems import quote
 
 KEPT_TOKENS = 4096
 """Likeliest next tokens among which one is drawn; what a larger vocabulary holds beside them is never drawn."""
@@ -87,7 +87,7 @@ def _draw_within_memory(
         pieces = packs if len(packs) > 1 else [[draw] for draw in packs[0]]
         if len(pieces) == 1:
             raise ProbeError(
-                f"{shown(pieces[0][0].key)}: its prompt does not fit into memory even alone ({error}) - use fewer "
+                f"{quote(pieces[0][0].key)}: its prompt does not fit into memory even alone ({error}) - use fewer "
                 "shots (num_shots of the stage), or a device with more memory"
             ) from None
     middle = len(pieces) // 2

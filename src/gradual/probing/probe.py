@@ -16,7 +16,7 @@ from gradual.engines.engine import Engine, ReadCost
 from gradual.facts.fact import Fact, by_relation
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo
 from gradual.models.ranks import ALONE, Ranks
-from gradual.probing.prompts import Asking, draw_asking
+from gradual.probing.prompts import ProbePrompts, draw_asking
 from gradual.probing.runner import OwnRunner, Runner
 from gradual.probing.unit import Unit, read_unit
 
@@ -73,7 +73,7 @@ def probe_facts(
     """
     runner = engine if isinstance(engine, Runner) else OwnRunner(engine, ranks)
     started, before = time.perf_counter(), runner.cost()
-    asking = draw_asking(
+    probe_prompts = draw_asking(
         facts,
         exemplars,
         runner.prompt_style(settings),
@@ -88,7 +88,7 @@ def probe_facts(
             found[key] = read_unit(stored)
             progress(len(found[key]))
     drawn_with = seed if sampling_seed is None else sampling_seed
-    missing = [_unit(*unit, asking, settings, drawn_with) for unit in planned if unit[0] not in found]
+    missing = [_unit(*unit, probe_prompts, settings, drawn_with) for unit in planned if unit[0] not in found]
     for key, data in runner.run(missing):
         if units:
             units.put(key, data)
@@ -99,13 +99,17 @@ def probe_facts(
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
     info = MapInfo(probe=about, model=dict(runner.fingerprint), cost=cost)
-    return KnowledgeMap(tuple(fact for key, _ in planned for fact in found[key]), tuple(asking.record(facts)), info)
+    return KnowledgeMap(
+        tuple(fact for key, _ in planned for fact in found[key]), tuple(probe_prompts.record(facts)), info
+    )
 
 
-def _unit(key: str, blocks: Sequence[Sequence[Fact]], asking: Asking, settings: ProbeConfig, seed: int) -> Unit:
+def _unit(
+    key: str, blocks: Sequence[Sequence[Fact]], probe_prompts: ProbePrompts, settings: ProbeConfig, seed: int
+) -> Unit:
     """A unit with all that it needs, and no more: it may be sent elsewhere."""
     relations = {block[0].relation for block in blocks}
-    sets = {relation: asking.exemplar_sets[relation] for relation in sorted(relations)}
+    sets = {relation: probe_prompts.exemplar_sets[relation] for relation in sorted(relations)}
     return Unit(key, blocks, sets, settings, seed)
 
 

@@ -21,7 +21,7 @@ _QUESTION = "\ue000question\ue000"
 
 
 @dataclass(frozen=True)
-class Asking:
+class ProbePrompts:
     """The exemplar sets of every relation and the style in which they are put before a question."""
 
     style: PromptStyle
@@ -75,7 +75,7 @@ def draw_asking(
     num_sets: int,
     num_shots: int,
     seed: int,
-) -> Asking:
+) -> ProbePrompts:
     """The exemplar sets for all relations of `facts`.
 
     Raises:
@@ -87,7 +87,7 @@ def draw_asking(
     for system in sorted({fact.system for fact in facts}):
         style.render_prompt((), _QUESTION, system)  # a template may refuse turns of the system: not after hours
     relations = sorted({fact.relation for fact in facts})
-    return Asking(
+    return ProbePrompts(
         style,
         {
             relation: draw_exemplar_sets(
@@ -99,27 +99,27 @@ def draw_asking(
 
 
 def plant_prompts(
-    trees: Mapping[int, TokenTree], asking: Asking, facts: Sequence[Fact], engine: Engine
+    trees: Mapping[int, TokenTree], probe_prompts: ProbePrompts, facts: Sequence[Fact], engine: Engine
 ) -> list[list[int]]:
     """Adds every prompt of the facts (of one relation) to the trees, one for each number of an exemplar set.
 
     Each prompt is tokenised whole, and the tree shares what turns out equal: where shots and question would merge into
     other tokens at their seam, that is what is read. Returns the last node of each prompt, by fact and exemplar set.
     """
-    texts = [asking.prompt(fact, number) for fact in facts for number in trees]
-    ids = iter(engine.encode(texts, add_special_tokens=asking.style.adds_special_tokens))
+    texts = [probe_prompts.prompt(fact, number) for fact in facts for number in trees]
+    ids = iter(engine.encode(texts, add_special_tokens=probe_prompts.style.adds_special_tokens))
     return [[tree.add(ROOT, next(ids))[-1] for tree in trees.values()] for _ in facts]
 
 
-def usual_completion_ids(asking: Asking, fact: Fact, engine: Engine) -> list[list[int]]:
+def usual_completion_ids(probe_prompts: ProbePrompts, fact: Fact, engine: Engine) -> list[list[int]]:
     """The usual tokens of each target behind the fact's first prompt, without the stop token.
 
     Tokenised together with the prompt; where the two merge at their seam, apart. A proposal for where to look first,
     never a limit: the exact probe counts every tokenisation.
     """
-    prompt = asking.prompt(fact, 0)
-    texts = asking.completions(fact)
-    add = asking.style.adds_special_tokens
+    prompt = probe_prompts.prompt(fact, 0)
+    texts = probe_prompts.completions(fact)
+    add = probe_prompts.style.adds_special_tokens
     prompt_ids, *together = engine.encode([prompt, *(prompt + text for text in texts)], add_special_tokens=add)
     apart = engine.encode(texts, add_special_tokens=False)
     return [continuation(prompt_ids, whole, alone) for whole, alone in zip(together, apart, strict=True)]

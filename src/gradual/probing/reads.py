@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradual.config.run import ProbeConfig
-from gradual.engines.engine import Forest, NextTokens, Node, Unseen
+from gradual.engines.engine import Forest, NextTokens, Node, UnseenTokens
 
 
 class Choices(NamedTuple):
@@ -82,7 +82,7 @@ def sampling_chances(
     return chances, np.zeros(len(chances))
 
 
-def _unseen_weights(found: NextTokens, unseen: Unseen, temperature: float) -> npt.NDArray[np.float64]:
+def _unseen_weights(found: NextTokens, unseen: UnseenTokens, temperature: float) -> npt.NDArray[np.float64]:
     """(N,) the most that the weights of unseen tokens may come to, that of the likeliest token being 1.
 
     Each is at most as likely as the last token that is told (probability q), and all together have at most the mass R:

@@ -19,12 +19,12 @@ from gradual.engines.vocabulary import finished_text
 from gradual.errors import OutOfMemoryError, ProbeError
 from gradual.facts.fact import Fact
 from gradual.facts.matching import Targets, matching_of
-from gradual.facts.problems import shown
+from gradual.facts.problems import quote
 from gradual.facts.prompts import ExemplarSet, PromptStyle
 from gradual.knowledge.levels import Level, chance_of_right_sample, classify, level_probability
 from gradual.knowledge.map import FactKnowledge, SetAnswer, open_levels
 from gradual.probing.exact import ExactProbe, FactTask, Search, num_written_sets, settled_level, usual_paths
-from gradual.probing.prompts import Asking, plant_prompts, usual_completion_ids
+from gradual.probing.prompts import ProbePrompts, plant_prompts, usual_completion_ids
 from gradual.probing.sampled import SampledProbe, SampledTask
 
 _WAVE_STARTS = (2, 5)
@@ -58,7 +58,7 @@ class Unit:
     @property
     def name(self) -> str:
         """What messages call it: its first and last fact."""
-        return f"facts {shown(self.blocks[0][0].id)} to {shown(self.blocks[-1][-1].id)}"
+        return f"facts {quote(self.blocks[0][0].id)} to {quote(self.blocks[-1][-1].id)}"
 
     @property
     def remedy(self) -> str:
@@ -81,19 +81,19 @@ def run_unit(unit: Unit, engine: Engine, style: PromptStyle) -> bytes:
     Raises:
         ProbeError: the model's logits are not numbers, or the prompts of a fact do not fit into memory.
     """
-    asking = Asking(style, unit.exemplar_sets)
-    known = _probe_within_memory(unit.blocks, asking, engine, unit.settings, seed=unit.seed)
+    probe_prompts = ProbePrompts(style, unit.exemplar_sets)
+    known = _probe_within_memory(unit.blocks, probe_prompts, engine, unit.settings, seed=unit.seed)
     # A margin is infinite where an engine tells of one token only; Python's JSON writes and reads that.
     return json.dumps([dataclasses.asdict(fact) for fact in known]).encode()
 
 
 def _probe_within_memory(
-    blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
+    blocks: Sequence[Sequence[Fact]], probe_prompts: ProbePrompts, engine: Engine, settings: ProbeConfig, *, seed: int
 ) -> list[FactKnowledge]:
     """What the model knows of a unit; where that does not fit into memory, of its halves one after the other."""
     facts = [fact for block in blocks for fact in block]
     try:
-        return probe_unit(blocks, asking, engine, settings, seed=seed)
+        return probe_unit(blocks, probe_prompts, engine, settings, seed=seed)
     except OutOfMemoryError as error:
         if len(facts) == 1:
             raise ProbeError(
@@ -101,15 +101,17 @@ def _probe_within_memory(
                 "exemplars (probe.num_shots, probe.num_exemplar_sets), or a device with more memory"
             ) from None
     except ProbeError as error:
-        raise ProbeError(f"facts {shown(facts[0].id)} to {shown(facts[-1].id)}: {error}") from error
+        raise ProbeError(f"facts {quote(facts[0].id)} to {quote(facts[-1].id)}: {error}") from error
     pieces = blocks if len(blocks) > 1 else [[fact] for fact in facts]
     middle = len(pieces) // 2
     halves = [pieces[:middle], pieces[middle:]]
-    return [known for half in halves for known in _probe_within_memory(half, asking, engine, settings, seed=seed)]
+    return [
+        known for half in halves for known in _probe_within_memory(half, probe_prompts, engine, settings, seed=seed)
+    ]
 
 
 def probe_unit(
-    blocks: Sequence[Sequence[Fact]], asking: Asking, engine: Engine, settings: ProbeConfig, *, seed: int
+    blocks: Sequence[Sequence[Fact]], probe_prompts: ProbePrompts, engine: Engine, settings: ProbeConfig, *, seed: int
 ) -> list[FactKnowledge]:
     """What the model knows of some blocks of facts, each of one relation: a pure function of its arguments.
 
@@ -119,34 +121,41 @@ def probe_unit(
         settings = settings.model_copy(update={"near_tie_margin": engine.noise})
     forest = engine.new_forest(settings.num_exemplar_sets * len(blocks), top_k=settings.top_k)
     if settings.method == "sampled":
-        return _probe_sampled(blocks, forest, asking, engine, settings, seed=seed)
-    return _probe_exactly(blocks, forest, asking, engine, settings)
+        return _probe_sampled(blocks, forest, probe_prompts, engine, settings, seed=seed)
+    return _probe_exactly(blocks, forest, probe_prompts, engine, settings)
 
 
 def _plant(
-    blocks: Sequence[Sequence[Fact]], forest: Forest, sets: Sequence[int], asking: Asking, engine: Engine, num_sets: int
+    blocks: Sequence[Sequence[Fact]],
+    forest: Forest,
+    sets: Sequence[int],
+    probe_prompts: ProbePrompts,
+    engine: Engine,
+    num_sets: int,
 ) -> Iterator[tuple[Fact, list[Node]]]:
     """Adds the blocks' prompts under some exemplar sets to the forest; the last node of each, by fact and set."""
     for index, block in enumerate(blocks):
         rows = [index * num_sets + number for number in sets]
         trees = {number: forest.trees[row] for number, row in zip(sets, rows, strict=True)}
-        for fact, nodes in zip(block, plant_prompts(trees, asking, block, engine), strict=True):
+        for fact, nodes in zip(block, plant_prompts(trees, probe_prompts, block, engine), strict=True):
             yield fact, list(zip(rows, nodes, strict=True))
 
 
 def _probe_exactly(
-    blocks: Sequence[Sequence[Fact]], forest: Forest, asking: Asking, engine: Engine, settings: ProbeConfig
+    blocks: Sequence[Sequence[Fact]], forest: Forest, probe_prompts: ProbePrompts, engine: Engine, settings: ProbeConfig
 ) -> list[FactKnowledge]:
     tasks: dict[Fact, FactTask] = {}
     for fact in (fact for block in blocks for fact in block):
-        ahead = usual_completion_ids(asking, fact, engine) if engine.reads_ahead else []
+        ahead = usual_completion_ids(probe_prompts, fact, engine) if engine.reads_ahead else []
         paths = usual_paths(ahead, engine.vocabulary)
         tasks[fact] = FactTask(Targets(fact.answers, matching_of(settings)), paths)
-    probe = ExactProbe(forest, engine.vocabulary, settings, _refusal_task(next(iter(tasks)), asking, engine, settings))
+    probe = ExactProbe(
+        forest, engine.vocabulary, settings, _refusal_task(next(iter(tasks)), probe_prompts, engine, settings)
+    )
     num_confident = num_written_sets(settings) if settings.confidence else 0
     for sets in _waves(settings):
         undecided = [[fact for fact in block if settled_level(tasks[fact], settings) is None] for block in blocks]
-        for fact, places in _plant(undecided, forest, sets, asking, engine, settings.num_exemplar_sets):
+        for fact, places in _plant(undecided, forest, sets, probe_prompts, engine, settings.num_exemplar_sets):
             tasks[fact].searches += [
                 Search(row, tasks[fact], node, wants_confidence=number < num_confident)
                 for number, (row, node) in zip(sets, places, strict=True)
@@ -155,7 +164,7 @@ def _probe_exactly(
     return [_exact_knowledge(fact, task, settings) for fact, task in tasks.items()]
 
 
-def _refusal_task(fact: Fact, asking: Asking, engine: Engine, settings: ProbeConfig) -> FactTask | None:
+def _refusal_task(fact: Fact, probe_prompts: ProbePrompts, engine: Engine, settings: ProbeConfig) -> FactTask | None:
     """What searches for refusals, whatever the fact; None where they are not asked.
 
     They are hardly ever likely: their usual tokens are read ahead only where they have begun.
@@ -163,7 +172,7 @@ def _refusal_task(fact: Fact, asking: Asking, engine: Engine, settings: ProbeCon
     if not settings.refusals:
         return None
     refusing = dataclasses.replace(fact, answers=tuple(settings.refusals))
-    paths = usual_paths(usual_completion_ids(asking, refusing, engine), engine.vocabulary)
+    paths = usual_paths(usual_completion_ids(probe_prompts, refusing, engine), engine.vocabulary)
     return FactTask(
         Targets(refusing.answers, matching_of(settings)), {text: path for text, path in paths.items() if text}
     )
@@ -207,14 +216,14 @@ def _exact_knowledge(fact: Fact, task: FactTask, settings: ProbeConfig) -> FactK
 def _probe_sampled(
     blocks: Sequence[Sequence[Fact]],
     forest: Forest,
-    asking: Asking,
+    probe_prompts: ProbePrompts,
     engine: Engine,
     settings: ProbeConfig,
     *,
     seed: int,
 ) -> list[FactKnowledge]:
     num_sets = settings.num_exemplar_sets
-    planted = list(_plant(blocks, forest, range(num_sets), asking, engine, num_sets))
+    planted = list(_plant(blocks, forest, range(num_sets), probe_prompts, engine, num_sets))
     tasks = [SampledTask(fact.id, Targets(fact.answers, matching_of(settings)), nodes) for fact, nodes in planted]
     answers = SampledProbe(forest, engine.vocabulary, settings, seed=seed).run(tasks)
     return [

@@ -11,7 +11,7 @@ from gradual.reporting.charts import Bar, RiskCurve, Segment, risk_curves, stack
 from gradual.reporting.run_tables import answer_quality_table
 from gradual.reporting.svg import Drawing, draw_both
 from gradual.reporting.table import Table
-from gradual.run.summary.quality_file import AnswerQuality, AnswerScores, WrongAnswerGroup
+from gradual.run.summary.quality_file import AnswerScores, QualityFile, WrongAnswerGroup
 from gradual.run.summary.summary_file import Summary
 from gradual.text import count, decimal, plural, stage_name
 
@@ -60,7 +60,7 @@ def quality_section(summary: Summary) -> QualitySection | None:
     )
 
 
-def _risk_drawing(quality: AnswerQuality) -> Drawing:
+def _risk_drawing(quality: QualityFile) -> Drawing:
     curves = [
         RiskCurve(
             f"{stage_name(each.stage)}, area {decimal(each.all_facts.area_under_risk_coverage)}",
@@ -71,7 +71,7 @@ def _risk_drawing(quality: AnswerQuality) -> Drawing:
     return draw_both(lambda width: risk_curves("Share of wrong answers among the surest", curves, width=width))
 
 
-def _bars_drawing(quality: AnswerQuality) -> Drawing:
+def _bars_drawing(quality: QualityFile) -> Drawing:
     bars = [Bar(stage_name(each.stage), _segments(each.all_facts)) for each in quality.stages]
     return draw_both(lambda width: stacked_bars("Test answers by confidence", bars, width=width))
 

@@ -30,7 +30,7 @@ def tell(run: RunRecord) -> tuple[str, ...]:
         )
     elif summary.levels:
         sentences.append("What a stage changed is not known yet: no probe after a stage is in the run folder.")
-    sentences += [_test(summary), what_else_changed(summary), _confidently_wrong(summary), _refused(summary)]
+    sentences += [_test(summary), what_else_changed(summary), _confidently_wrong(summary), _refusals(summary)]
     sentences.append(_last_step(summary))
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -146,7 +146,7 @@ def _confidently_wrong(summary: Summary) -> str:
     )
 
 
-def _refused(summary: Summary) -> str:
+def _refusals(summary: Summary) -> str:
     """How often the model says that it does not know, and of what; empty where it never does."""
     stages = summary.refusals.stages if summary.refusals else []
     if not stages or not any(each.all_facts.refused.count for each in stages):

@@ -23,7 +23,7 @@ from gradual.reporting.cells import (
 )
 from gradual.reporting.charts import level_strip, share_strip
 from gradual.reporting.run_story import verdict
-from gradual.reporting.svg import stacked
+from gradual.reporting.svg import stack
 from gradual.reporting.table import Cell, Table, make_table
 from gradual.run.cost import RunCost
 from gradual.run.record import RunRecord
@@ -201,7 +201,7 @@ def relations_table(summary: Summary) -> Table:
     for relation in sorted(summary.relations, key=lambda each: each.relation):
         highly = [counts.get(Level.HIGHLY_KNOWN, 0) for counts in relation.levels]
         course = course_cell([count(number) for number in highly], highly[-1] if highly else None)
-        levels = Cell("", {}, drawing=stacked(level_strip(counts) for counts in relation.levels))
+        levels = Cell("", {}, drawing=stack(level_strip(counts) for counts in relation.levels))
         facts = [number_cell(relation.total), levels, course]
         rows.append([text_cell(relation.relation), *facts, *_test_cells(tests.pop(relation.relation, None))])
     for name in sorted(tests):

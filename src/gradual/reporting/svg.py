@@ -90,7 +90,7 @@ def svg(width: float, height: float, title: str, body: str, *, stretch: bool = F
     return Svg(f'<svg viewBox="0 0 {size}" role="img"{kind}><title>{escape(title)}</title>{body}</svg>')
 
 
-def stacked(drawings: Iterable[Svg]) -> Svg:
+def stack(drawings: Iterable[Svg]) -> Svg:
     """Drawings one below the other."""
     return Svg("".join(drawings))
 

@@ -99,7 +99,7 @@ def stage_facts(selection: Selection, train: Iterable[Fact], stage: StageConfig,
     return facts
 
 
-def anchored(
+def add_anchor(
     rows: TrainingRows,
     selection: Selection,
     stage: StageConfig,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gradual.config.run import RunConfig
 from gradual.facts.fact import spread
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files import storage
 from gradual.files.typed_json import FilePart, read_typed
 from gradual.knowledge.map import COST_FILE, Cost
@@ -66,18 +66,20 @@ class DriftRows(NamedTuple):
         return sum(map(len, [*self.text, *self.prompts]))
 
 
-def drift_rows(config: RunConfig, prepared: Prepared, engine: TransformersEngine) -> DriftRows:
+def drift_rows(config: RunConfig, run_facts: RunFacts, engine: TransformersEngine) -> DriftRows:
     """The reference text in pieces, each behind the tokenizer's own beginning, and the questions of test facts."""
     from gradual.engines.divergence import TOKENS_PER_ROW
 
-    beginning, whole = engine.encode(["", prepared.drift_text], add_special_tokens=True)
+    beginning, whole = engine.encode(["", run_facts.drift_text], add_special_tokens=True)
     ids = whole[len(beginning) : MOST_TEXT_TOKENS] if whole[: len(beginning)] == beginning else whole[:MOST_TEXT_TOKENS]
     size = TOKENS_PER_ROW - len(beginning)
     text = [[*beginning, *ids[start : start + size]] for start in range(0, len(ids), size)]
-    facts = spread(prepared.test, MOST_PROMPTS)
+    facts = spread(run_facts.test, MOST_PROMPTS)
     style = engine.prompt_style(config.probe)
-    asking = draw_asking(facts, {}, style, num_sets=1, num_shots=0, seed=config.evaluation.exemplar_seed)
-    prompts = engine.encode([asking.prompt(fact, 0) for fact in facts], add_special_tokens=style.adds_special_tokens)
+    probe_prompts = draw_asking(facts, {}, style, num_sets=1, num_shots=0, seed=config.evaluation.exemplar_seed)
+    prompts = engine.encode(
+        [probe_prompts.prompt(fact, 0) for fact in facts], add_special_tokens=style.adds_special_tokens
+    )
     return DriftRows([row for row in text if len(row) > 1], [row for row in prompts if row])
 
 

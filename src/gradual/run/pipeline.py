@@ -23,7 +23,7 @@ from gradual.config.yaml_file import dump_config
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings, reads_trees
 from gradual.errors import LaunchError
 from gradual.facts.fact import Fact
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.facts.problems import write_left_out
 from gradual.files import storage
 from gradual.files.units import UnitStore
@@ -37,7 +37,7 @@ from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import probe_facts
 from gradual.probing.unit_worker import CrewRunner, open_runner
 from gradual.progress import Advance, Progress, Silent, warn
-from gradual.run.anchors import Place, anchor_warnings, anchored, own_answers, stage_facts
+from gradual.run.anchors import Place, add_anchor, anchor_warnings, own_answers, stage_facts
 from gradual.run.cost import count_cost
 from gradual.run.drift import drift_rows, measure_drift, write_drift
 from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
@@ -52,7 +52,7 @@ from gradual.run.stages import (
 )
 from gradual.run.steps import Questions, Step, planned_steps, scoring_settings
 from gradual.run.summary.summarise import summarise
-from gradual.run.transfer import still_asked
+from gradual.run.transfer import questions_left
 from gradual.selection.strategies import Selection
 from gradual.statistics.calibration import area_under_risk_coverage
 from gradual.training.epochs import EpochRecord, Score
@@ -67,7 +67,7 @@ on the numbers of steps, and facts that it has read are in the digest. Nor pydan
 
 def fit(
     config: RunConfig,
-    prepared: Prepared,
+    run_facts: RunFacts,
     out: str | Path,
     *,
     progress: Progress | None = None,
@@ -89,20 +89,22 @@ def fit(
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
-    say_what_to_know(config, prepared, progress)
+    say_what_to_know(config, run_facts, progress)
     loaded = load_to_train(config, progress, threads=1 if cluster else None)  # as workers compute
     if ranks.total > 1:
         check_packs(config.stages, ranks.total, reads_trees=reads_trees(loaded))
     with ExitStack() as stack:
         crew = stack.enter_context(open_runner(cluster, loaded)) if cluster else None
-        return fit_loaded(config, prepared, loaded, Path(out), progress=progress, ranks=ranks, crew=crew)
+        return fit_loaded(config, run_facts, loaded, Path(out), progress=progress, ranks=ranks, crew=crew)
 
 
-def say_what_to_know(config: RunConfig, prepared: Prepared, progress: Progress, *, besides: Sequence[str] = ()) -> None:
+def say_what_to_know(
+    config: RunConfig, run_facts: RunFacts, progress: Progress, *, besides: Sequence[str] = ()
+) -> None:
     """Says how the facts were read, and warns of what they and the settings, or something `besides`, do to results."""
-    for remark in prepared.remarks:
+    for remark in run_facts.remarks:
         progress.say(remark)
-    warn(progress, *prepared.warnings, *besides)
+    warn(progress, *run_facts.warnings, *besides)
     if config.evaluation.protocol == "paper":
         warn(progress, "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter")
 
@@ -122,7 +124,7 @@ def load_to_train(config: RunConfig, progress: Progress, *, threads: int | None 
 
 def fit_loaded(
     config: RunConfig,
-    prepared: Prepared,
+    run_facts: RunFacts,
     loaded: LoadedModel,
     out: Path,
     *,
@@ -139,14 +141,14 @@ def fit_loaded(
         last_stage: leave the steps after this stage to another time; 0 is the base model.
         crew: runs the units of probes; without one this process does.
     """
-    check_questions(loaded, planned_steps(config, prepared))
-    fingerprint = run_fingerprint(config, prepared, loaded.fingerprint, num_processes=ranks.total)
+    check_questions(loaded, planned_steps(config, run_facts))
+    fingerprint = run_fingerprint(config, run_facts, loaded.fingerprint, num_processes=ranks.total)
     ranks.refuse_differences(fingerprint | {"--out": str(out.resolve())})
     if not ranks.is_first:
-        _Fit(RunDir(out), config, prepared, loaded, Silent(), ranks).follow(fingerprint)
+        _Fit(RunDir(out), config, run_facts, loaded, Silent(), ranks).follow(fingerprint)
         return RunDir(out)
     with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
-        fitting = _Fit(run, config, prepared, loaded, progress, ranks, crew)
+        fitting = _Fit(run, config, run_facts, loaded, progress, ranks, crew)
         before(run, fitting.steps)
         fitting.all_steps(last_stage)
         ranks.share()
@@ -185,7 +187,7 @@ def check_packs(stages: Sequence[StageConfig], num_processes: int, *, reads_tree
 
 
 def run_fingerprint(
-    config: RunConfig, prepared: Prepared, of_model: Mapping[str, str], *, num_processes: int = 1
+    config: RunConfig, run_facts: RunFacts, of_model: Mapping[str, str], *, num_processes: int = 1
 ) -> dict[str, str]:
     """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions.
 
@@ -194,9 +196,9 @@ def run_fingerprint(
     settings = settings_that_matter(config, leave_out=("report_to", "compare"))
     model = {f"model.{name}": value for name, value in of_model.items()}
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
-    data = {"facts.digest": prepared.digest()}
-    if prepared.drift_text:
-        data["drift_text.digest"] = hashlib.sha256(prepared.drift_text.encode()).hexdigest()[:16]
+    data = {"facts.digest": run_facts.digest()}
+    if run_facts.drift_text:
+        data["drift_text.digest"] = hashlib.sha256(run_facts.drift_text.encode()).hexdigest()[:16]
     if num_processes > 1:
         data["launch.processes"] = str(num_processes)
     return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
@@ -212,7 +214,7 @@ class _Fit:
         self,
         run: RunDir,
         config: RunConfig,
-        prepared: Prepared,
+        run_facts: RunFacts,
         loaded: LoadedModel,
         progress: Progress,
         ranks: Ranks = ALONE,
@@ -220,12 +222,12 @@ class _Fit:
     ) -> None:
         self.run = run
         self.config = config
-        self.prepared = prepared
+        self.run_facts = run_facts
         self.loaded = loaded
         self.progress = progress
         self.ranks = ranks
         self.crew = crew
-        self.steps = planned_steps(config, prepared)
+        self.steps = planned_steps(config, run_facts)
 
     def all_steps(self, last_stage: int | None = None) -> None:
         """Does what is left of the run, or of its steps up to a stage."""
@@ -237,8 +239,8 @@ class _Fit:
         summary = summarise(
             self.run,
             self.config,
-            warnings=self.prepared.warnings,
-            dropped_for_overlap=self.prepared.dropped_for_overlap,
+            warnings=self.run_facts.warnings,
+            dropped_for_overlap=self.run_facts.dropped_for_overlap,
         )
         storage.write_json(self.run.cost, count_cost(self.run, len(self.config.stages)).as_json())
         storage.write_json(self.run.summary, summary.as_json())
@@ -276,9 +278,9 @@ class _Fit:
         elif step.drawing is not None:
             return True  # its stage draws them, once it knows of which facts
         elif not self.run.is_done(step.name):
-            write_facts(self.prepared.all_facts(), self.run.facts)
-            if self.prepared.left_out:
-                write_left_out(self.prepared.left_out, self.run.left_out)
+            write_facts(self.run_facts.all_facts(), self.run.facts)
+            if self.run_facts.left_out:
+                write_left_out(self.run_facts.left_out, self.run.left_out)
             self.run.mark_done(step.name, step.results(self.run))
         return True
 
@@ -289,7 +291,9 @@ class _Fit:
             units.clear()  # left where a kill came between the map and this
             return
         if step.form is not None:
-            questions = replace(questions, facts=tuple(still_asked(self.run, step.form, step.stage, questions.facts)))
+            questions = replace(
+                questions, facts=tuple(questions_left(self.run, step.form, step.stage, questions.facts))
+            )
         self.ranks.share((replace(step, questions=questions), None))
         with self.progress.bar(step.name, len(questions.facts), "facts") as advance:
             known = self._ask(step, questions, units, advance)
@@ -310,7 +314,7 @@ class _Fit:
                 reader = TransformersEngine(stack.enter_context(with_adapter(self.loaded, adapter)))
             return probe_facts(
                 questions.facts,
-                self.prepared.exemplars,
+                self.run_facts.exemplars,
                 reader,
                 questions.settings,
                 seed=questions.exemplar_seed,
@@ -323,7 +327,7 @@ class _Fit:
         """Tells how far the stages so far have moved the model, unless it is told."""
         if self.run.is_done(step.name):
             return
-        rows = drift_rows(self.config, self.prepared, TransformersEngine(self.loaded))
+        rows = drift_rows(self.config, self.run_facts, TransformersEngine(self.loaded))
         total = len(rows.text) + len(rows.prompts)
         with (
             with_adapter(self.loaded, self.run.adapter(step.stage)) as loaded,
@@ -351,10 +355,10 @@ class _Fit:
             return False
         engine = TransformersEngine(self.loaded)
         style = engine.prompt_style(self.config.probe)
-        facts = stage_facts(selection, self.prepared.train, stage, style)
-        rows = training_rows(facts, stage, self.prepared.exemplars, engine, self.config)
+        facts = stage_facts(selection, self.run_facts.train, stage, style)
+        rows = training_rows(facts, stage, self.run_facts.exemplars, engine, self.config)
         stage = in_epochs(stage, rows)
-        rows = anchored(rows, selection, stage, lambda rows, ids: self._own_answers(index, stage, rows, ids, engine))
+        rows = add_anchor(rows, selection, stage, lambda rows, ids: self._own_answers(index, stage, rows, ids, engine))
         num_steps = rows.steps_per_epoch * stage.num_train_epochs
         if told := warm_up_warning(stage, num_steps):
             warn(self.progress, f"stage {index}: {told}")
@@ -424,17 +428,17 @@ class _Fit:
         )
         with_area = stage.keep_epoch == "best_risk_coverage"
         is_by_test = self.config.evaluation.protocol == "paper"
-        validation = self._accuracy(self.prepared.validation, engine, with_area=with_area and not is_by_test)
+        validation = self._accuracy(self.run_facts.validation, engine, with_area=with_area and not is_by_test)
         if not is_by_test:
             return validation
-        on_test = self._accuracy(self.prepared.test, engine, with_area=with_area)
+        on_test = self._accuracy(self.run_facts.test, engine, with_area=with_area)
         return on_test._replace(verdicts=validation.verdicts, validation_accuracy=validation.accuracy)
 
     def _accuracy(self, facts: Sequence[Fact], engine: TransformersEngine, *, with_area: bool) -> Score:
         """Greedy accuracy on some facts, under the fixed exemplar set; the area of risk and coverage where asked."""
         known = probe_facts(
             facts,
-            self.prepared.exemplars,
+            self.run_facts.exemplars,
             engine,
             scoring_settings(self.config, with_confidence=with_area),
             seed=self.config.evaluation.exemplar_seed,

@@ -66,7 +66,7 @@ class ShownProbe:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownTraining:
+class TrainingUse:
     """That a stage of a run trained on a fact, and why."""
 
     stage: int
@@ -99,7 +99,7 @@ class ShownFact:
     p_refuse: float | None
     sets: tuple[ShownSet, ...]
     probes: tuple[ShownProbe, ...] = ()
-    trained: tuple[ShownTraining, ...] = ()
+    trained: tuple[TrainingUse, ...] = ()
 
     def as_dict(self) -> dict[str, Json]:
         """The same as JSON values."""
@@ -177,12 +177,12 @@ def _shown_of_run(run: RunDir, fact_id: str, probe: int | None) -> ShownFact:
     )
 
 
-def _stages_that_trained(run: RunDir, fact_id: str) -> list[ShownTraining]:
-    stages: list[ShownTraining] = []
+def _stages_that_trained(run: RunDir, fact_id: str) -> list[TrainingUse]:
+    stages: list[TrainingUse] = []
     stage = 1
     while run.selection(stage).is_file():
         rows = read_selection(run.selection(stage))
-        stages += [ShownTraining(stage, row.role, row.reason) for row in rows if row.id == fact_id]
+        stages += [TrainingUse(stage, row.role, row.reason) for row in rows if row.id == fact_id]
         stage += 1
     return stages
 

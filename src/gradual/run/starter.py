@@ -50,16 +50,16 @@ def starter_config(facts: str, model: str, *, num_parameters: int | None) -> str
         DataError: the facts cannot be used, or are too few to be divided.
     """
     head = f"model: {_text(model)}\nfacts:\n  path: {_text(facts)}\n"
-    config = _parsed(head)
-    found, prepared = describe_source(config.facts), prepare(config)
+    config = _parse(head)
+    found, run_facts = describe_source(config.facts), prepare(config)
     size = num_parameters or size_in_name(model)
-    proposal = propose(size, len(prepared.train))
+    proposal = propose(size, len(run_facts.train))
     parts = {
         name: len(part)
-        for name, part in (("train", prepared.train), ("validation", prepared.validation), ("test", prepared.test))
+        for name, part in (("train", run_facts.train), ("validation", run_facts.validation), ("test", run_facts.test))
     }
     text = "\n".join([*_model_lines(model, size), *_facts_lines(facts, found, parts), *_stage_lines(proposal), ""])
-    _parsed(text)
+    _parse(text)
     return text
 
 
@@ -108,7 +108,7 @@ def propose(num_parameters: int | None, num_train: int) -> Proposal:
     return Proposal(rates, why, batch, why_batch)
 
 
-def _parsed(text: str) -> RunConfig:
+def _parse(text: str) -> RunConfig:
     data = read_yaml(text, "config")
     if not isinstance(data, Mapping):
         raise ConfigError("expected names of a model and of facts, found something else")

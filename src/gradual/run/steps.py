@@ -14,7 +14,7 @@ from typing import Literal
 from gradual.config.run import ProbeConfig, RunConfig, TransferForm, evaluation_settings
 from gradual.config.stage import StageConfig
 from gradual.facts.fact import Fact
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.knowledge.map import COST_FILE, MAP_FILE
 from gradual.run.drift import DRIFT_FILE
 from gradual.run.folder import RunDir
@@ -162,7 +162,7 @@ def possible_steps(num_stages: int) -> Iterator[Step]:
         yield from [Step("drift", stage)] if stage else [Step(kind) for kind in _LEVELS]
 
 
-def planned_steps(config: RunConfig, prepared: Prepared) -> list[Step]:
+def planned_steps(config: RunConfig, run_facts: RunFacts) -> list[Step]:
     """The steps of a run with these settings and facts, in the order they are done."""
     steps = []
     for step in possible_steps(len(config.stages)):
@@ -174,22 +174,22 @@ def planned_steps(config: RunConfig, prepared: Prepared) -> list[Step]:
                 steps.append(replace(step, drawing=stage))
         elif step.kind == "facts" or (step.kind == "drift" and config.evaluation.drift):
             steps.append(step)
-        elif (questions := _questions(step.kind, config, prepared)) is not None:
+        elif (questions := _questions(step.kind, config, run_facts)) is not None:
             steps.append(replace(step, questions=questions))
     return steps
 
 
-def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questions | None:
+def _questions(kind: StepKind, config: RunConfig, run_facts: RunFacts) -> Questions | None:
     """What steps of a kind ask; None where this run has none of the kind."""
     full, single, seed = config.probe, evaluation_settings(config), config.evaluation.exemplar_seed
     if kind == "probe":
-        return Questions(prepared.train, full, config.seed_of_exemplars)
+        return Questions(run_facts.train, full, config.seed_of_exemplars)
     if kind == "evaluation":
-        return Questions(prepared.test, single, seed)
+        return Questions(run_facts.test, single, seed)
     if kind == "ood":
-        return Questions(prepared.out_of_distribution, single, seed) if prepared.out_of_distribution else None
+        return Questions(run_facts.out_of_distribution, single, seed) if run_facts.out_of_distribution else None
     if kind in _LEVELS:  # these facts need only their level at the start
-        facts = prepared.test if kind == "levels" else prepared.out_of_distribution
+        facts = run_facts.test if kind == "levels" else run_facts.out_of_distribution
         settings = full.model_copy(update={"levels_only": True, "confidence": False, "refusals": []})
         return Questions(facts, settings, config.seed_of_exemplars) if facts else None
     if kind == "zero_shot":
@@ -199,12 +199,12 @@ def _questions(kind: StepKind, config: RunConfig, prepared: Prepared) -> Questio
         settings = form_settings("zero_shot", single)
         # Verdicts only where nobody asks for p.
         return Questions(
-            prepared.test, settings if asks_p else settings.model_copy(update={"tolerance": ANY_TOLERANCE}), seed
+            run_facts.test, settings if asks_p else settings.model_copy(update={"tolerance": ANY_TOLERANCE}), seed
         )
     form = _FORMS.get(kind)
     if form is None or form not in config.evaluation.transfer:
         return None
-    return Questions(facts_in_form(form, prepared), form_settings(form, single), seed)
+    return Questions(facts_in_form(form, run_facts), form_settings(form, single), seed)
 
 
 def scoring_settings(config: RunConfig, *, with_confidence: bool) -> ProbeConfig:

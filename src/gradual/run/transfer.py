@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from gradual.config.run import ProbeConfig, TransferForm
 from gradual.facts.fact import Fact
-from gradual.facts.prepare import Prepared
-from gradual.facts.transfer import origin_of, reworded, turned
+from gradual.facts.prepare import RunFacts
+from gradual.facts.transfer import origin_of, reversal_of, rewordings_of
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import read_map
 from gradual.run.folder import RunDir
@@ -30,18 +30,18 @@ def form_settings(form: TransferForm, usual: ProbeConfig) -> ProbeConfig:
     return usual.model_copy(update=changes)
 
 
-def facts_in_form(form: TransferForm, prepared: Prepared) -> tuple[Fact, ...]:
+def facts_in_form(form: TransferForm, run_facts: RunFacts) -> tuple[Fact, ...]:
     """The training and test facts as a form asks them; without shots training facts alone, `zero_shot` asks the others.
 
     The shots stay the same facts in the same words: what is changed is the question alone, or how it is written.
     """
     if form == "zero_shot":
-        return prepared.train
-    facts = (*prepared.train, *prepared.test)
+        return run_facts.train
+    facts = (*run_facts.train, *run_facts.test)
     if form == "rewordings":
-        return tuple(each for fact in facts for each in reworded(fact))
+        return tuple(each for fact in facts for each in rewordings_of(fact))
     if form == "reverse":
-        return tuple(turned(fact, prepared.reverses[fact.id]) for fact in facts if fact.id in prepared.reverses)
+        return tuple(reversal_of(fact, run_facts.reverses[fact.id]) for fact in facts if fact.id in run_facts.reverses)
     return facts
 
 
@@ -50,7 +50,7 @@ def origin_in_form(form: TransferForm, form_id: str) -> str:
     return origin_of(form_id) if form in _CHANGES_QUESTION else form_id
 
 
-def still_asked(run: RunDir, form: TransferForm, stage: int, facts: Sequence[Fact]) -> list[Fact]:
+def questions_left(run: RunDir, form: TransferForm, stage: int, facts: Sequence[Fact]) -> list[Fact]:
     """What a form asks after a stage: test facts, and of training facts those that are HighlyKnown then.
 
     Before the first stage, where it is not known yet which will be, all.

@@ -28,7 +28,7 @@ def coverage(replies: Iterable[Reply]) -> Share:
     return share_of(reply is not Reply.REFUSED for reply in replies)
 
 
-def refused(replies: Iterable[Reply]) -> Share:
+def refusal_rate(replies: Iterable[Reply]) -> Share:
     """Share of facts that are refused, with its 95 % Wilson interval."""
     return share_of(reply is Reply.REFUSED for reply in replies)
 

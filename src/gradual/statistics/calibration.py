@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from gradual.statistics.resampling import Resampled, resampled_statistic
+from gradual.statistics.resampling import Estimation, resampled_statistic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ _DRAWING_SEED = 0
 """Fixed: the same answers give the same numbers."""
 
 
-class Answered(NamedTuple):
+class AnsweredFact(NamedTuple):
     """A fact that was asked."""
 
     confidence: float
@@ -59,7 +59,7 @@ class CalibrationError(NamedTuple):
     """Its mean if every answer were right with the chance that its confidence says: never 0, for shares scatter."""
 
 
-def confidently_wrong(answers: Mapping[str, Answered], threshold: float = CONFIDENT) -> dict[str, bool]:
+def confidently_wrong(answers: Mapping[str, AnsweredFact], threshold: float = CONFIDENT) -> dict[str, bool]:
     """For each fact, whether its answer is wrong with a confidence of at least `threshold`.
 
     A refusal is no wrong answer, however sure. The share of true values is out of all facts, right and refused ones
@@ -69,17 +69,17 @@ def confidently_wrong(answers: Mapping[str, Answered], threshold: float = CONFID
     return {fact: each.is_wrong and each.confidence >= threshold for fact, each in answers.items()}
 
 
-def unsure_and_wrong(answers: Mapping[str, Answered]) -> dict[str, bool]:
+def unsure_and_wrong(answers: Mapping[str, AnsweredFact]) -> dict[str, bool]:
     """For each fact, whether its answer is wrong with a confidence below `CONFIDENT`: the errors that show."""
     return {fact: each.is_wrong and each.confidence < CONFIDENT for fact, each in answers.items()}
 
 
-def mean_confidence(answers: Sequence[Answered]) -> float | None:
+def mean_confidence(answers: Sequence[AnsweredFact]) -> float | None:
     """Mean confidence in [0, 1]; None without answers."""
     return math.fsum(each.confidence for each in answers) / len(answers) if answers else None
 
 
-def calibration_error(answers: Sequence[Answered], *, num_bins: int = NUM_BINS) -> CalibrationError | None:
+def calibration_error(answers: Sequence[AnsweredFact], *, num_bins: int = NUM_BINS) -> CalibrationError | None:
     """Expected calibration error with bins of equal mass, of what is not refused; None without such answers.
 
     ECE = sum over bins b of n_b / n |share right in b - mean confidence in b|. The answers are sorted by confidence and
@@ -122,7 +122,7 @@ def _errors(confidence_N: Array, right_BN: Array, num_bins: int) -> Array:
     return errors
 
 
-def auroc(answers: Sequence[Answered]) -> float | None:
+def auroc(answers: Sequence[AnsweredFact]) -> float | None:
     """Chance in [0, 1] that a right answer has a higher confidence than a wrong one, ties counting one half.
 
     Refusals are left out: a model whose refusals were taken for unsure errors could raise it by refusing.
@@ -142,7 +142,7 @@ def auroc(answers: Sequence[Answered]) -> float | None:
     return (ranks - right * (right + 1) / 2) / (right * wrong)
 
 
-def risk_coverage(answers: Sequence[Answered]) -> list[float]:
+def risk_coverage(answers: Sequence[AnsweredFact]) -> list[float]:
     """The share in [0, 1] of answers that are not right among the k surest, for k = 1 to all.
 
     What is left wrong when a model that is unsure says nothing: Geifman & El-Yaniv (2017), "Selective classification
@@ -161,7 +161,7 @@ def risk_coverage(answers: Sequence[Answered]) -> list[float]:
     return risks
 
 
-def area_under_risk_coverage(answers: Sequence[Answered]) -> float | None:
+def area_under_risk_coverage(answers: Sequence[AnsweredFact]) -> float | None:
     """Mean in [0, 1] of `risk_coverage`, the lower the better; None without answers.
 
     Geifman, Uziel & El-Yaniv (2019), arXiv 1805.08206, section 3. Falls with fewer errors as well as with a better
@@ -170,7 +170,7 @@ def area_under_risk_coverage(answers: Sequence[Answered]) -> float | None:
     return math.fsum(risk_coverage(answers)) / len(answers) if answers else None
 
 
-def accuracy_of_surest(answers: Sequence[Answered], coverage: float) -> float | None:
+def accuracy_of_surest(answers: Sequence[AnsweredFact], coverage: float) -> float | None:
     """Share in [0, 1] of right answers among the surest `coverage` of all, rounded up to whole answers.
 
     As in `risk_coverage`, the mean over all orders of answers of one confidence. None without answers.
@@ -187,8 +187,8 @@ def accuracy_of_surest(answers: Sequence[Answered], coverage: float) -> float | 
 
 
 def difference_in_area(
-    before: Sequence[Mapping[str, Answered]], after: Sequence[Mapping[str, Answered]], groups: Mapping[str, str]
-) -> Resampled:
+    before: Sequence[Mapping[str, AnsweredFact]], after: Sequence[Mapping[str, AnsweredFact]], groups: Mapping[str, str]
+) -> Estimation:
     """After minus before in area under the risk-coverage curve, mean over seeds, with a paired bootstrap interval.
 
     Both sides are recomputed on the same resamples of groups (relations) and seeds (`resampled_statistic`); a fact
@@ -214,7 +214,7 @@ def _difference(was: Statistic, now: Statistic) -> Statistic:
     return lambda weights_BN: now(weights_BN) - was(weights_BN)
 
 
-def _weighted_area(answers: Sequence[Answered]) -> Statistic:
+def _weighted_area(answers: Sequence[AnsweredFact]) -> Statistic:
     """The area under the risk-coverage curve when answer i counts weights[b, i] times, a whole number.
 
     m answers of one confidence, w of them wrong, behind n surer ones with e errors, add sum over j = 1..m of
@@ -238,7 +238,7 @@ def _weighted_area(answers: Sequence[Answered]) -> Statistic:
     return area
 
 
-def area_over_seeds(answers: Sequence[Mapping[str, Answered]], groups: Mapping[str, str]) -> Resampled:
+def area_over_seeds(answers: Sequence[Mapping[str, AnsweredFact]], groups: Mapping[str, str]) -> Estimation:
     """`area_under_risk_coverage` of each seed's answers, mean over seeds, with its bootstrap interval.
 
     Raises:
@@ -247,7 +247,7 @@ def area_over_seeds(answers: Sequence[Mapping[str, Answered]], groups: Mapping[s
     return _over_seeds(_weighted_area, answers, groups)
 
 
-def auroc_over_seeds(answers: Sequence[Mapping[str, Answered]], groups: Mapping[str, str]) -> Resampled:
+def auroc_over_seeds(answers: Sequence[Mapping[str, AnsweredFact]], groups: Mapping[str, str]) -> Estimation:
     """`auroc` of each seed's answers, mean over seeds, with its bootstrap interval; resamples without it are left out.
 
     Undefined (None) where some seed's answers are all right, or all wrong.
@@ -259,8 +259,8 @@ def auroc_over_seeds(answers: Sequence[Mapping[str, Answered]], groups: Mapping[
 
 
 def accuracy_of_surest_over_seeds(
-    answers: Sequence[Mapping[str, Answered]], coverage: float, groups: Mapping[str, str]
-) -> Resampled:
+    answers: Sequence[Mapping[str, AnsweredFact]], coverage: float, groups: Mapping[str, str]
+) -> Estimation:
     """`accuracy_of_surest` of each seed's answers, mean over seeds, with its bootstrap interval.
 
     Raises:
@@ -272,10 +272,10 @@ def accuracy_of_surest_over_seeds(
 
 
 def _over_seeds(
-    weighted: Callable[[Sequence[Answered]], Statistic],
-    answers: Sequence[Mapping[str, Answered]],
+    weighted: Callable[[Sequence[AnsweredFact]], Statistic],
+    answers: Sequence[Mapping[str, AnsweredFact]],
     groups: Mapping[str, str],
-) -> Resampled:
+) -> Estimation:
     facts = sorted(answers[0]) if answers else []
     if any(sorted(one) != facts for one in answers):
         raise ValueError("expected the same facts with every seed")
@@ -290,7 +290,7 @@ class _Ties(NamedTuple):
     wrong: Array
 
 
-def _ties_by_weight(answers: Sequence[Answered]) -> Callable[[Array], _Ties]:
+def _ties_by_weight(answers: Sequence[AnsweredFact]) -> Callable[[Array], _Ties]:
     """From how often each answer counts, (B, N), to the weights of each run of one confidence."""
     import numpy as np
 
@@ -308,7 +308,7 @@ def _ties_by_weight(answers: Sequence[Answered]) -> Callable[[Array], _Ties]:
     return add_up
 
 
-def _weighted_auroc(answers: Sequence[Answered]) -> Statistic:
+def _weighted_auroc(answers: Sequence[AnsweredFact]) -> Statistic:
     """`auroc` when answer i counts weights[b, i] times; NaN where no right or no wrong answer counts."""
     import numpy as np
 
@@ -326,7 +326,7 @@ def _weighted_auroc(answers: Sequence[Answered]) -> Statistic:
     return chance
 
 
-def _weighted_accuracy_of_surest(answers: Sequence[Answered], coverage: float) -> Statistic:
+def _weighted_accuracy_of_surest(answers: Sequence[AnsweredFact], coverage: float) -> Statistic:
     """`accuracy_of_surest` when answer i counts weights[b, i] times, a whole number."""
     import numpy as np
 
@@ -345,7 +345,7 @@ def _weighted_accuracy_of_surest(answers: Sequence[Answered], coverage: float) -
     return accuracy
 
 
-def _surest_first(answers: Sequence[Answered]) -> list[Answered]:
+def _surest_first(answers: Sequence[AnsweredFact]) -> list[AnsweredFact]:
     return sorted(answers, key=lambda each: -each.confidence)
 
 

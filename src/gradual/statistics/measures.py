@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import stdev
 
 from gradual.statistics.intervals import accuracy, wilson
-from gradual.statistics.resampling import BySeed, Resampled, resampled_change, resampled_mean
+from gradual.statistics.resampling import BySeed, Estimation, resampled_change, resampled_mean
 
 ONE_SEED = "one seed: the interval says nothing of what another seed would give"
 NO_RUN = "no finished run"
@@ -77,7 +77,7 @@ def differences(after: Sequence[Mapping[str, bool]], before: Sequence[Mapping[st
     return [{fact: float(now[fact]) - float(was[fact]) for fact in now} for now, was in zip(after, before, strict=True)]
 
 
-def mean_of(values: BySeed, groups: Mapping[str, str], *, times: float = 1.0) -> tuple[Measure, Resampled | None]:
+def mean_of(values: BySeed, groups: Mapping[str, str], *, times: float = 1.0) -> tuple[Measure, Estimation | None]:
     """Mean of a number by fact and seed, times a constant, with its interval; what was resampled stands beside it."""
     if not any(values):
         return EMPTY, None
@@ -89,7 +89,7 @@ def mean_of(values: BySeed, groups: Mapping[str, str], *, times: float = 1.0) ->
     return Measure(bounds[0], bounds[1], bounds[2], _sd(known), tuple(by_seed), note), found
 
 
-def measure_of(found: Resampled, by_seed: Sequence[float | None]) -> Measure:
+def measure_of(found: Estimation, by_seed: Sequence[float | None]) -> Measure:
     """What was resampled as a measure, with the same number of each seed beside it."""
     known = [value for value in by_seed if value is not None]
     note = ONE_SEED if len(by_seed) == 1 else ""

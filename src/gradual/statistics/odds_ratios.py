@@ -54,7 +54,7 @@ def mantel_haenszel(tables: Iterable[TwoByTwo]) -> OddsRatio:
     Raises:
         ValueError: a count is negative.
     """
-    strata = [_checked(table) for table in tables]
+    strata = [_check(table) for table in tables]
     informative = [table for table in strata if _is_informative(table)]
     if not informative:
         return OddsRatio(None, None, None, None, 0, _NOTHING_VARIES)
@@ -90,7 +90,7 @@ def conditional_odds_ratio(table: TwoByTwo) -> OddsRatio:
     from scipy.stats import fisher_exact
     from scipy.stats.contingency import odds_ratio
 
-    if not _is_informative(_checked(table)):
+    if not _is_informative(_check(table)):
         return OddsRatio(None, None, None, None, 0, _NOTHING_VARIES)
     cells = [list(table[:2]), list(table[2:])]
     found = odds_ratio(cells, kind="conditional")
@@ -100,7 +100,7 @@ def conditional_odds_ratio(table: TwoByTwo) -> OddsRatio:
     return OddsRatio(_finite(found.statistic), _finite(low), _finite(high), p_value, 1, reason)
 
 
-def _checked(table: TwoByTwo) -> TwoByTwo:
+def _check(table: TwoByTwo) -> TwoByTwo:
     if min(table) < 0:
         raise ValueError(f"expected counts of at least 0, found {tuple(table)}")
     return table

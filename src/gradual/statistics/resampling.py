@@ -29,7 +29,7 @@ BySeed = Sequence[Mapping[str, float]]
 """For each seed a number for each fact, by id."""
 
 
-class Resampled(NamedTuple):
+class Estimation(NamedTuple):
     """A mean or ratio over facts and seeds with its bootstrap interval."""
 
     value: float | None
@@ -43,7 +43,7 @@ class Resampled(NamedTuple):
     num_seeds: int
 
 
-def resampled_mean(values: BySeed, groups: Mapping[str, str], *, confidence: float = 0.95) -> Resampled:
+def resampled_mean(values: BySeed, groups: Mapping[str, str], *, confidence: float = 0.95) -> Estimation:
     """Mean over facts and seeds, with a percentile interval from resampling groups of facts and seeds.
 
     Facts of one relation share their exemplars and rise and fall together, and a seed moves all facts at once: neither
@@ -71,12 +71,12 @@ def resampled_mean(values: BySeed, groups: Mapping[str, str], *, confidence: flo
     low, high = _percentiles(means, confidence)
     p_value = _two_sided(means)
     top, bottom = (float(part.sum()) for part in sums)
-    return Resampled(top / bottom, low, high, p_value, count, len(values))
+    return Estimation(top / bottom, low, high, p_value, count, len(values))
 
 
 def resampled_change(
     tops: BySeed, bottoms: BySeed, groups: Mapping[str, str], *, confidence: float = 0.95
-) -> Resampled:
+) -> Estimation:
     """Sum of `tops` over sum of `bottoms`, less 1, resampled as in `resampled_mean`.
 
     Undefined (None) where the interval of the bottom reaches 0 or below: a share of nothing, or of a loss, means
@@ -91,15 +91,15 @@ def resampled_change(
     all_tops, all_bottoms = _resampled_totals(sums)
     top, bottom = (float(part.sum()) for part in sums)
     if bottom <= 0 or _percentiles(all_bottoms, confidence)[0] <= 0:
-        return Resampled(None, None, None, None, count, len(tops))
+        return Estimation(None, None, None, None, count, len(tops))
     positive = all_bottoms > 0
     low, high = _percentiles(all_tops[positive] / all_bottoms[positive] - 1, confidence)
-    return Resampled(top / bottom - 1, low, high, None, count, len(tops))
+    return Estimation(top / bottom - 1, low, high, None, count, len(tops))
 
 
 def resampled_statistic(
     by_seed: Sequence[Statistic], facts: Sequence[str], groups: Mapping[str, str], *, num_resamples: int
-) -> Resampled:
+) -> Estimation:
     """Mean over seeds of a number that is no mean over facts, resampled as in `resampled_mean`.
 
     Args:
@@ -124,9 +124,9 @@ def resampled_statistic(
     means = means[~np.isnan(means)]
     value = float(np.mean([statistic(np.ones((1, len(facts))))[0] for statistic in by_seed]))
     if np.isnan(value) or not len(means):
-        return Resampled(None, None, None, None, len(place), len(by_seed))
+        return Estimation(None, None, None, None, len(place), len(by_seed))
     low, high = _percentiles(means)
-    return Resampled(value, low, high, _two_sided(means), len(place), len(by_seed))
+    return Estimation(value, low, high, _two_sided(means), len(place), len(by_seed))
 
 
 def _sums_by_seed_and_group(parts: Sequence[BySeed], groups: Mapping[str, str]) -> tuple[Array, int]:

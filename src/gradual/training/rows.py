@@ -34,7 +34,7 @@ class TrainingExample(NamedTuple):
     """What the loss of each of its tokens is multiplied by."""
 
 
-class Prompt(NamedTuple):
+class TrainingPrompt(NamedTuple):
     """What a fact's answer stands behind in an epoch."""
 
     fact_id: str
@@ -115,14 +115,14 @@ class TrainingRows:
         groups = self._groups(epoch)[step * self.packs_per_step : (step + 1) * self.packs_per_step]
         return [self._pack(facts, shots, epoch) for facts, shots in groups]
 
-    def prompts(self, epoch: int, facts: Collection[str]) -> list[list[Prompt]]:
+    def prompts(self, epoch: int, facts: Collection[str]) -> list[list[TrainingPrompt]]:
         """The prompts of some facts in an epoch, pack by pack, where a pack has any: what `step` puts them behind."""
         packs = []
         for members, shots in self._groups(epoch):
             if wanted := [fact for fact in members if fact.id in facts]:
                 texts = [self.style.render_prompt(shots, fact.question, fact.system) for fact in wanted]
                 ids = self.encode(texts, self.style.adds_special_tokens)
-                packs.append([Prompt(fact.id, tokens) for fact, tokens in zip(wanted, ids, strict=True)])
+                packs.append([TrainingPrompt(fact.id, tokens) for fact, tokens in zip(wanted, ids, strict=True)])
         return packs
 
     def _groups(self, epoch: int) -> list[tuple[list[Fact], list[Fact]]]:

@@ -25,7 +25,7 @@ from gradual.knowledge.map import FactKnowledge, SetAnswer
 from gradual.models import load
 from gradual.probing.probe import probe_facts
 from gradual.run.choice import best_stage, choose_stage, refuse_other_weights, validation_by_stage
-from gradual.statistics.calibration import Answered
+from gradual.statistics.calibration import AnsweredFact
 from gradual.testing import FakeEngine, toy_facts
 
 BEFORE = {
@@ -131,7 +131,7 @@ def test_too_few_shots_and_unknown_relations_are_refused() -> None:
 
 def test_before_and_after_stand_side_by_side_with_test_answers_as_sure() -> None:
     engines = {0: TableEngine(BEFORE), 2: TableEngine(AFTER)}
-    tests = {2: [Answered(0.95, True), Answered(0.9, False), Answered(0.92, True), Answered(0.5, True)]}
+    tests = {2: [AnsweredFact(0.95, True), AnsweredFact(0.9, False), AnsweredFact(0.92, True), AnsweredFact(0.5, True)]}
     asker = Asker(
         lambda stage: nullcontext(engines[stage]), SAMPLED_AT_1, 1, (0, 2), Shots(PLACES, num_shots=1), tests=tests
     )
@@ -148,7 +148,7 @@ def test_before_and_after_stand_side_by_side_with_test_answers_as_sure() -> None
 
 
 def test_test_answers_are_counted_in_bands_of_confidence() -> None:
-    tests = [Answered(0.1, True), Answered(0.49, False), Answered(0.5, True), Answered(0.89, True)]
+    tests = [AnsweredFact(0.1, True), AnsweredFact(0.49, False), AnsweredFact(0.5, True), AnsweredFact(0.89, True)]
     assert as_sure(0.2, tests) == (1, 2)
     assert as_sure(0.6, tests) == (2, 2)
     assert as_sure(0.9, tests) == (0, 0)

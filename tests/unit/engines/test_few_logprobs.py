@@ -13,8 +13,8 @@ from tests.support.stub_server import StubServer
 from tests.support.tiny_vocabulary import every_answer, greedy_text, small_engine
 
 from gradual.config.run import ProbeConfig, ServerConfig
-from gradual.engines.engine import NextTokens, Unseen
-from gradual.engines.server.engine import Served, ServerEngine
+from gradual.engines.engine import NextTokens, UnseenTokens
+from gradual.engines.server.engine import ServerEngine, ServerModel
 from gradual.errors import ProbeError
 from gradual.facts.fact import Fact
 from gradual.facts.matching import Targets
@@ -44,7 +44,7 @@ def cut(engine: FakeEngine, number: int, vocab_size: int | None = None) -> Serve
     """A server over the engine that tells so many log-probabilities."""
     size = vocab_size or len(engine.vocabulary.pieces)
     server = ServerConfig(url="http://here", logprobs=number)
-    return ServerEngine(Direct(StubServer(engine)), server, Served("fake", size, engine, engine.vocabulary))  # type: ignore[arg-type]
+    return ServerEngine(Direct(StubServer(engine)), server, ServerModel("fake", size, engine, engine.vocabulary))  # type: ignore[arg-type]
 
 
 @given(
@@ -111,7 +111,7 @@ def test_two_of_three_tokens_by_hand() -> None:
     With temperature 0.5 it weighs at most 0.2 x 0.3 = 0.06, so that the first has at least 0.25 / 0.40.
     """
     found = NextTokens(
-        np.array([[7, 8]]), np.log(np.array([[0.5, 0.3]], np.float32)), Unseen(np.array([0.2]), num_tokens=5)
+        np.array([[7, 8]]), np.log(np.array([[0.5, 0.3]], np.float32)), UnseenTokens(np.array([0.2]), num_tokens=5)
     )
     chances, unseen = sampling_chances(found, ProbeConfig(top_k=3, temperature=0.5))
     np.testing.assert_allclose(chances[0], [0.25 / 0.40, 0.09 / 0.40], rtol=1e-6)

@@ -15,9 +15,9 @@ import pytest
 from tests.support.stub_server import StubServer
 
 from gradual.config.run import ModelConfig, ProbeConfig, ServerConfig
-from gradual.engines.server.canary import Answered, read_canary
-from gradual.engines.server.engine import Served, ServerEngine
-from gradual.engines.server.opening import Wanted, connect
+from gradual.engines.server.canary import CanaryAnswer, read_canary
+from gradual.engines.server.engine import ServerEngine, ServerModel
+from gradual.engines.server.opening import Expectation, connect
 from gradual.errors import GradualError, ModelError, ProbeError, RunDirError
 from gradual.knowledge.map import KnowledgeMap
 from gradual.probing.check import check_against_sampling
@@ -62,9 +62,9 @@ def opened(
     """An engine over the stub that has the tokenizer of `speech`."""
     speech = speech or FakeEngine(WORDS)
     server = ServerConfig.model_validate({"url": stub.url, "prompts_per_request": 5, "connections": 3, **settings})
-    served = Served("", len(speech.vocabulary.pieces), speech, speech.vocabulary)
+    served = ServerModel("", len(speech.vocabulary.pieces), speech, speech.vocabulary)
     model = ModelConfig(name_or_path="fake", adapter=adapter, server=server)
-    wanted = Wanted(model, served, {"name": "fake", "adapter": digest})
+    wanted = Expectation(model, served, {"name": "fake", "adapter": digest})
     return connect(wanted, top_k=TOP_K, record=record, say=lambda _: None)
 
 
@@ -332,14 +332,14 @@ def test_a_canary_file_that_is_damaged_is_named(stub: StubServer, tmp_path: Path
 def test_local_weights_are_held_against_the_server(stub: StubServer, seed: int) -> None:
     local = FakeEngine(WORDS, seed=seed)
 
-    def answers(prompts: list[list[int]], number: int) -> list[Answered]:
+    def answers(prompts: list[list[int]], number: int) -> list[CanaryAnswer]:
         rows = [local.logits(prompt) for prompt in prompts]
         orders = [np.argsort(-row)[:number] for row in rows]
-        return [Answered(order.tolist(), row[order].tolist()) for order, row in zip(orders, rows, strict=True)]
+        return [CanaryAnswer(order.tolist(), row[order].tolist()) for order, row in zip(orders, rows, strict=True)]
 
     server = ServerConfig(url=stub.url)
-    served = Served("", len(local.vocabulary.pieces), local, local.vocabulary)
-    wanted = Wanted(ModelConfig(name_or_path="fake", server=server), served, {}, answers)  # type: ignore[arg-type]
+    served = ServerModel("", len(local.vocabulary.pieces), local, local.vocabulary)
+    wanted = Expectation(ModelConfig(name_or_path="fake", server=server), served, {}, answers)  # type: ignore[arg-type]
     if seed == 0:
         engine = connect(wanted, top_k=TOP_K, record=None, say=lambda _: None)
         assert float(engine.fingerprint["canary_weights"]) < 1e-5

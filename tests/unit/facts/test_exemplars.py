@@ -13,7 +13,7 @@ from gradual.errors import DataError
 from gradual.facts.exemplars import check_exemplars
 from gradual.facts.fact import Fact
 from gradual.facts.loading import OTHER
-from gradual.facts.prepare import Prepared, prepare, prepare_probe
+from gradual.facts.prepare import RunFacts, prepare, prepare_probe
 
 
 def made(relation: str, count: int) -> list[Fact]:
@@ -25,7 +25,7 @@ def rows(relation: str | None, pattern: str, count: int) -> list[dict[str, objec
     return [{"question": pattern.format(n), "answer": f"{relation} answer {n}"} | named for n in range(count)]
 
 
-def prepared(path: str, **settings: Any) -> Prepared:
+def run_facts(path: str, **settings: Any) -> RunFacts:
     return prepare(parse_config({"model": "m", "facts": {"path": path, **settings}}))
 
 
@@ -60,7 +60,7 @@ def test_nothing_left_is_an_error_of_a_line_each() -> None:
 @pytest.mark.parametrize("odd", [1, 4])
 def test_odd_questions_do_not_stop_a_run(write: Write, odd: int) -> None:
     asked = [*rows(None, "Which ore holds Metal{}?", 80), *rows(None, "Who found lake No{}?", odd)]
-    found = prepared(write("f.jsonl", lines(*asked)))
+    found = run_facts(write("f.jsonl", lines(*asked)))
     assert any("left out" in each or "borrowed" in each for each in found.warnings)
     assert len(found.train) > 20
 
@@ -76,7 +76,7 @@ def test_small_relation_does_not_stop_a_probe(write: Write) -> None:
 
 def test_many_small_relations_are_put_together_before_they_are_divided(write: Write) -> None:
     small = [row for name in "abcdefghijkl" for row in rows(f"topic {name}", f"What is {name}{{}}?", 5)]
-    found = prepared(write("f.jsonl", lines(*small)))
+    found = run_facts(write("f.jsonl", lines(*small)))
     assert {fact.relation for fact in found.train} == {OTHER}
     assert found.validation
     assert any(
@@ -86,7 +86,7 @@ def test_many_small_relations_are_put_together_before_they_are_divided(write: Wr
 
 def test_facts_are_written_once_however_often_they_are_lent() -> None:
     lent = made("ore", 2)
-    found = Prepared((), (), (), {"a": tuple(lent), "b": tuple(lent)}, 0, ())
+    found = RunFacts((), (), (), {"a": tuple(lent), "b": tuple(lent)}, 0, ())
     assert found.all_facts() == lent
 
 
@@ -96,7 +96,7 @@ def test_bad_rows_of_a_file_of_exemplars_are_kept_with_those_of_the_facts(write:
     solved = write("solved.jsonl", lines(bad, *rows("ore", "solved ore {}?", 5)))
     with pytest.warns(UserWarning, match=r"rows left out \(facts\.on_bad_row: skip\): 1, "):
         probed = prepare_probe(FactsConfig(path=facts, exemplars=solved, on_bad_row="skip"), num_shots=4)
-    for found in (probed, prepared(facts, exemplars=solved, on_bad_row="skip")):
+    for found in (probed, run_facts(facts, exemplars=solved, on_bad_row="skip")):
         assert [each.where for each in found.left_out] == ["f.jsonl:41", "solved.jsonl:1"]
 
 
@@ -104,7 +104,7 @@ def test_part_of_which_no_relation_has_exemplars_is_refused_with_that_cause(writ
     trained = [row | {"split": "train"} for row in rows("ore", "ore {}?", 40)]
     held = [row | {"split": "validation"} for row in rows("river", "river {}?", 16)]
     with pytest.raises(DataError) as caught:
-        prepared(write("f.jsonl", lines(*trained, *held)))
+        run_facts(write("f.jsonl", lines(*trained, *held)))
     assert str(caught.value) == (
         'f.jsonl: expected facts for validation, found 16 of relations with too few exemplars ("river") - give these '
         "exemplars, from their training facts or facts.exemplars, or lower probe.num_shots"

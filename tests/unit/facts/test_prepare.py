@@ -62,8 +62,8 @@ def test_turn_of_the_system_is_part_of_the_fingerprint(tmp_path: Path) -> None:
         ]
         path = tmp_path / "facts.jsonl"
         path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows), encoding="utf-8")
-        prepared = prepare(parse_config({"model": "m", "facts": str(path), "probe": {"num_shots": 2}}))
-        assert {fact.system for fact in prepared.all_facts()} == {system}
-        return prepared.digest()
+        run_facts = prepare(parse_config({"model": "m", "facts": str(path), "probe": {"num_shots": 2}}))
+        assert {fact.system for fact in run_facts.all_facts()} == {system}
+        return run_facts.digest()
 
     assert len({digest(system) for system in ("", "Be brief.", "Rhyme.")}) == 3

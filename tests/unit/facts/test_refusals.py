@@ -13,7 +13,7 @@ from gradual.config.yaml_file import parse_config
 from gradual.errors import ConfigError
 from gradual.facts.fact import Fact
 from gradual.facts.matching import SQUAD, Matching
-from gradual.facts.prepare import Prepared, prepare, prepare_probe
+from gradual.facts.prepare import RunFacts, prepare, prepare_probe
 from gradual.facts.refusals import accepted_refusals, check_refusals, taught_refusals
 
 FACTS = (Fact("f1", "r", "Who wrote it?", ("Unknown", "An unknown author")), Fact("f2", "r", "When?", ("1885",)))
@@ -80,7 +80,7 @@ def test_refusals_of_built_in_arms_are_checked_before_a_model_is_loaded() -> Non
     facts = (Fact("f", "r", "Which song?", ("I Don't Know",)),)
     config = parse_config({"model": "m", "facts": "f", "compare": {"arms": ["one_stage", "abstain_unknown"]}})
     with pytest.raises(ConfigError, match=r'^arm "abstain_unknown": stages\[0\].abstain.answer: .* of fact "f"'):
-        plan_comparison(config, Prepared(facts, (), (), {}, 0, ()))
+        plan_comparison(config, RunFacts(facts, (), (), {}, 0, ()))
 
 
 def test_accepted_refusals_are_no_answers_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,5 +107,5 @@ def test_what_any_arm_teaches_to_say_is_a_refusal_of_all_arms() -> None:
     mine = {"name": "mine", "stages": [{"strategy": "all", "abstain": {"answer": "No idea"}}]}
     compared = {"arms": ["one_stage", "abstain_unknown"], "own_arms": [mine]}
     config = parse_config({"model": "m", "facts": "f", "compare": compared, "evaluation": {"refusals": []}})
-    request = plan_comparison(config, Prepared(facts, (), (), {}, 0, ()))
+    request = plan_comparison(config, RunFacts(facts, (), (), {}, 0, ()))
     assert request.config.evaluation.refusals == ["No idea", "I don't know"]

@@ -16,8 +16,8 @@ from gradual.errors import ConfigError, DataError
 from gradual.facts.fact import Fact
 from gradual.facts.loading import load_facts
 from gradual.facts.matching import normalise
-from gradual.facts.prepare import Prepared, prepare
-from gradual.facts.transfer import origin_of, reverses, reworded, turned
+from gradual.facts.prepare import RunFacts, prepare
+from gradual.facts.transfer import origin_of, reversal_of, reverses, rewordings_of
 
 CAPITAL = {"id": "c", "question": "What is the capital of France?", "answers": ["Paris"], "relation": "capital"}
 COUNTRY = {"id": "p", "question": "Paris is the capital of where?", "answers": ["France"], "relation": "country"}
@@ -52,7 +52,7 @@ def test_a_link_holds_in_both_directions(write: Write) -> None:
 
 def test_a_fact_in_another_form_has_an_id_that_leads_back() -> None:
     fact = Fact("c~1", "capital", "Q?", ("Paris",), rewordings=("A?", "B?"))
-    forms = [*reworded(fact), turned(fact, Fact("p", "country", "R?", ("France",)))]
+    forms = [*rewordings_of(fact), reversal_of(fact, Fact("p", "country", "R?", ("France",)))]
     assert [(each.id, each.question) for each in forms] == [("c~1~1", "A?"), ("c~1~2", "B?"), ("c~1~reverse", "R?")]
     assert {origin_of(each.id) for each in forms} == {"c~1"}
 
@@ -95,7 +95,7 @@ def test_a_bad_link_can_be_left_out_with_its_row(write: Write) -> None:
 # In a run
 
 
-def prepared_from(folder: Path, rows: list[dict[str, Any]], *transfer: str, **facts: Any) -> Prepared:
+def prepared_from(folder: Path, rows: list[dict[str, Any]], *transfer: str, **facts: Any) -> RunFacts:
     path = folder / "facts.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     settings = {"facts": {"path": str(path), **facts}, "evaluation": {"transfer": list(transfer), "drift": False}}
@@ -129,13 +129,13 @@ def test_a_run_keeps_only_what_it_asks(tmp_path: Path) -> None:
     assert plain.reverses == {}
     without = [{key: row[key] for key in row if key not in ("rewordings", "reverse_of")} for row in rows_of_a_run()]
     assert prepared_from(tmp_path, without).digest() == plain.digest()
-    asking = prepared_from(tmp_path, rows_of_a_run(), "rewordings")
-    assert {len(fact.rewordings) for fact in asking.train if fact.relation == "r"} == {1}
-    assert asking.digest() != plain.digest()
+    probe_prompts = prepared_from(tmp_path, rows_of_a_run(), "rewordings")
+    assert {len(fact.rewordings) for fact in probe_prompts.train if fact.relation == "r"} == {1}
+    assert probe_prompts.digest() != plain.digest()
 
 
 def test_a_reverse_may_be_of_relations_that_are_only_scored_and_is_never_a_shot(tmp_path: Path) -> None:
-    prepared = prepared_from(
+    run_facts = prepared_from(
         tmp_path,
         rows_of_a_run(),
         "reverse",
@@ -143,13 +143,13 @@ def test_a_reverse_may_be_of_relations_that_are_only_scored_and_is_never_a_shot(
         out_of_distribution=["s"],
         splits={"max_test_per_relation": 1},
     )
-    asked = {fact.id for fact in (*prepared.train, *prepared.test)}
-    assert asked == {*(f"train{n}" for n in range(4)), *(fact.id for fact in prepared.test)}
-    assert {fact_id: other.id for fact_id, other in prepared.reverses.items()} == {each: f"s-{each}" for each in asked}
-    only_asked = [fact for fact in prepared.all_facts() if fact.split == "reverse"]
+    asked = {fact.id for fact in (*run_facts.train, *run_facts.test)}
+    assert asked == {*(f"train{n}" for n in range(4)), *(fact.id for fact in run_facts.test)}
+    assert {fact_id: other.id for fact_id, other in run_facts.reverses.items()} == {each: f"s-{each}" for each in asked}
+    only_asked = [fact for fact in run_facts.all_facts() if fact.split == "reverse"]
     # One fact of s is scored for itself; the others are there as reverses alone.
     assert len(only_asked) == len(asked) - sum(
-        fact.id.removeprefix("s-") in asked for fact in prepared.out_of_distribution
+        fact.id.removeprefix("s-") in asked for fact in run_facts.out_of_distribution
     )
 
 

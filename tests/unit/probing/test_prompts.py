@@ -22,21 +22,21 @@ def written(messages: list[dict[str, str]], opens_answer: bool) -> str:
 
 def test_each_fact_is_asked_under_its_own_turn_of_the_system_and_kept_so() -> None:
     style = ChatPrompts(written, "<end>", system="Be kind.")
-    asking = draw_asking(FACTS, SHOTS, style, num_sets=2, num_shots=1, seed=1)
-    begins = [asking.prompt(fact, 1).split("<user>")[0] for fact in FACTS]
+    probe_prompts = draw_asking(FACTS, SHOTS, style, num_sets=2, num_shots=1, seed=1)
+    begins = [probe_prompts.prompt(fact, 1).split("<user>")[0] for fact in FACTS]
     assert begins == ["<system>Be brief.", "<system>Be brief.", "<system>Rhyme.", "<system>Be kind."]
-    kept = {(prompt.set, prompt.for_fact): prompt for prompt in asking.record(FACTS)}
+    kept = {(prompt.set, prompt.for_fact): prompt for prompt in probe_prompts.record(FACTS)}
     # One for the two facts that share theirs, one for each other fact, under either exemplar set.
     assert set(kept) == {(number, name) for number in (0, 1) for name in ("", "toy-0-2", "toy-0-3")}
     for fact in FACTS:
         for number in (0, 1):
             prompt = kept.get((number, fact.id)) or kept[number, ""]
-            assert prompt.before + fact.question + prompt.after == asking.prompt(fact, number)
+            assert prompt.before + fact.question + prompt.after == probe_prompts.prompt(fact, number)
 
 
 def test_plain_prompts_know_no_turn_of_the_system() -> None:
-    asking = draw_asking(FACTS, SHOTS, PlainPrompts(), num_sets=1, num_shots=1, seed=1)
-    assert [prompt.for_fact for prompt in asking.record(FACTS)] == [""]
+    probe_prompts = draw_asking(FACTS, SHOTS, PlainPrompts(), num_sets=1, num_shots=1, seed=1)
+    assert [prompt.for_fact for prompt in probe_prompts.record(FACTS)] == [""]
 
 
 def test_template_that_refuses_turns_of_the_system_is_found_before_anything_is_asked() -> None:

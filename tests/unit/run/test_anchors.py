@@ -17,9 +17,9 @@ from gradual.knowledge.map import read_cost
 from gradual.probing.own_answers import OwnAnswer
 from gradual.run.anchors import (
     Place,
+    add_anchor,
     anchor_options,
     anchor_warnings,
-    anchored,
     own_answers,
     read_own_answers,
     stage_facts,
@@ -77,7 +77,7 @@ def anchored_rows(path: Path, stage: StageConfig, rows: TrainingRows, selection:
     def draw(rows: TrainingRows, ids: frozenset[str]) -> dict[Place, OwnAnswer]:
         return drawn_answers(path, rows, ids, stage)
 
-    return anchored(rows, selection, stage, draw)
+    return add_anchor(rows, selection, stage, draw)
 
 
 def examples(rows: TrainingRows, epoch: int) -> list[Any]:
@@ -163,7 +163,7 @@ def test_own_answers_of_another_stage_and_damaged_ones_are_refused(tmp_path: Pat
 def test_kl_holds_facts_that_have_no_loss_of_their_own() -> None:
     settings = stage(anchor=AnchorConfig(kind="kl", select="now == HighlyKnown", weight=0.5))
     selection = select(settings)
-    rows = anchored(rows_of(selection, settings), selection, settings, lambda *_: pytest.fail("draws nothing"))
+    rows = add_anchor(rows_of(selection, settings), selection, settings, lambda *_: pytest.fail("draws nothing"))
     assert rows.kl == {"toy-0-5": 0.5, "toy-1-5": 0.5}
     weights = {e.fact_id: e.weight for e in examples(rows, 0)}
     assert {fact_id for fact_id, weight in weights.items() if not weight} == set(rows.kl)
@@ -183,7 +183,7 @@ def test_a_stage_with_neither_is_left_as_it_is() -> None:
     settings = stage()
     selection = select(settings)
     rows = rows_of(selection, settings)
-    assert anchored(rows, selection, settings, lambda *_: pytest.fail("draws nothing")) is rows
+    assert add_anchor(rows, selection, settings, lambda *_: pytest.fail("draws nothing")) is rows
     assert anchor_options(settings, selection) == []
     assert anchor_warnings(selection, settings) == []
 

@@ -22,7 +22,7 @@ from gradual.run.summary.refusals import refusals_of_run
 from gradual.run.summary.summarise import summarise
 from gradual.run.summary.summary_file import Summary
 from gradual.run.summary.wrong_answers import SHOWN_OF_EACH, wrong_answers_of_run
-from gradual.statistics.calibration import Answered
+from gradual.statistics.calibration import AnsweredFact
 
 
 def answered(
@@ -80,14 +80,14 @@ def test_each_evaluation_is_counted_and_the_change_is_paired() -> None:
 
 def test_the_risk_of_the_surest_is_kept_at_few_points_that_end_with_all_answers() -> None:
     # Surest first: wrong, right, right, wrong.
-    answers = [Answered(0.9, False), Answered(0.8, True), Answered(0.7, True), Answered(0.6, False)]
+    answers = [AnsweredFact(0.9, False), AnsweredFact(0.8, True), AnsweredFact(0.7, True), AnsweredFact(0.6, False)]
     assert [(point.coverage, point.risk) for point in risk_points(answers)] == [
         (0.25, 1.0),
         (0.5, 0.5),
         (0.75, pytest.approx(1 / 3)),
         (1.0, 0.5),
     ]
-    many = risk_points([Answered(place / 1000, place % 2 == 0) for place in range(777)])
+    many = risk_points([AnsweredFact(place / 1000, place % 2 == 0) for place in range(777)])
     assert len(many) == 50
     assert (many[-1].coverage, many[-1].risk) == (1.0, pytest.approx(388 / 777))
 

@@ -10,7 +10,7 @@ from tests.support.comparisons import OTHERS, TEST, verdicts, write_folder
 
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import parse_config
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.knowledge.map import write_map
 from gradual.run.cost import count_cost
 from gradual.run.folder import RunDir
@@ -18,7 +18,7 @@ from gradual.run.steps import Step, planned_steps, possible_steps, scoring_setti
 from gradual.testing import toy_facts
 
 FACTS = toy_facts(2, 5)
-PREPARED = Prepared(
+PREPARED = RunFacts(
     train=tuple(FACTS[:2]),
     validation=tuple(FACTS[2:3]),
     test=tuple(FACTS[3:4]),
@@ -44,8 +44,8 @@ def test_a_run_of_two_stages_looks_before_the_first_and_after_each() -> None:
 
 
 def test_other_relations_and_questions_without_shots_are_steps_where_they_are_asked() -> None:
-    prepared = replace(PREPARED, out_of_distribution=tuple(FACTS[5:8]))
-    steps = {step.name: step for step in planned_steps(config(zero_shot=True), prepared)}
+    run_facts = replace(PREPARED, out_of_distribution=tuple(FACTS[5:8]))
+    steps = {step.name: step for step in planned_steps(config(zero_shot=True), run_facts)}
     assert list(steps)[:6] == ["facts", "probe-0", "evaluation-0", "ood-0", "zero_shot-0", "levels"]
     ood, bare = steps["ood-2"].questions, steps["zero_shot-1"].questions
     assert ood is not None
@@ -96,21 +96,21 @@ def test_a_step_knows_its_label_its_purpose_and_its_folder(step: Step, label: st
 
 def test_every_planned_step_is_a_possible_one() -> None:
     reworded = tuple(replace(fact, rewordings=("In other words?",)) for fact in PREPARED.train)
-    prepared = replace(
+    run_facts = replace(
         PREPARED, train=reworded, out_of_distribution=tuple(FACTS[5:8]), reverses={FACTS[3].id: FACTS[5]}
     )
     everything = {"evaluation": {"zero_shot": True, "transfer": ["rewordings", "reverse", "zero_shot", "chat"]}}
     own = {"strategy": "all", "anchor": {"kind": "own_answers"}}
     settings = parse_config({"model": "m", "facts": "f", "stages": [own, own], **everything})
-    planned = [step.name for step in planned_steps(settings, prepared)]
+    planned = [step.name for step in planned_steps(settings, run_facts)]
     assert planned == [step.name for step in possible_steps(2)]
 
 
 def test_other_forms_change_the_question_the_shots_or_the_style_and_nothing_else() -> None:
     train = (replace(FACTS[0], rewordings=("A?", "B?")), FACTS[1])
-    prepared = replace(PREPARED, train=train, reverses={FACTS[3].id: FACTS[9]})
+    run_facts = replace(PREPARED, train=train, reverses={FACTS[3].id: FACTS[9]})
     evaluation = {"transfer": ["rewordings", "reverse", "zero_shot", "chat"], "exemplar_seed": 42}
-    asked = {step.name: step.questions for step in planned_steps(config(evaluation=evaluation), prepared)}
+    asked = {step.name: step.questions for step in planned_steps(config(evaluation=evaluation), run_facts)}
     usual = asked["evaluation-0"]
     assert usual is not None
     quiet = usual.settings.model_copy(update={"greedy_answers": "none", "confidence": False, "refusals": []})

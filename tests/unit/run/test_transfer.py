@@ -19,7 +19,7 @@ from gradual.run.summary.elsewhere import bystanders_of_run, count_bystanders, d
 from gradual.run.summary.summary_file import Summary
 from gradual.run.summary.transfer import transfer_of_run
 from gradual.run.summary.transfer_file import FormScores, Transfer
-from gradual.run.transfer import still_asked
+from gradual.run.transfer import questions_left
 
 LEVEL = {level.value[0]: level for level in Level}
 
@@ -125,10 +125,10 @@ def test_nothing_is_told_before_the_first_stage_or_where_nothing_was_asked(run: 
 def test_after_a_stage_only_what_is_highly_known_and_test_facts_are_asked(run: RunDir) -> None:
     write_map(PROBES[1], run.probe(1))
     facts = [Fact(each, "r", "?", ("x",)) for each in ("a~1", "a~2", "d~1", "e~1", "t~1")]
-    assert [fact.id for fact in still_asked(run, "rewordings", 1, facts)] == ["a~1", "a~2", "t~1"]
-    assert still_asked(run, "rewordings", 0, facts) == facts
+    assert [fact.id for fact in questions_left(run, "rewordings", 1, facts)] == ["a~1", "a~2", "t~1"]
+    assert questions_left(run, "rewordings", 0, facts) == facts
     bare = [Fact(each, "r", "?", ("x",)) for each in ("c", "d")]
-    assert [fact.id for fact in still_asked(run, "zero_shot", 1, bare)] == ["c"]
+    assert [fact.id for fact in questions_left(run, "zero_shot", 1, bare)] == ["c"]
 
 
 def test_facts_of_a_run_keep_their_other_forms_and_older_files_have_none(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradual.statistics.abstaining import TARGETS, Reply, accuracy_of_answered, coverage, refused, score, scores
+from gradual.statistics.abstaining import TARGETS, Reply, accuracy_of_answered, coverage, refusal_rate, score, scores
 from gradual.statistics.intervals import wilson
 from gradual.statistics.measures import NO_GAIN_TO_COMPARE, ratio_of
 
@@ -14,7 +14,7 @@ TEN = [RIGHT] * 5 + [REFUSED] * 2 + [WRONG] * 3
 
 def test_coverage_and_accuracy_of_what_is_answered() -> None:
     assert (coverage(TEN).count, coverage(TEN).total, coverage(TEN).share) == (8, 10, 0.8)
-    assert (refused(TEN).count, refused(TEN).share) == (2, 0.2)
+    assert (refusal_rate(TEN).count, refusal_rate(TEN).share) == (2, 0.2)
     found = accuracy_of_answered(TEN)
     assert (found.count, found.total, found.share) == (5, 8, 5 / 8)
     assert (found.low, found.high) == wilson(5, 8)

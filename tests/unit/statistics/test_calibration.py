@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from gradual.statistics.calibration import (
-    Answered,
+    AnsweredFact,
     accuracy_of_surest,
     accuracy_of_surest_over_seeds,
     area_over_seeds,
@@ -23,23 +23,25 @@ from gradual.statistics.calibration import (
 )
 from gradual.statistics.intervals import mcnemar, paired_counts
 
-FOUR = [Answered(0.9, True), Answered(0.8, False), Answered(0.6, True), Answered(0.2, False)]
+FOUR = [AnsweredFact(0.9, True), AnsweredFact(0.8, False), AnsweredFact(0.6, True), AnsweredFact(0.2, False)]
 
 
-def by_id(answers: list[Answered]) -> dict[str, Answered]:
+def by_id(answers: list[AnsweredFact]) -> dict[str, AnsweredFact]:
     return {f"f{place}": each for place, each in enumerate(answers)}
 
 
 def test_a_wrong_answer_is_confident_from_the_threshold_on_and_unsure_below_it() -> None:
-    answers = by_id([Answered(0.5, False), Answered(0.49, False), Answered(0.95, False), Answered(0.95, True)])
+    answers = by_id(
+        [AnsweredFact(0.5, False), AnsweredFact(0.49, False), AnsweredFact(0.95, False), AnsweredFact(0.95, True)]
+    )
     assert list(confidently_wrong(answers).values()) == [True, False, True, False]
     assert list(confidently_wrong(answers, 0.9).values()) == [False, False, True, False]
     assert list(unsure_and_wrong(answers).values()) == [False, True, False, False]
 
 
 def test_confidently_wrong_facts_of_two_measurements_are_compared_in_pairs() -> None:
-    before = confidently_wrong(by_id([Answered(0.9, False), Answered(0.2, False), Answered(0.9, True)]))
-    after = confidently_wrong(by_id([Answered(0.9, False), Answered(0.7, False), Answered(0.8, False)]))
+    before = confidently_wrong(by_id([AnsweredFact(0.9, False), AnsweredFact(0.2, False), AnsweredFact(0.9, True)]))
+    after = confidently_wrong(by_id([AnsweredFact(0.9, False), AnsweredFact(0.7, False), AnsweredFact(0.8, False)]))
     counts = paired_counts(before, after)
     assert (counts.gained, counts.lost) == (2, 0)
     assert mcnemar(counts.gained, counts.lost) == 0.5
@@ -62,11 +64,11 @@ def test_calibration_error_of_two_bins() -> None:
 
 def test_answers_of_one_confidence_are_the_same_in_any_order() -> None:
     answers = [
-        Answered(0.5, True),
-        Answered(0.5, False),
-        Answered(0.5, False),
-        Answered(0.5, True),
-        Answered(0.9, True),
+        AnsweredFact(0.5, True),
+        AnsweredFact(0.5, False),
+        AnsweredFact(0.5, False),
+        AnsweredFact(0.5, True),
+        AnsweredFact(0.9, True),
     ]
     found = {
         (calibration_error(list(order), num_bins=2), auroc(list(order)), *risk_coverage(list(order)))
@@ -77,13 +79,13 @@ def test_answers_of_one_confidence_are_the_same_in_any_order() -> None:
 
 def test_a_calibrated_model_has_an_error_by_chance_alone_which_more_facts_make_smaller() -> None:
     # One bin of n answers at 1/2: the mean distance of the share from 1/2 is 1/2 for n = 1 and 1/4 for n = 2.
-    one = calibration_error([Answered(0.5, True)])
-    two = calibration_error([Answered(0.5, True), Answered(0.5, False)], num_bins=1)
+    one = calibration_error([AnsweredFact(0.5, True)])
+    two = calibration_error([AnsweredFact(0.5, True), AnsweredFact(0.5, False)], num_bins=1)
     assert one is not None
     assert two is not None
     assert one.if_calibrated == pytest.approx(0.5)
     assert two.if_calibrated == pytest.approx(0.25, abs=0.02)
-    many = calibration_error([Answered(0.5, bool(place % 2)) for place in range(400)])
+    many = calibration_error([AnsweredFact(0.5, bool(place % 2)) for place in range(400)])
     assert many is not None
     assert many.value == 0.0
     assert many.if_calibrated == pytest.approx(0.0, abs=0.03)
@@ -99,9 +101,9 @@ def test_nothing_is_said_of_no_answers() -> None:
 def test_auroc_is_the_share_of_pairs_in_the_right_order_with_ties_as_one_half() -> None:
     # Pairs of a right and a wrong answer: 0.9 over 0.8, 0.9 over 0.2, 0.6 over 0.2; 0.6 is under 0.8.
     assert auroc(FOUR) == 0.75
-    assert auroc([Answered(0.5, True), Answered(0.5, False), Answered(0.1, False)]) == 0.75
-    assert auroc([Answered(0.5, True)]) is None
-    assert auroc([Answered(0.5, False)]) is None
+    assert auroc([AnsweredFact(0.5, True), AnsweredFact(0.5, False), AnsweredFact(0.1, False)]) == 0.75
+    assert auroc([AnsweredFact(0.5, True)]) is None
+    assert auroc([AnsweredFact(0.5, False)]) is None
 
 
 def test_risk_is_the_share_of_wrong_answers_among_the_surest() -> None:
@@ -110,7 +112,7 @@ def test_risk_is_the_share_of_wrong_answers_among_the_surest() -> None:
 
 
 def test_risk_among_answers_of_one_confidence_is_the_mean_over_their_orders() -> None:
-    answers = [Answered(0.9, False), Answered(0.5, True), Answered(0.5, False), Answered(0.5, True)]
+    answers = [AnsweredFact(0.9, False), AnsweredFact(0.5, True), AnsweredFact(0.5, False), AnsweredFact(0.5, True)]
     by_order = []
     for order in itertools.permutations(answers[1:]):
         wrong = list(itertools.accumulate(not each.is_right for each in (answers[0], *order)))
@@ -123,13 +125,15 @@ def test_accuracy_of_the_surest_counts_whole_answers() -> None:
     assert accuracy_of_surest(FOUR, 0.5) == 0.5
     assert accuracy_of_surest(FOUR, 0.25) == 1.0
     assert accuracy_of_surest(FOUR, 0.6) == pytest.approx(2 / 3)  # 2.4 answers: 3
-    assert accuracy_of_surest([*FOUR, Answered(0.1, False)], 0.8) == 0.5  # 4 of 5
+    assert accuracy_of_surest([*FOUR, AnsweredFact(0.1, False)], 0.8) == 0.5  # 4 of 5
     with pytest.raises(ValueError, match="above 0 and at most 1, found 0"):
         accuracy_of_surest(FOUR, 0.0)
 
 
 def test_a_difference_in_area_is_that_of_the_two_areas_and_resamples_groups_of_facts() -> None:
-    before = by_id([Answered(0.9, False), Answered(0.5, True), Answered(0.5, False), Answered(0.3, True)])
+    before = by_id(
+        [AnsweredFact(0.9, False), AnsweredFact(0.5, True), AnsweredFact(0.5, False), AnsweredFact(0.3, True)]
+    )
     after = by_id(FOUR)
     groups = {"f0": "r", "f1": "r", "f2": "s", "f3": "s"}
     found = difference_in_area([before], [after], groups)
@@ -149,7 +153,7 @@ def test_a_difference_in_area_is_that_of_the_two_areas_and_resamples_groups_of_f
 
 
 def test_numbers_over_seeds_are_the_means_of_each_seeds_number() -> None:
-    tied = [Answered(0.9, False), Answered(0.5, True), Answered(0.5, False), Answered(0.3, True)]
+    tied = [AnsweredFact(0.9, False), AnsweredFact(0.5, True), AnsweredFact(0.5, False), AnsweredFact(0.3, True)]
     groups = dict.fromkeys(by_id(FOUR), "r")
     both = [by_id(FOUR), by_id(tied)]
     # Surer than a wrong answer are, of four pairs each: 3 of FOUR; one half of the tied ones.
@@ -166,7 +170,7 @@ def test_numbers_over_seeds_resample_groups_and_leave_out_resamples_without_a_nu
     assert (found.value, found.low, found.high) == (0.75, 0.75, 1.0)
     surest = accuracy_of_surest_over_seeds([by_id(FOUR)], 0.5, groups)  # of r twice 0.9 and 0.9, so 1
     assert (surest.low, surest.high) == (0.5, 1.0)
-    all_right = by_id([Answered(0.9, True), Answered(0.2, True)])
+    all_right = by_id([AnsweredFact(0.9, True), AnsweredFact(0.2, True)])
     assert auroc_over_seeds([all_right], groups).value is None
 
 
@@ -191,7 +195,7 @@ def test_different_facts_on_the_two_sides_are_refused() -> None:
 
 
 def test_a_refusal_is_never_wrong_and_has_no_part_in_what_confidence_tells() -> None:
-    refusals = [Answered(0.0, False, True)] * 4
+    refusals = [AnsweredFact(0.0, False, True)] * 4
     answers = by_id([*FOUR, *refusals])
     assert sum(confidently_wrong(answers).values()) == 1  # 0.8 of FOUR
     assert sum(unsure_and_wrong(answers).values()) == 1  # 0.2
@@ -205,11 +209,11 @@ def test_a_refusal_is_never_wrong_and_has_no_part_in_what_confidence_tells() -> 
 
 def test_refusals_come_last_in_risk_and_coverage_and_are_not_right() -> None:
     # Right, wrong, right, wrong, then two refusals: not right are 0, 1, 1, 2, 3, 4.
-    answers = [*FOUR, Answered(0.0, False, True), Answered(0.0, False, True)]
+    answers = [*FOUR, AnsweredFact(0.0, False, True), AnsweredFact(0.0, False, True)]
     risks = [0, 1 / 2, 1 / 3, 2 / 4, 3 / 5, 4 / 6]
     assert risk_coverage(answers) == pytest.approx(risks)
     assert area_under_risk_coverage(answers) == pytest.approx(sum(risks) / 6)
-    assert area_under_risk_coverage([Answered(0.0, False, True)] * 3) == 1.0
+    assert area_under_risk_coverage([AnsweredFact(0.0, False, True)] * 3) == 1.0
     assert accuracy_of_surest(answers, 0.5) == pytest.approx(2 / 3)
     groups = dict.fromkeys(by_id(answers), "r")
     assert area_over_seeds([by_id(answers)], groups).value == pytest.approx(sum(risks) / 6)

@@ -43,7 +43,7 @@ _SAME_MODEL = (4.0, 0.01)
 """A later canary may differ by so many times the noise, and by so many nats in any case."""
 
 
-class Answered(NamedTuple):
+class CanaryAnswer(NamedTuple):
     """What was answered to one prompt of a canary: tokens, likeliest first, and their log-probabilities."""
 
     tokens: Sequence[int]
@@ -53,19 +53,19 @@ class Answered(NamedTuple):
 class Canary(NamedTuple):
     """What a server answered to the 16 prompts, and what was found out with them."""
 
-    answers: Sequence[Answered]
+    answers: Sequence[CanaryAnswer]
     noise: float
     """Largest change of a difference of two log-probabilities between being asked in a batch and alone, in nats."""
     found: Mapping[str, str]
     """For the fingerprint of the model: what else was measured."""
 
 
-def largest_difference(one: Sequence[Answered], other: Sequence[Answered], *, top: int | None = None) -> float:
+def largest_difference(one: Sequence[CanaryAnswer], other: Sequence[CanaryAnswer], *, top: int | None = None) -> float:
     """The largest of `differences`, in nats."""
     return max(differences(one, other, top=top))
 
 
-def differences(one: Sequence[Answered], other: Sequence[Answered], *, top: int | None = None) -> list[float]:
+def differences(one: Sequence[CanaryAnswer], other: Sequence[CanaryAnswer], *, top: int | None = None) -> list[float]:
     """By prompt, how far the differences of log-probabilities to the likeliest token change, at most, in nats.
 
     Only tokens that both tell are compared, of the first only the `top` likeliest; infinite where both tell fewer than
@@ -74,18 +74,18 @@ def differences(one: Sequence[Answered], other: Sequence[Answered], *, top: int 
     return [_difference(a, b, top) for a, b in zip(one, other, strict=True)]
 
 
-def is_other_model(one: Sequence[Answered], other: Sequence[Answered]) -> bool:
+def is_other_model(one: Sequence[CanaryAnswer], other: Sequence[CanaryAnswer]) -> bool:
     """Whether two sets of answers come from different models or prompts, whatever their number formats."""
     return statistics.median(differences(one, other, top=_COMPARED)) > OTHER_MODEL
 
 
-def is_same_server(before: Canary, now: Sequence[Answered]) -> bool:
+def is_same_server(before: Canary, now: Sequence[CanaryAnswer]) -> bool:
     """Whether a server answers as it did, within its noise."""
     factor, least = _SAME_MODEL
     return largest_difference(before.answers, now, top=_COMPARED) <= max(factor * before.noise, least)
 
 
-def _difference(one: Answered, other: Answered, top: int | None) -> float:
+def _difference(one: CanaryAnswer, other: CanaryAnswer, top: int | None) -> float:
     in_other = dict(zip(other.tokens, other.logprobs, strict=True))
     wanted = list(zip(one.tokens, one.logprobs, strict=True))[:top]
     common = [(value, in_other[token]) for token, value in wanted if token in in_other]
@@ -113,7 +113,7 @@ def read_canary(path: Path) -> Canary | None:
     value: Mapping[str, Any] = storage.read_json(path)
     try:
         answers = [
-            Answered([int(token) for token in tokens], list(map(float, kept))) for tokens, kept in value["answers"]
+            CanaryAnswer([int(token) for token in tokens], list(map(float, kept))) for tokens, kept in value["answers"]
         ]
         found = {str(name): str(text) for name, text in value["found"].items()}
         return Canary(answers, float(value["noise"]), found)

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gradual.config.run import ProbeConfig, ServerConfig
-from gradual.engines.engine import NextTokens, Node, ReadCost, Unseen
+from gradual.engines.engine import NextTokens, Node, ReadCost, UnseenTokens
 from gradual.engines.server.answers import Answer, TooManyLogprobsError, ask
 from gradual.engines.server.client import Client, RefusedError
 from gradual.engines.token_tree import TokenTree
@@ -39,7 +39,7 @@ class Speech(Protocol):
         ...
 
 
-class Served(NamedTuple):
+class ServerModel(NamedTuple):
     """A model as a server has it."""
 
     name: str
@@ -55,7 +55,7 @@ class ServerEngine:
     unit_scale = 4
     reads_ahead = False
 
-    def __init__(self, client: Client, settings: ServerConfig, served: Served) -> None:
+    def __init__(self, client: Client, settings: ServerConfig, served: ServerModel) -> None:
         self.client, self.served = client, served
         self.vocabulary = served.vocabulary
         self.fingerprint: Mapping[str, str] = {}
@@ -191,4 +191,4 @@ def _as_next_tokens(rows: Sequence[_Row], vocab_size: int) -> NextTokens:
         tokens[place, : len(row.tokens)] = row.tokens
         logits[place, : len(row.logprobs)] = row.logprobs
     mass = np.array([row.unseen_mass for row in rows])
-    return NextTokens(tokens, logits, Unseen(mass, vocab_size) if mass.any() else None)
+    return NextTokens(tokens, logits, UnseenTokens(mass, vocab_size) if mass.any() else None)

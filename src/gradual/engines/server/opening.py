@@ -16,8 +16,8 @@ from gradual.config.run import ModelConfig, ServerConfig
 from gradual.engines.server.answers import TooManyLogprobsError, answers_of, ask, post, request_body
 from gradual.engines.server.canary import (
     CANARY_TEXTS,
-    Answered,
     Canary,
+    CanaryAnswer,
     is_other_model,
     is_same_server,
     largest_difference,
@@ -25,7 +25,7 @@ from gradual.engines.server.canary import (
     write_canary,
 )
 from gradual.engines.server.client import Client, RefusedError
-from gradual.engines.server.engine import Served, ServerEngine
+from gradual.engines.server.engine import ServerEngine, ServerModel
 from gradual.engines.texts import Texts, stop_tokens
 from gradual.engines.vocabulary import read_vocabulary
 from gradual.errors import ModelError, ProbeError, RunDirError
@@ -35,15 +35,15 @@ from gradual.models.load import load_tokenizer
 MOST_WEIGHTS = 4_000_000_000
 """Bytes of local weights that are held against a server without being asked for."""
 
-LocalAnswers = Callable[[Sequence[Sequence[int]], int], Sequence[Answered]]
+LocalAnswers = Callable[[Sequence[Sequence[int]], int], Sequence[CanaryAnswer]]
 """What local weights answer to prompts: so many of the likeliest next tokens."""
 
 
-class Wanted(NamedTuple):
+class Expectation(NamedTuple):
     """What a server is held against."""
 
     model: ModelConfig
-    served: Served
+    served: ServerModel
     """Without the name under which it is served, which is found out."""
     fingerprint: Mapping[str, str]
     local: LocalAnswers | None = None
@@ -64,12 +64,12 @@ def open_server(model: ModelConfig, *, top_k: int, record: Path | None, say: Cal
     """
     loaded = load_tokenizer(model)
     vocabulary = read_vocabulary(loaded.tokenizer, stop_tokens(loaded.generation_config, loaded.tokenizer))
-    served = Served("", loaded.vocab_size, Texts(loaded.tokenizer, loaded.source), vocabulary)
+    served = ServerModel("", loaded.vocab_size, Texts(loaded.tokenizer, loaded.source), vocabulary)
     local = _local_answers(model, Path(loaded.source))
-    return connect(Wanted(model, served, loaded.fingerprint, local), top_k=top_k, record=record, say=say)
+    return connect(Expectation(model, served, loaded.fingerprint, local), top_k=top_k, record=record, say=say)
 
 
-def connect(wanted: Wanted, *, top_k: int, record: Path | None, say: Callable[[str], None]) -> ServerEngine:
+def connect(wanted: Expectation, *, top_k: int, record: Path | None, say: Callable[[str], None]) -> ServerEngine:
     """As `open_server`, with a tokenizer that is loaded."""
     settings = wanted.model.server
     assert settings is not None
@@ -117,7 +117,7 @@ class _Check:
         self.prompts = engine.encode(CANARY_TEXTS, add_special_tokens=True)
         self._engine = engine
 
-    def ask(self, prompts: Sequence[Sequence[int] | str]) -> list[Answered]:
+    def ask(self, prompts: Sequence[Sequence[int] | str]) -> list[CanaryAnswer]:
         """Answers to prompts of one request.
 
         Raises:
@@ -136,7 +136,7 @@ class _Check:
                 f"{error.most or 'fewer'} - start it with --max-logprobs {error.asked}, or set "
                 f"model.server.logprobs={most}: bounds are then wider, and still certain"
             ) from None
-        return [Answered(*each) for each in found]
+        return [CanaryAnswer(*each) for each in found]
 
     def measure(self) -> Canary:
         """The answers, asked in one batch, and how far they are from those that are asked alone."""
@@ -168,7 +168,7 @@ class _Check:
         if found is not None and found != expected:
             raise _other_tokenizer(client.url, f"cuts 16 texts into {found} tokens in place of {expected}")
         by_text = answers_of(reply)
-        pairs = [(canary.answers[place], Answered(*by_text[place])) for place in by_text]
+        pairs = [(canary.answers[place], CanaryAnswer(*by_text[place])) for place in by_text]
         if pairs and is_other_model(*zip(*pairs, strict=True)):
             raise _other_tokenizer(client.url, "answers otherwise to texts than to their tokens")
 
@@ -234,7 +234,7 @@ def _refuse_idle_adapter(without: Canary, with_adapter: Canary) -> None:
         )
 
 
-def _hold_against_weights(canary: Canary, local: Sequence[Answered], model: ModelConfig) -> Canary:
+def _hold_against_weights(canary: Canary, local: Sequence[CanaryAnswer], model: ModelConfig) -> Canary:
     if is_other_model(local, canary.answers):
         raise ModelError(
             f'model.server: expected the answers of the weights in "{model.name_or_path}", found those of another '
@@ -316,7 +316,7 @@ def _local_answers(model: ModelConfig, folder: Path) -> LocalAnswers | None:
     if wanted == "auto" and not (0 < size <= MOST_WEIGHTS and util.find_spec("torch")):
         return None
 
-    def answers(prompts: Sequence[Sequence[int]], number: int) -> list[Answered]:
+    def answers(prompts: Sequence[Sequence[int]], number: int) -> list[CanaryAnswer]:
         from gradual.engines.token_tree import ROOT
         from gradual.engines.transformers_engine import TransformersEngine
         from gradual.models.load import load_model
@@ -328,9 +328,9 @@ def _local_answers(model: ModelConfig, folder: Path) -> LocalAnswers | None:
         unique = list(dict.fromkeys(ends))  # a prompt may begin another one
         found = forest.read(unique)
         by_end = {
-            end: Answered([int(token) for token in tokens if token >= 0], [float(value) for value in logits])
+            end: CanaryAnswer([int(token) for token in tokens if token >= 0], [float(value) for value in logits])
             for end, tokens, logits in zip(unique, found.tokens, found.logits, strict=True)
         }
-        return [Answered(each.tokens, each.logprobs[: len(each.tokens)]) for each in (by_end[end] for end in ends)]
+        return [CanaryAnswer(each.tokens, each.logprobs[: len(each.tokens)]) for each in (by_end[end] for end in ends)]
 
     return answers

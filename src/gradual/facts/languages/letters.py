@@ -9,12 +9,12 @@ import unicodedata
 from collections.abc import Iterable
 
 
-def composed(text: str) -> str:
+def compose(text: str) -> str:
     """The text with letters and their marks as one character where there is one (NFC)."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def decomposed(text: str) -> str:
+def decompose(text: str) -> str:
     """The text with every mark behind its letter, in canonical order (NFD)."""
     return text if text.isascii() else unicodedata.normalize("NFD", text)
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradual.facts.languages.letters import Beginnings, composed, decomposed, is_mark
+from gradual.facts.languages.letters import Beginnings, compose, decompose, is_mark
 
 # fmt: off
 LEADING_ARTICLES = {
@@ -87,7 +87,7 @@ class UnicodeRule:
         if len(words) > 1 and words[0] in LEADING_ARTICLES.get(self.language, ()):
             words = words[1:]
         kept = " ".join(words)
-        return composed(kept) if any(char.isalnum() for char in kept) else ""
+        return compose(kept) if any(char.isalnum() for char in kept) else ""
 
     def beginnings(self, normalised: Iterable[str]) -> Beginnings:
         """What `is_alive` needs to know of some normalised texts."""
@@ -112,13 +112,13 @@ class UnicodeRule:
         """The text decomposed and case-folded, letters and digits as they are compared; marks apart a homomorphism."""
         if self.language in _DOTTED_I:
             # Dotted i as dotless with a dot: what comes behind an I or i may still be that dot, or another mark.
-            text = decomposed(text).replace("i", "I\u0307").replace("I", "ı")
+            text = decompose(text).replace("i", "I\u0307").replace("I", "ı")
         text = _VULGAR_FRACTION.sub(r" \g<0>", _SUPERSCRIPTS.sub(r"^\g<0>", text)).translate(_SPELLINGS)
         folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_SPELLINGS)
         folded = folded.replace("&", self._and)
         if self.folds_diacritics:
             folded = "".join(char for char in folded if not _is_diacritic(char)).translate(_WITHOUT_STROKE)
-        return decomposed("".join(_plain(char) for char in folded))
+        return decompose("".join(_plain(char) for char in folded))
 
     def _numbers(self, text: str) -> str:
         """Numbers without groups of thousands, with a decimal point."""
@@ -130,7 +130,7 @@ class UnicodeRule:
 
 
 def _skeleton(folded: str) -> str:
-    return decomposed("".join(char for char in folded if char.isalnum() or is_mark(char)))
+    return decompose("".join(char for char in folded if char.isalnum() or is_mark(char)))
 
 
 def _plain(char: str) -> str:

@@ -101,7 +101,7 @@ def wordings(questions: Sequence[str], *, minimum: int, known: Collection[str] =
     for question, alone in zip(questions, own, strict=True):
         framed = None
         if alone.template not in frequent:
-            framed = next((each for each in (_framed(question, frame) for frame in usual) if each), None)
+            framed = next((each for each in (_wording_in_frame(question, frame) for frame in usual) if each), None)
         found.append(framed or alone)
     return found
 
@@ -117,8 +117,8 @@ def _by_frames(questions: Sequence[str], *, minimum: int, known: Collection[str]
     usual = _longest_first({*own, *known})
     found: list[Wording] = []
     for question, template in zip(questions, own, strict=True):
-        framed = _framed(question, template) if template.count(BLANK) == 1 else None
-        others = (each for frame in usual if (each := _framed(question, frame)))
+        framed = _wording_in_frame(question, template) if template.count(BLANK) == 1 else None
+        others = (each for frame in usual if (each := _wording_in_frame(question, frame)))
         found.append(framed or next(others, Wording(BLANK, "")))
     return found
 
@@ -127,7 +127,7 @@ def is_wording_of(template: str, question: str) -> bool:
     """Whether `wordings` can have given the question this template (with suitable other questions around it)."""
     if wording(question).template == template:
         return True
-    return template.count(BLANK) == 1 and template != BLANK and _framed(question, template) is not None
+    return template.count(BLANK) == 1 and template != BLANK and _wording_in_frame(question, template) is not None
 
 
 def names(question: str) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ def _plain(question: str) -> str:
     return " ".join(question.split()).rstrip(_END_MARKS)
 
 
-def _framed(question: str, frame: str) -> Wording | None:
+def _wording_in_frame(question: str, frame: str) -> Wording | None:
     """The question read as an instance of a template with one blank, or None if it is not one."""
     text = _plain(question)
     head, tail = frame.split(BLANK)

@@ -12,7 +12,7 @@ import unicodedata
 from ast import literal_eval
 from decimal import Decimal
 
-from gradual.facts.languages.letters import composed
+from gradual.facts.languages.letters import compose
 
 EMPTY = "nothing"
 """The flaw of an empty text."""
@@ -30,10 +30,10 @@ class BrokenListError(ValueError):
 def text_of(value: object) -> object:
     """Whole numbers, decimals, dates and bytes as text, texts composed (NFC), NaN as null; all else as it is."""
     if isinstance(value, str):
-        return composed(value)
+        return compose(value)
     if isinstance(value, bytes):
         try:
-            return composed(value.decode())
+            return compose(value.decode())
         except UnicodeDecodeError:
             return value
     if isinstance(value, datetime.datetime):
@@ -77,7 +77,7 @@ def without_entities(text: str) -> str:
     return html.unescape(text) if _ENTITY.search(text) else text
 
 
-def listed(value: object, *, is_delimited: bool, separator: str | None) -> list[object] | None:
+def as_list(value: object, *, is_delimited: bool, separator: str | None) -> list[object] | None:
     """The answers in one value, in order; empty where it is null; None where it is of no kind that can hold answers.
 
     Text may be a list in JSON or Python (read, never run), or several answers with a separator between them: the one
@@ -87,7 +87,7 @@ def listed(value: object, *, is_delimited: bool, separator: str | None) -> list[
         BrokenListError: a text begins like a list and is none.
     """
     if isinstance(value, dict):
-        return listed(_inner(value), is_delimited=is_delimited, separator=separator) if _has_inner(value) else None
+        return as_list(_inner(value), is_delimited=is_delimited, separator=separator) if _has_inner(value) else None
     if isinstance(value, list | tuple):
         return [_inner(each) if isinstance(each, dict) and _has_inner(each) else each for each in value]
     value = text_of(value)

@@ -9,8 +9,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from gradual.config.run import NO_COLUMN, ColumnsConfig
-from gradual.facts.problems import Problems, Remark, shown, shown_names
-from gradual.facts.reading.layouts import Layout, layout_of, told
+from gradual.facts.problems import Problems, Remark, quote, shown_names
+from gradual.facts.reading.layouts import Layout, describe_layout, layout_of
 from gradual.facts.reading.selectors import Selector, first_column, selector_by_relation, selector_of
 from gradual.facts.sources.part import Part
 
@@ -78,8 +78,8 @@ def find_roles(part: Part, columns: ColumnsConfig, problems: Problems) -> Roles 
         found, remedy = layout.refusal
         problems.add(part.name, expected="questions with short answers", found=found, remedy=remedy)
         return None
-    detected = _detected(part, layout)
-    named = _named(part, columns, problems)
+    detected = _columns_by_name(part, layout)
+    named = _columns_by_setting(part, columns, problems)
     if named is None:
         return None
     roles_of = detected | named
@@ -96,7 +96,7 @@ def find_roles(part: Part, columns: ColumnsConfig, problems: Problems) -> Roles 
     return roles
 
 
-def _detected(part: Part, layout: Layout | None) -> dict[str, tuple[Selector, ...]]:
+def _columns_by_name(part: Part, layout: Layout | None) -> dict[str, tuple[Selector, ...]]:
     lowered = {name.strip().lower(): name for name in reversed(part.columns)}
     if layout is not None and layout.change is not None:
         lowered |= {name: name for name in ("question", "answers")}
@@ -121,7 +121,9 @@ def _detected(part: Part, layout: Layout | None) -> dict[str, tuple[Selector, ..
     return found
 
 
-def _named(part: Part, columns: ColumnsConfig, problems: Problems) -> dict[str, tuple[Selector, ...]] | None:
+def _columns_by_setting(
+    part: Part, columns: ColumnsConfig, problems: Problems
+) -> dict[str, tuple[Selector, ...]] | None:
     """The roles that the user has named a column for; None, and a problem noted, if there is no such column."""
     found: dict[str, tuple[Selector, ...]] = {}
     for role in ("question", "answers", "relation", "subject", "split", "id", "choices", "rewordings", "reverse_of"):
@@ -135,7 +137,7 @@ def _named(part: Part, columns: ColumnsConfig, problems: Problems) -> dict[str, 
         found[role] = tuple(selector_of(text) for text in texts)
         for path in (path for selector in found[role] for path in selector.paths):
             if not first_column(path, part.columns):
-                expected = f"the column {shown(path)} (facts.columns.{role})"
+                expected = f"the column {quote(path)} (facts.columns.{role})"
                 available = f"the columns {shown_names(part.columns)}"
                 problems.add(part.name, expected=expected, found=available, remedy="correct the name")
                 return None
@@ -197,8 +199,8 @@ def _is_multiple_choice(part: Part, roles: Roles, problems: Problems) -> bool:
     remedy = "name the column of the right choice's text (facts.columns.answers)"
     if choices:
         remedy = f"set facts.columns.choices: {choices} to ask with the choices, or {remedy}"
-    found = f"multiple choice ({shown(values[0])}, one of {shown(choices or 'the lettered columns')})"
-    problems.add(part.name, expected=f"answers in {shown(roles.answers[0].text)}", found=found, remedy=remedy)
+    found = f"multiple choice ({quote(values[0])}, one of {quote(choices or 'the lettered columns')})"
+    problems.add(part.name, expected=f"answers in {quote(roles.answers[0].text)}", found=found, remedy=remedy)
     return True
 
 
@@ -216,7 +218,7 @@ def _tell(part: Part, roles: Roles, columns: ColumnsConfig) -> None:
     if roles.layout is not None:
         used = [("question", roles.question.text), *(("answers", each.text) for each in roles.answers)]
         used += [(name, each.text) for name in ("relation", "subject") if (each := getattr(roles, name))]
-        warnings.warn(told(part.name, roles.layout, used), Remark, stacklevel=4)
+        warnings.warn(describe_layout(part.name, roles.layout, used), Remark, stacklevel=4)
     further = [name for name in part.columns if _FURTHER_ANSWER.fullmatch(name.strip())]
     if further and columns.answers is None:
         listed = ", ".join([roles.answers[0].text, *further])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from gradual.facts.problems import shown
+from gradual.facts.problems import quote
 from gradual.facts.reading.chats import is_chat, last_text, number_of_turns, read_chat
 from gradual.facts.reading.selectors import ABSENT, find_path, first_column
 from gradual.facts.sources.part import Part
@@ -187,6 +187,6 @@ def layout_of(part: Part) -> Layout | None:
     return next((each for each in possible if any(each.fits(row) for row in rows)), None)
 
 
-def told(part: str, layout: Layout, roles: Sequence[tuple[str, str]]) -> str:
+def describe_layout(part: str, layout: Layout, roles: Sequence[tuple[str, str]]) -> str:
     """The line that says how a part is read: its layout and which column plays which role."""
-    return f"{part}: read as {layout.name} ({', '.join(f'{role}: {shown(name)}' for role, name in roles)})"
+    return f"{part}: read as {layout.name} ({', '.join(f'{role}: {quote(name)}' for role, name in roles)})"

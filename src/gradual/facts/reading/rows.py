@@ -16,13 +16,13 @@ from typing import NamedTuple
 from gradual.config.run import FactsConfig
 from gradual.facts.fact import Fact, fact_id
 from gradual.facts.matching import normalise
-from gradual.facts.problems import Problems, Remark, shown
+from gradual.facts.problems import Problems, Remark, quote
 from gradual.facts.reading.cells import (
     EMPTY,
     BrokenListError,
+    as_list,
     beside,
     flaw,
-    listed,
     text_of,
     with_line_ends,
     without_entities,
@@ -97,7 +97,7 @@ def _tell(part: Part, roles: Roles, config: FactsConfig, problems: Problems, tal
         warnings.warn(f"{part.name}: {name}: left out, as each is {reason}: {count}", stacklevel=4)
     if tally.systems:
         system, count = tally.systems.most_common(1)[0]
-        text = f"{part.name}: records with the system turn {shown(system)}: {count}"
+        text = f"{part.name}: records with the system turn {quote(system)}: {count}"
         others = f" (and {len(tally.systems) - 1} others)" if len(tally.systems) > 1 else ""
         warnings.warn(f"{text}{others}; it begins chat prompts (probe.prompt_style: chat)", Remark, stacklevel=4)
     for separator, texts in tally.joined.items():
@@ -105,8 +105,8 @@ def _tell(part: Part, roles: Roles, config: FactsConfig, problems: Problems, tal
         if is_many and config.answer_separator is None:
             problems.add(
                 part.name,
-                expected=f"one answer in each text of {shown(roles.answers[0].text)}",
-                found=f'{len(texts)} that "{separator}" may divide, the first {shown(texts[0])}',
+                expected=f"one answer in each text of {quote(roles.answers[0].text)}",
+                found=f'{len(texts)} that "{separator}" may divide, the first {quote(texts[0])}',
                 remedy=f'set facts.answer_separator: "{separator}" to divide them, or none to keep them whole',
             )
 
@@ -158,8 +158,8 @@ class _RowReader:
         value = self._roles.split.find(self._row.values)
         known = SPLIT_NAMES.get(value.strip().lower()) if isinstance(value, str) else None
         if known is None:
-            expected = f"train, validation, test or exemplars in {shown(self._roles.split.text)}"
-            self._note(expected, _found(value), "write one of them")
+            expected = f"train, validation, test or exemplars in {quote(self._roles.split.text)}"
+            self._note(expected, _quote_or_absent(value), "write one of them")
         return known
 
     def _id(self) -> str | None:
@@ -181,18 +181,18 @@ class _RowReader:
         for selector in self._roles.rewordings:
             value = selector.find(self._row.values)
             try:
-                found = [] if value is ABSENT else listed(value, is_delimited=self._part.is_delimited, separator=None)
+                found = [] if value is ABSENT else as_list(value, is_delimited=self._part.is_delimited, separator=None)
             except BrokenListError:
                 found = None
             if found is None:
-                self._note(f"text or a list of texts in {shown(selector.text)}", shown(value), 'write it as ["a", "b"]')
+                self._note(f"text or a list of texts in {quote(selector.text)}", quote(value), 'write it as ["a", "b"]')
                 return None
             for each in found if found != [""] else ():
-                text = self._checked(each, selector.text, "rewording", remedy, may_have_lines=True)
+                text = self._valid_text(each, selector.text, "rewording", remedy, may_have_lines=True)
                 if text is None:
                     return None
                 if same_question(text, question):
-                    self._note(f"other words than the question's in {shown(selector.text)}", shown(text), remedy)
+                    self._note(f"other words than the question's in {quote(selector.text)}", quote(text), remedy)
                     return None
                 texts.append(text)
         return tuple(dict.fromkeys(texts))
@@ -221,7 +221,7 @@ class _RowReader:
                 self._tally.unanswered += 1
             else:
                 remedy = "write the answer or delete the row"
-                self._note(f"a non-empty answer in {shown(first.text)}", _found(values[0]), remedy)
+                self._note(f"a non-empty answer in {quote(first.text)}", _quote_or_absent(values[0]), remedy)
             return None
         return tuple(dict.fromkeys([*found, *self._aliases(values[0])]))
 
@@ -232,14 +232,14 @@ class _RowReader:
 
     def _answers_in(self, selector: Selector, value: object) -> list[str] | None:
         """The answers in one value."""
-        column = shown(selector.text)
+        column = quote(selector.text)
         try:
-            found = self._listed(value)
+            found = self._as_list(value)
         except BrokenListError as error:
-            self._note(f"a list of texts in {column}", shown(str(error)), 'write it as ["a", "b"]')
+            self._note(f"a list of texts in {column}", quote(str(error)), 'write it as ["a", "b"]')
             return None
         if found is None:
-            kind, remedy = shown(value), 'write it as "..."'
+            kind, remedy = quote(value), 'write it as "..."'
             if isinstance(value, dict):
                 kind = 'an object without "text"'
                 path = f"{selector.text}.{next(iter(value), 'text')}"
@@ -250,15 +250,15 @@ class _RowReader:
             found = [answer for answer in found if answer not in (None, "")]
         texts: list[str] = []
         for answer in found:
-            text = self._checked(answer, selector.text, "answer", "write the answer or delete the row")
+            text = self._valid_text(answer, selector.text, "answer", "write the answer or delete the row")
             if text is None:
                 return None
             texts.append(text)
         if len(found) == 1 and isinstance(value, str):
-            self._count_joined(texts[0])
+            self._count_separators(texts[0])
         return texts
 
-    def _count_joined(self, text: str) -> None:
+    def _count_separators(self, text: str) -> None:
         self._tally.single += 1
         if len(text) <= _MOST_CHARACTERS_JOINED:
             for separator, pattern in _JOINED.items():
@@ -270,40 +270,40 @@ class _RowReader:
         texts: list[str] = []
         for value in (beside(answers), self._roles.aliases.find(self._row.values)):
             try:
-                candidates = self._listed(value) if isinstance(value, str | list) else []
+                candidates = self._as_list(value) if isinstance(value, str | list) else []
             except BrokenListError:
                 candidates = []
             texts += [each.strip() for one in candidates or [] if isinstance(each := text_of(one), str)]
         is_missing = self._config.missing_words
         return [text for text in texts if not flaw(text) and normalise(text) and text not in is_missing]
 
-    def _listed(self, value: object) -> list[object] | None:
+    def _as_list(self, value: object) -> list[object] | None:
         separator = self._config.answer_separator or (self._roles.layout.separator if self._roles.layout else None)
-        return listed(value, is_delimited=self._part.is_delimited, separator=separator or None)
+        return as_list(value, is_delimited=self._part.is_delimited, separator=separator or None)
 
     def _with_choices(self, question: str, answer: str) -> tuple[str, tuple[str, ...]] | None:
         """The question with its choices below it, lettered, and the right one as letter and as text."""
         value = self._roles.choices.find(self._row.values)
         inner = value.get("text", value) if isinstance(value, dict) else value
         try:
-            texts = [text_of(each) for each in (self._listed(inner) or [])]
+            texts = [text_of(each) for each in (self._as_list(inner) or [])]
         except BrokenListError:
             texts = []
         letters = string.ascii_uppercase[: len(texts)]
         labels = [str(place) for place in range(len(texts))]
         right = next((names.index(answer) for names in (letters, labels, texts) if answer in list(names)), None)
         if right is None or len(texts) < 2 or not all(isinstance(each, str) for each in texts):
-            expected = f"the letter, number (from 0) or text of one of the choices in {shown(self._roles.choices.text)}"
-            self._note(expected, shown(answer), "correct it")
+            expected = f"the letter, number (from 0) or text of one of the choices in {quote(self._roles.choices.text)}"
+            self._note(expected, quote(answer), "correct it")
             return None
         lines = [f"{letter}. {text}" for letter, text in zip(letters, texts, strict=True)]
         return "\n".join([question, *lines]), (letters[right], str(texts[right]))
 
     def _text(self, selector: Selector, role: str, remedy: str, *, may_have_lines: bool = False) -> str | None:
         value = selector.find(self._row.values)
-        return self._checked(value, selector.text, role, remedy, may_have_lines=may_have_lines)
+        return self._valid_text(value, selector.text, role, remedy, may_have_lines=may_have_lines)
 
-    def _checked(
+    def _valid_text(
         self, value: object, column: str, role: str, remedy: str, *, may_have_lines: bool = False
     ) -> str | None:
         read = text_of(value)
@@ -314,21 +314,21 @@ class _RowReader:
                 self._has_entities, text = self._has_entities or plain != text, plain.strip()
             wrong = flaw(text, may_have_lines=may_have_lines)
             if wrong is None and role in ("question", "answer") and text in self._config.missing_words:
-                expected = f"{_article(role)} {role} in {shown(column)}"
-                word = f"{shown(text)}, a word for nothing (facts.missing_words)"
+                expected = f"{_article(role)} {role} in {quote(column)}"
+                word = f"{quote(text)}, a word for nothing (facts.missing_words)"
                 self._note(expected, word, f"{remedy}, or take the word out of that list")
                 return None
             if wrong is None:
                 return text
             if wrong != EMPTY:
                 of_one_line = "" if may_have_lines else " of one line"
-                self._note(f"{role} text{of_one_line} in {shown(column)}", f"{wrong} in {shown(text)}", "delete it")
+                self._note(f"{role} text{of_one_line} in {quote(column)}", f"{wrong} in {quote(text)}", "delete it")
                 return None
         elif read is not None and read is not ABSENT:
-            self._note(f"text in {shown(column)}", _found(value), 'write it as "..."')
+            self._note(f"text in {quote(column)}", _quote_or_absent(value), 'write it as "..."')
             return None
         expected = f"a non-empty {role}" if role != "id" else f"{_article(role)} id"
-        self._note(f"{expected} in {shown(column)}", _found(value), remedy)
+        self._note(f"{expected} in {quote(column)}", _quote_or_absent(value), remedy)
         return None
 
     def _note(self, expected: str, found: str, remedy: str) -> None:
@@ -349,5 +349,5 @@ def _article(noun: str) -> str:
     return "an" if noun[0] in "aeiou" else "a"
 
 
-def _found(value: object) -> str:
-    return "no such field" if value is ABSENT else shown(value)
+def _quote_or_absent(value: object) -> str:
+    return "no such field" if value is ABSENT else quote(value)

@@ -40,7 +40,7 @@ class Selector:
         if not self.paths:
             return ABSENT
         if self.joins:
-            return _joined(find_path(values, path) for path in self.paths)
+            return _join(find_path(values, path) for path in self.paths)
         if not self.template and self.templates is None:
             return find_path(values, self.paths[0])
         template = self.template
@@ -117,7 +117,7 @@ def literal(text: str) -> object:
     return text
 
 
-def _joined(values: Iterable[object]) -> object:
+def _join(values: Iterable[object]) -> object:
     texts = [text for value in values if (text := _as_text(value))]
     return "\n".join(texts) if texts else None
 

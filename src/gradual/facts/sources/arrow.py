@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradual.facts.problems import data_error, printable, shown
+from gradual.facts.problems import data_error, printable, quote
 from gradual.facts.sources.part import Part, Row
 from gradual.facts.sources.split_names import known_split
 
@@ -41,7 +41,7 @@ def saved_splits(path: Path, name: str) -> list[Part]:
     splits = _saved_json(path / "dataset_dict.json").get("splits")
     if not isinstance(splits, list) or not splits or not all(isinstance(split, str) for split in splits):
         where = f"{name}/dataset_dict.json"
-        raise data_error(where, expected='a list in "splits"', found=shown(splits), remedy="save the data set again")
+        raise data_error(where, expected='a list in "splits"', found=quote(splits), remedy="save the data set again")
     return [replace(saved_part(path / split, f"{name}/{split}"), split=known_split(name, split)) for split in splits]
 
 
@@ -89,7 +89,7 @@ def _arrow_part(name: str, schema: pyarrow.Schema, batches: Any) -> Part:
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise data_error(
-            name, expected="each column once", found=f"{shown(twice[0])} twice", remedy="rename one of them"
+            name, expected="each column once", found=f"{quote(twice[0])} twice", remedy="rename one of them"
         )
 
     def read(wanted: Sequence[str]) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from gradual.facts.problems import data_error, shown
+from gradual.facts.problems import data_error, quote
 
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 """Endings of single packed files, which are read as what they hold."""
@@ -98,11 +98,11 @@ class Content:
                     if not data:
                         break
         except (EOFError, zlib.error, lzma.LZMAError) as error:
-            raise self._damaged(error) from None
+            raise self._damage_error(error) from None
         except OSError as error:
             if error.errno:
                 raise  # the disk's fault, not the file's
-            raise self._damaged(error) from None
+            raise self._damage_error(error) from None
         if is_blank:
             raise data_error(
                 self.name, expected="at least one fact", found="an empty file", remedy="write facts into it"
@@ -112,8 +112,8 @@ class Content:
         """All of the text; raises as `pieces`."""
         return "".join(self.pieces())
 
-    def _damaged(self, error: Exception) -> Exception:
-        found = f"damaged data ({shown(str(error))[1:-1]})"
+    def _damage_error(self, error: Exception) -> Exception:
+        found = f"damaged data ({quote(str(error))[1:-1]})"
         return data_error(self.name, expected="a packed file", found=found, remedy="pack or download it again")
 
     def _refuse_nul(self, text: str, line: int) -> None:

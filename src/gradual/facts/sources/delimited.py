@@ -10,7 +10,7 @@ import io
 import re
 from typing import Any
 
-from gradual.facts.problems import Problems, data_error, printable, shown
+from gradual.facts.problems import Problems, data_error, printable, quote
 from gradual.facts.sources.content import Content
 from gradual.facts.sources.part import Part, Row
 
@@ -113,20 +113,20 @@ def _found_delimiter(text: str, usual: str, usual_names: frozenset[str]) -> str:
 
 
 def _check_header(where: str, header: list[str], delimiter: str) -> None:
-    called = _NAMES.get(delimiter, f"the separator {shown(delimiter)}")
+    called = _NAMES.get(delimiter, f"the separator {quote(delimiter)}")
     other = next((mark for mark in _NAMES if mark in header[0]), None)
     if len(header) == 1 and other:
         raise data_error(
             where,
             expected=f"columns separated by {called}",
-            found=f"one column, {shown(header[0])}",
+            found=f"one column, {quote(header[0])}",
             remedy=f"separate all fields by {called}, or set facts.delimiter",
         )
     named = [field for field in header if field]
     twice = sorted({field for field in named if named.count(field) > 1})
     if twice:
         raise data_error(
-            where, expected="each column once", found=f"{shown(twice[0])} twice", remedy="rename one of them"
+            where, expected="each column once", found=f"{quote(twice[0])} twice", remedy="rename one of them"
         )
 
 

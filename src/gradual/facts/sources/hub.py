@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gradual.facts.problems import data_error, printable, shown, shown_names
+from gradual.facts.problems import data_error, printable, quote, shown_names
 from gradual.facts.sources.arrow import first_line
 from gradual.facts.sources.part import Part, Row
 from gradual.facts.sources.split_names import known_split
@@ -20,7 +20,7 @@ def hub_parts(source: str) -> list[Part]:
     match = _HUB_NAME.fullmatch(source)
     if match is None:
         expected, remedy = "hf:owner/name, hf:owner/name:config or hf:owner/name@revision", "correct the name"
-        raise data_error(printable(source), expected=expected, found=shown(source), remedy=remedy)
+        raise data_error(printable(source), expected=expected, found=quote(source), remedy=remedy)
     try:
         import datasets
     except ImportError:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradual.facts.problems import Problems, data_error, shown, shown_names
+from gradual.facts.problems import Problems, data_error, quote, shown_names
 from gradual.facts.sources.content import Content
 from gradual.facts.sources.part import Part, Row, part_of
 from gradual.facts.sources.split_names import SPLIT_NAMES
@@ -46,17 +46,17 @@ def json_parts(content: Content, problems: Problems, *, has_lines: bool) -> list
     """
     name = content.name
     if _first_character(content) == "[":
-        return [_streamed(name, content, lambda noted: _array_rows(content, noted), problems)]
+        return [_stream(name, content, lambda noted: _array_rows(content, noted), problems)]
     first_line = _first_line(content)
     if has_lines and not _is_one_object(content, first_line):
-        return [_streamed(name, content, lambda noted: _line_rows(content, noted), problems)]
+        return [_stream(name, content, lambda noted: _line_rows(content, noted), problems)]
     if not has_lines and _is_object(first_line) and not _ends_there(content):
-        return [_streamed(name, content, lambda noted: _line_rows(content, noted), problems)]
+        return [_stream(name, content, lambda noted: _line_rows(content, noted), problems)]
     where = f"{name}:1" if has_lines else name
     return _parts_of_object(name, where, _whole(content), problems)
 
 
-def _streamed(name: str, content: Content, rows: Callable[[Problems], Iterator[Row]], problems: Problems) -> Part:
+def _stream(name: str, content: Content, rows: Callable[[Problems], Iterator[Row]], problems: Problems) -> Part:
     """The part of some rows, held where the file is small enough; `problems` get those of the first reading."""
     held: list[Row] | None = []
     columns: dict[str, None] = {}
@@ -69,10 +69,10 @@ def _streamed(name: str, content: Content, rows: Callable[[Problems], Iterator[R
             held = held if size <= MOST_CHARACTERS_HELD else None
     if held is not None:
         return part_of(name, held)
-    return Part(name, tuple(columns), lambda wanted: _projected(rows(Problems(name)), wanted))
+    return Part(name, tuple(columns), lambda wanted: _project(rows(Problems(name)), wanted))
 
 
-def _projected(rows: Iterator[Row], wanted: Sequence[str]) -> Iterator[Row]:
+def _project(rows: Iterator[Row], wanted: Sequence[str]) -> Iterator[Row]:
     for row in rows:
         yield Row(row.where, {key: row.values[key] for key in wanted if key in row.values})
 
@@ -149,7 +149,7 @@ def _object_row(where: str, value: object, problems: Problems) -> Iterator[Row]:
         yield Row(where, value)
         return
     remedy = 'write {"question": "...", "answers": ["..."]}'
-    problems.add(where, expected="a JSON object", found=shown(value), remedy=remedy, row={"value": value})
+    problems.add(where, expected="a JSON object", found=quote(value), remedy=remedy, row={"value": value})
 
 
 # Lists
@@ -272,7 +272,7 @@ def _whole(content: Content) -> dict[str, object]:
         raise data_error(
             name,
             expected='a list of facts or {"data": [...]}',
-            found=shown(value),
+            found=quote(value),
             remedy="write the facts as a list, or as JSON Lines with the ending .jsonl",
         )
     return value
@@ -293,7 +293,7 @@ def _parts_of_object(name: str, where: str, value: dict[str, object], problems: 
         return [part_of(name, rows)]
     if len(value) > 1 and all(isinstance(row, dict) for row in value.values()):
         keyed = [
-            Row(f"{name}: {shown(key)}", {"id": key, **row}) for key, row in value.items() if isinstance(row, dict)
+            Row(f"{name}: {quote(key)}", {"id": key, **row}) for key, row in value.items() if isinstance(row, dict)
         ]
         return [part_of(name, keyed)]
     if sum(isinstance(each, str) for each in value.values()) > 1 or "messages" in value:
@@ -359,14 +359,14 @@ def _squad_rows(name: str, articles: list[Any], problems: Problems) -> Iterator[
                 if isinstance(question, dict):
                     yield Row(f"{at}, question {index}", {"is_impossible": False, **question})
                 else:
-                    problems.add(at, expected='objects in "qas"', found=shown(question), remedy=_SQUAD_REMEDY)
+                    problems.add(at, expected='objects in "qas"', found=quote(question), remedy=_SQUAD_REMEDY)
 
 
 def _list_in(value: object, key: str, where: str, problems: Problems) -> list[object]:
     found = value.get(key) if isinstance(value, dict) else None
     if isinstance(found, list):
         return found
-    problems.add(where, expected=f'a list in "{key}"', found=shown(found), remedy=_SQUAD_REMEDY)
+    problems.add(where, expected=f'a list in "{key}"', found=quote(found), remedy=_SQUAD_REMEDY)
     return []
 
 
@@ -389,7 +389,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result: dict[str, object] = {}
     for key, value in pairs:
         if key in result:
-            raise _UnusableJsonError("each key once", f"{shown(key)} twice", "delete one of them")
+            raise _UnusableJsonError("each key once", f"{quote(key)} twice", "delete one of them")
         result[key] = value
     return result
 

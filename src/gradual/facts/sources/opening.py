@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from gradual.config.run import FactsConfig
-from gradual.facts.problems import Problems, data_error, printable, shown, shown_names
+from gradual.facts.problems import Problems, data_error, printable, quote, shown_names
 from gradual.facts.sources.arrow import parquet_part, saved_part, saved_splits
 from gradual.facts.sources.atlas import AtlasWordings, with_transfer
 from gradual.facts.sources.content import (
@@ -83,7 +83,7 @@ def open_source(config: FactsConfig, usual_names: frozenset[str], problems: Prob
     if written.startswith(HUB_PREFIX):
         return Source(written, _with_splits(hub_parts(written)), is_published=True)
     path, name = Path(written).expanduser(), printable(written)
-    with _disk_errors_named(name):
+    with _name_disk_errors(name):
         if has_magic(written) and not os.path.lexists(path):
             return _open_files(_matches(written), name, reading)
         if path.is_dir():
@@ -97,7 +97,7 @@ def shown_source(path: str | list[str]) -> str:
 
 
 @contextmanager
-def _disk_errors_named(name: str) -> Iterator[None]:
+def _name_disk_errors(name: str) -> Iterator[None]:
     """Says in one line what the disk refused."""
     try:
         yield
@@ -128,7 +128,7 @@ def _open_files(paths: Sequence[Path], name: str, reading: _Reading) -> Source:
     parts: list[Part] = []
     for path, split in zip(paths, splits, strict=True):
         shown_path = printable(str(path))
-        with _disk_errors_named(shown_path):
+        with _name_disk_errors(shown_path):
             parts += [_in_split(part, split) for part in _open_file(path, shown_path, reading)]
     return Source(name, _with_splits(parts), remarks=remarks)
 
@@ -141,7 +141,7 @@ def _open_file(path: Path, name: str, reading: _Reading) -> list[Part]:
         found = f"an archive ({path.suffix.lower()})"
         raise data_error(name, expected="an unpacked file", found=found, remedy="unpack it first")
     if suffix not in SUFFIXES:
-        found = f"the ending {shown(suffix)}" if suffix else "a name without an ending"
+        found = f"the ending {quote(suffix)}" if suffix else "a name without an ending"
         raise data_error(name, expected=f"a file ending in {', '.join(SUFFIXES)}", found=found, remedy="convert it")
     if not path.is_file():
         raise data_error(name, expected="a file", found="a device or pipe", remedy="write the facts into a file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from gradual.facts.problems import data_error, shown
+from gradual.facts.problems import data_error, quote
 
 SPLIT_NAMES = {
     "train": "train", "training": "train",
@@ -39,6 +39,6 @@ def known_split(name: str, split: str) -> str:
     if known is None:
         expected = "splits called train, validation, test or exemplars"
         raise data_error(
-            name, expected=expected, found=shown(split), remedy="rename the split, or save one split alone"
+            name, expected=expected, found=quote(split), remedy="rename the split, or save one split alone"
         )
     return known

@@ -15,7 +15,7 @@ from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
 from gradual.errors import RunDirError
 from gradual.facts.fact import spread
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.files.storage import Json
 from gradual.knowledge.map import MAP_FILE, KnowledgeMap, read_map
 from gradual.models.load import LoadedModel, load_model
@@ -26,9 +26,9 @@ from gradual.run.planning.memory import MemoryPlan, plan_memory, refuse_weights_
 from gradual.run.planning.timing import (
     TIMING,
     ReadEstimate,
-    asking_of,
     first_stage_size,
     later_stage_size,
+    probe_prompts_of,
     probe_sample,
     rows_to_time,
     scorings,
@@ -98,7 +98,7 @@ class RunPlan:
 
 
 def make_plan(
-    config: RunConfig, prepared: Prepared, out: str | Path | None = None, *, progress: Progress | None = None
+    config: RunConfig, run_facts: RunFacts, out: str | Path | None = None, *, progress: Progress | None = None
 ) -> RunPlan:
     """What `fit` would do with this config and these facts, and with the run folder `out` as far as it has come.
 
@@ -110,29 +110,29 @@ def make_plan(
     refuse_weights_that_do_not_fit(config.model)
     loaded = load_model(config.model)
     engine = TransformersEngine(loaded)
-    run = _run_to_look_into(out, prepared)
-    sample = probe_sample(config, prepared, engine, progress)
+    run = _run_to_look_into(out, run_facts)
+    sample = probe_sample(config, run_facts, engine, progress)
     known = read_map(run.probe(0)) if run and (run.probe(0) / MAP_FILE).is_file() else sample
-    timed = rows_to_time(prepared, known, config, engine)
+    timed = rows_to_time(run_facts, known, config, engine)
     progress.say(TIMING)
     step_seconds, step_tokens = time_one_step(loaded, timed, config.lora)
-    stages = _stage_plans(config, prepared, known, run, engine, step_seconds, step_tokens)
-    reading = ReadEstimate(config, prepared, loaded, sample)
+    stages = _stage_plans(config, run_facts, known, run, engine, step_seconds, step_tokens)
+    reading = ReadEstimate(config, run_facts, loaded, sample)
     evaluations = sum(scorings(stage, stage.num_train_epochs) for stage in config.stages)
-    steps = planned_steps(config, prepared)
-    validation = reading.tokens(prepared.validation, evaluation_settings(config))
+    steps = planned_steps(config, run_facts)
+    validation = reading.tokens(run_facts.validation, evaluation_settings(config))
     example = timed.step(0, 0)[0].examples[0]
-    fact = prepared.train[0]
-    asking = asking_of(config.probe, [fact], prepared, engine, config.seed_of_exemplars)
+    fact = run_facts.train[0]
+    probe_prompts = probe_prompts_of(config.probe, [fact], run_facts, engine, config.seed_of_exemplars)
     return RunPlan(
         model=config.model.name_or_path,
-        num_facts={name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
-        dropped_for_overlap=prepared.dropped_for_overlap,
-        warnings=(*prepared.warnings, *reading_warnings(loaded)),
-        remarks=prepared.remarks,
+        num_facts={name: len(getattr(run_facts, name)) for name in ("train", "validation", "test")},
+        dropped_for_overlap=run_facts.dropped_for_overlap,
+        warnings=(*run_facts.warnings, *reading_warnings(loaded)),
+        remarks=run_facts.remarks,
         levels={str(level): count for level, count in known.levels().items()},
         levels_of="all training facts" if known is not sample else f"a sample of {len(sample)} training facts",
-        probe_prompt=asking.prompt(fact, 0),
+        probe_prompt=probe_prompts.prompt(fact, 0),
         training_example=_token_lines(example.prompt_ids, example.completion_ids, loaded),
         stages=stages,
         probe_tokens=sum(reading.step_tokens(step) for step in steps),
@@ -140,13 +140,13 @@ def make_plan(
         training_seconds=sum(stage.max_seconds for stage in stages)
         + evaluations * validation * reading.seconds_per_adapted_token,
         disk_bytes=_disk_bytes(loaded, config, steps),
-        memory=plan_memory(config, loaded, timed, sample, len(prepared.train)),
+        memory=plan_memory(config, loaded, timed, sample, len(run_facts.train)),
     )
 
 
 def _stage_plans(
     config: RunConfig,
-    prepared: Prepared,
+    run_facts: RunFacts,
     known: KnowledgeMap,
     run: RunDir | None,
     engine: TransformersEngine,
@@ -154,14 +154,14 @@ def _stage_plans(
     step_tokens: int,
 ) -> tuple[StagePlan, ...]:
     plans = []
-    num_train, num_new = len(prepared.train), 0
+    num_train, num_new = len(run_facts.train), 0
     for index, stage in enumerate(config.stages, start=1):
         strategy = stage.resolve()
         replay = strategy.replay
         selection = None
         if run is not None and (run.probe(index - 1) / MAP_FILE).is_file():
             selection = select_for_stage(fact_states(run, index), stage, seed=config.seed_of_training, index=index)
-            facts = stage_facts(selection, prepared.train, stage, engine.prompt_style(config.probe))
+            facts = stage_facts(selection, run_facts.train, stage, engine.prompt_style(config.probe))
             num_new = selection.num_new
         else:
             if index == 1:
@@ -169,8 +169,8 @@ def _stage_plans(
             else:
                 size = later_stage_size(known, stage, num_train, num_new=num_new)
             num_new = size.num_new
-            facts = spread(prepared.train, size.num_facts)  # any as many: steps depend on the relations' sizes
-        rows = training_rows(facts, stage, prepared.exemplars, engine, config)
+            facts = spread(run_facts.train, size.num_facts)  # any as many: steps depend on the relations' sizes
+        rows = training_rows(facts, stage, run_facts.exemplars, engine, config)
         steps = in_epochs(stage, rows).num_train_epochs * rows.steps_per_epoch
         plans.append(
             StagePlan(
@@ -203,7 +203,7 @@ def _option_lines(stage: StageConfig, selection: Selection | None) -> tuple[str,
     return tuple(options)
 
 
-def _run_to_look_into(out: str | Path | None, prepared: Prepared) -> RunDir | None:
+def _run_to_look_into(out: str | Path | None, run_facts: RunFacts) -> RunDir | None:
     """The run folder to look into, if any.
 
     Raises:
@@ -212,7 +212,7 @@ def _run_to_look_into(out: str | Path | None, prepared: Prepared) -> RunDir | No
     if out is None:
         return None
     run = RunDir(Path(out))
-    if run.fingerprint.get("facts.digest") != prepared.digest():
+    if run.fingerprint.get("facts.digest") != run_facts.digest():
         raise RunDirError(
             f"{out}: expected a run with the facts of this config, found one with others - leave --out away"
         )

@@ -14,12 +14,12 @@ from gradual.config.stage import StageConfig
 from gradual.engines.token_tree import ROOT, TokenTree
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact, spread
-from gradual.facts.prepare import Prepared
+from gradual.facts.prepare import RunFacts
 from gradual.knowledge.map import KnowledgeMap
 from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel
 from gradual.probing.probe import fact_blocks, probe_facts
-from gradual.probing.prompts import Asking, draw_asking, plant_prompts
+from gradual.probing.prompts import ProbePrompts, draw_asking, plant_prompts
 from gradual.progress import Progress
 from gradual.run.anchors import with_anchors_and_refusals
 from gradual.run.drift import drift_rows
@@ -41,12 +41,14 @@ TIMING = "timing a training step, and some of the sample again with an adapter"
 """Said before what takes about as long as the sample."""
 
 
-def probe_sample(config: RunConfig, prepared: Prepared, engine: TransformersEngine, progress: Progress) -> KnowledgeMap:
+def probe_sample(
+    config: RunConfig, run_facts: RunFacts, engine: TransformersEngine, progress: Progress
+) -> KnowledgeMap:
     """The map of some training facts, to measure speed and levels."""
-    with progress.bar("timing a sample", min(SAMPLE_SIZE, len(prepared.train)), "facts") as advance:
+    with progress.bar("timing a sample", min(SAMPLE_SIZE, len(run_facts.train)), "facts") as advance:
         return probe_facts(
-            spread(prepared.train, SAMPLE_SIZE),
-            prepared.exemplars,
+            spread(run_facts.train, SAMPLE_SIZE),
+            run_facts.exemplars,
             engine,
             config.probe,
             seed=config.seed_of_exemplars,
@@ -55,16 +57,16 @@ def probe_sample(config: RunConfig, prepared: Prepared, engine: TransformersEngi
 
 
 def rows_to_time(
-    prepared: Prepared, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine
+    run_facts: RunFacts, known: KnowledgeMap, config: RunConfig, engine: TransformersEngine
 ) -> TrainingRows:
     """Rows of the first stage as far as its facts are known; of some training facts where none matches."""
-    by_id = {fact.id: fact for fact in prepared.train}
+    by_id = {fact.id: fact for fact in run_facts.train}
     first = config.stages[0]
     chosen = [row.id for row in select_first_stage(known, first).rows] or [fact.id for fact in known][
         : first.batch_size
     ]
     facts: list[Fact] = [by_id[fact_id] for fact_id in chosen]
-    return training_rows(facts, first, prepared.exemplars, engine, config)
+    return training_rows(facts, first, run_facts.exemplars, engine, config)
 
 
 _WITH_CONFIDENCE = 1.25
@@ -128,11 +130,11 @@ def later_stage_size(known: KnowledgeMap, stage: StageConfig, num_train: int, *,
 class ReadEstimate:
     """How much there is to read: prompts are counted token by token, searches are extrapolated from the sample."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, loaded: LoadedModel, sample: KnowledgeMap) -> None:
-        self._config, self._prepared, self._engine = config, prepared, TransformersEngine(loaded)
+    def __init__(self, config: RunConfig, run_facts: RunFacts, loaded: LoadedModel, sample: KnowledgeMap) -> None:
+        self._config, self._run_facts, self._engine = config, run_facts, TransformersEngine(loaded)
         self._sample = sample
         self._by_kind: dict[str, int] = {}
-        by_id = {fact.id: fact for fact in prepared.train}
+        by_id = {fact.id: fact for fact in run_facts.train}
         prompts = self._prompt_tokens([by_id[fact.id] for fact in sample], config.probe)
         read = sample.info.cost.tokens_read
         self._searched_per_answer = (read - prompts) / (len(sample) * config.probe.num_exemplar_sets)
@@ -155,7 +157,7 @@ class ReadEstimate:
         if step.drawing is not None:
             return self.own_answer_tokens(step.drawing)
         if step.kind == "drift":
-            return 2 * drift_rows(self._config, self._prepared, self._engine).num_tokens
+            return 2 * drift_rows(self._config, self._run_facts, self._engine).num_tokens
         if step.questions is None:
             return 0
         if step.kind not in self._by_kind:
@@ -175,9 +177,9 @@ class ReadEstimate:
         if stage.anchor is None or stage.anchor.kind != "own_answers":
             return 0
         selected = select_first_stage(self._sample, stage)
-        train = self._prepared.train
+        train = self._run_facts.train
         facts = spread(train, round(selected.num_anchor * len(train) / len(self._sample)))
-        rows = training_rows(facts, stage, self._prepared.exemplars, self._engine, self._config)
+        rows = training_rows(facts, stage, self._run_facts.exemplars, self._engine, self._config)
         read = 0
         for pack in rows.prompts(0, [fact.id for fact in facts]):
             tree = TokenTree()
@@ -192,7 +194,7 @@ class ReadEstimate:
 
         def seconds(model: Any) -> float:
             engine = TransformersEngine(replace(loaded, model=model))
-            exemplars, seed = self._prepared.exemplars, self._config.seed_of_exemplars
+            exemplars, seed = self._run_facts.exemplars, self._config.seed_of_exemplars
             return probe_facts(facts, exemplars, engine, self._config.probe, seed=seed).info.cost.seconds
 
         without = seconds(loaded.model)
@@ -203,22 +205,22 @@ class ReadEstimate:
             unload_adapter(model)
 
     def _prompt_tokens(self, facts: Sequence[Fact], settings: ProbeConfig) -> int:
-        asking = asking_of(settings, facts, self._prepared, self._engine, self._config.seed_of_exemplars)
+        probe_prompts = probe_prompts_of(settings, facts, self._run_facts, self._engine, self._config.seed_of_exemplars)
         total = 0
         for block in fact_blocks(facts):
             trees = {number: TokenTree() for number in range(settings.num_exemplar_sets)}
-            plant_prompts(trees, asking, block, self._engine)
+            plant_prompts(trees, probe_prompts, block, self._engine)
             total += sum(len(tree) for tree in trees.values())
         return total
 
 
-def asking_of(
-    settings: ProbeConfig, facts: Sequence[Fact], prepared: Prepared, engine: TransformersEngine, seed: int
-) -> Asking:
+def probe_prompts_of(
+    settings: ProbeConfig, facts: Sequence[Fact], run_facts: RunFacts, engine: TransformersEngine, seed: int
+) -> ProbePrompts:
     """What a probe with these settings asks of some facts."""
     return draw_asking(
         facts,
-        prepared.exemplars,
+        run_facts.exemplars,
         engine.prompt_style(settings),
         num_sets=settings.num_exemplar_sets,
         num_shots=settings.num_shots,

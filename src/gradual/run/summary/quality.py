@@ -14,15 +14,15 @@ from gradual.knowledge.answer_quality import answers_with_confidence, quality_by
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import KnowledgeMap
 from gradual.run.summary.quality_file import (
-    AnswerQuality,
     AnswerScores,
     ConfidenceScores,
     ConfidentlyWrongChange,
     FactShare,
+    QualityFile,
     RiskPoint,
     StageQuality,
 )
-from gradual.statistics.calibration import Answered, confidently_wrong, risk_coverage
+from gradual.statistics.calibration import AnsweredFact, confidently_wrong, risk_coverage
 from gradual.statistics.intervals import mcnemar, paired_counts
 from gradual.statistics.measures import Share
 
@@ -30,7 +30,7 @@ MOST_POINTS = 50
 """Points of a risk-coverage curve that are kept."""
 
 
-def answer_quality_of_run(tests: Sequence[KnowledgeMap], levels: Mapping[str, Level]) -> AnswerQuality | None:
+def answer_quality_of_run(tests: Sequence[KnowledgeMap], levels: Mapping[str, Level]) -> QualityFile | None:
     """The quality of answers in each evaluation; None where one of the maps was made without confidence.
 
     Args:
@@ -40,10 +40,10 @@ def answer_quality_of_run(tests: Sequence[KnowledgeMap], levels: Mapping[str, Le
     if not tests or not all(known.has_confidence for known in tests):
         return None
     stages = [_stage_quality(stage, known, levels) for stage, known in enumerate(tests)]
-    return AnswerQuality(stages=stages, change=_change(tests) if len(tests) > 1 else None)
+    return QualityFile(stages=stages, change=_change(tests) if len(tests) > 1 else None)
 
 
-def risk_points(answers: Sequence[Answered]) -> list[RiskPoint]:
+def risk_points(answers: Sequence[AnsweredFact]) -> list[RiskPoint]:
     """At most 50 points of the risk-coverage curve, at evenly spaced coverages; the last is all answers."""
     risks = risk_coverage(answers)
     number = min(MOST_POINTS, len(risks))

@@ -79,7 +79,7 @@ class ConfidentlyWrongChange(FilePart):
     """Exact, two-sided."""
 
 
-class AnswerQuality(FilePart):
+class QualityFile(FilePart):
     """How good answers were in each evaluation, the base model's first."""
 
     absent_when_none = frozenset({"change"})
@@ -89,7 +89,7 @@ class AnswerQuality(FilePart):
     """From the base model to the last stage; None before the first."""
 
 
-class AnswerGiven(FilePart):
+class SureAnswer(FilePart):
     """A greedy answer and how sure the model was of it."""
 
     answer: str | None = None
@@ -107,9 +107,9 @@ class WrongAnswer(FilePart):
     question: str = ""
     answers: list[str] = []
     """The accepted ones."""
-    before: AnswerGiven = AnswerGiven()
+    before: SureAnswer = SureAnswer()
     """Under the base model."""
-    after: AnswerGiven = AnswerGiven()
+    after: SureAnswer = SureAnswer()
     """After the last stage."""
     taught_question: str | None = None
     """Question of another fact to which a stage taught this very answer; None where there is no such fact."""

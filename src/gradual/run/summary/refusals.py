@@ -13,7 +13,7 @@ from gradual.knowledge.map import KnowledgeMap
 from gradual.knowledge.replies import known_at_start, replies
 from gradual.run.summary.quality import fact_share
 from gradual.run.summary.refusals_file import Refusals, RefusedChange, ReplyScores, StageRefusals, TargetScore
-from gradual.statistics.abstaining import TARGETS, Reply, accuracy_of_answered, coverage, refused, scores
+from gradual.statistics.abstaining import TARGETS, Reply, accuracy_of_answered, coverage, refusal_rate, scores
 from gradual.statistics.measures import mean_of, share_of
 
 
@@ -34,7 +34,7 @@ def reply_scores(told: Sequence[Reply]) -> ReplyScores:
     """The counts of some replies as the file holds them."""
     return ReplyScores(
         right=fact_share(share_of(reply is Reply.RIGHT for reply in told)),
-        refused=fact_share(refused(told)),
+        refused=fact_share(refusal_rate(told)),
         coverage=fact_share(coverage(told)),
         accuracy_of_answered=fact_share(accuracy_of_answered(told)),
     )
@@ -47,7 +47,7 @@ def _stage_refusals(stage: int, known: KnowledgeMap, levels: Mapping[str, Level]
         stage=stage,
         all_facts=reply_scores(list(told.values())),
         by_level={level: reply_scores(group) for level, group in groups.items() if group},
-        known_refused=fact_share(refused(told[fact] for fact in known_at_start(told, levels))),
+        known_refused=fact_share(refusal_rate(told[fact] for fact in known_at_start(told, levels))),
         p_refuse=math.fsum(fact.p_refuse or 0.0 for fact in known) / len(known),
         scores=[_target_score(target, told, known) for target in TARGETS],
     )

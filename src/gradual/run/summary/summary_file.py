@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 from gradual.files.typed_json import FilePart
 from gradual.knowledge.levels import Level
 from gradual.run.stage_files import EpochNumbers, StageFile
-from gradual.run.summary.quality_file import AnswerQuality, WrongAnswers
+from gradual.run.summary.quality_file import QualityFile, WrongAnswers
 from gradual.run.summary.refusals_file import Refusals
 from gradual.run.summary.transfer_file import Bystanders, StageDrift, Transfer
 
@@ -139,7 +139,7 @@ class Summary(FilePart):
     test_by_level: list[LevelScores] = []
     test_by_relation: list[RelationScores] = []
     mcnemar: list[McNemar] = []
-    answer_quality: AnswerQuality | None = None
+    answer_quality: QualityFile | None = None
     """None where the run did not ask how sure the model is (`evaluation.confidence`)."""
     refusals: Refusals | None = None
     """None where the run did not ask for refusals (`evaluation.refusals`)."""

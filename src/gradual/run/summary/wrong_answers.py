@@ -11,7 +11,7 @@ from gradual.facts.fact import Fact
 from gradual.facts.matching import Matching, Targets
 from gradual.knowledge.answer_quality import answers_with_confidence
 from gradual.knowledge.map import FactKnowledge, KnowledgeMap
-from gradual.run.summary.quality_file import AnswerGiven, WrongAnswer, WrongAnswerGroup, WrongAnswers
+from gradual.run.summary.quality_file import SureAnswer, WrongAnswer, WrongAnswerGroup, WrongAnswers
 from gradual.statistics.calibration import confidently_wrong
 
 SHOWN_OF_EACH = 8
@@ -80,11 +80,11 @@ def _wrong_answer(old: FactKnowledge, new: FactKnowledge, other: Fact | None) ->
         relation=new.relation,
         question=new.question,
         answers=list(new.answers),
-        before=_given(old),
-        after=_given(new),
+        before=_answer_of(old),
+        after=_answer_of(new),
         taught_question=other.question if other else None,
     )
 
 
-def _given(fact: FactKnowledge) -> AnswerGiven:
-    return AnswerGiven(answer=fact.greedy_answer, confidence=fact.confidence, is_right=fact.p_greedy > 0)
+def _answer_of(fact: FactKnowledge) -> SureAnswer:
+    return SureAnswer(answer=fact.greedy_answer, confidence=fact.confidence, is_right=fact.p_greedy > 0)

@@ -119,21 +119,21 @@ def test_reasons_are_counted_by_kind_not_by_what_was_found(write: Write) -> None
 
 def test_rows_left_out_are_kept_with_their_reason_and_change_the_fingerprint(write: Write) -> None:
     path = write("f.jsonl", bad_and_good())
-    prepared = prepare(parse_config({"model": "m", "facts": {"path": path, "on_bad_row": "skip"}}))
-    assert [each.where for each in prepared.left_out] == [
+    run_facts = prepare(parse_config({"model": "m", "facts": {"path": path, "on_bad_row": "skip"}}))
+    assert [each.where for each in run_facts.left_out] == [
         "f.jsonl:1:2",
         "f.jsonl:62",
         "f.jsonl:63",
         "f.jsonl:64",
         "f.jsonl:2",
     ]
-    first = prepared.left_out[0].as_json()
+    first = run_facts.left_out[0].as_json()
     assert json.loads(first["row"]) == {"line": "{broken"}
     assert "broken JSON" in first["reason"]
     good = write("g.jsonl", lines(*ores([f"ore {n}" for n in range(60)])[1:]))
     whole = prepare(parse_config({"model": "m", "facts": good}))
-    assert {fact.id for fact in whole.all_facts()} == {fact.id for fact in prepared.all_facts()}
-    assert whole.digest() != prepared.digest()
+    assert {fact.id for fact in whole.all_facts()} == {fact.id for fact in run_facts.all_facts()}
+    assert whole.digest() != run_facts.digest()
 
 
 # What is shown before a model is asked
