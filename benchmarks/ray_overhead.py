@@ -32,7 +32,7 @@ from gradual.probing.unit import Unit, run_unit
 from gradual.probing.unit_worker import CrewRunner, UnitWorker
 from gradual.testing import FakeEngine, toy_facts
 from gradual.workers.cluster import start_crew
-from gradual.workers.task import About, Finished, Home
+from gradual.workers.task import About, Home, TaskResult
 
 FACTS_PER_UNIT = 96
 """960 prompts in 10 exemplar sets, as on a CPU."""
@@ -49,10 +49,10 @@ class Idle:
         """See `Worker`."""
         return About({}, 1, 0.0, [], self._place)
 
-    def run(self, unit: Unit) -> Finished:
+    def run(self, unit: Unit) -> TaskResult:
         """See `Worker`."""
         time.sleep(unit.seed / 1000)
-        return Finished(unit.key, b"x" * 2000)
+        return TaskResult(unit.key, b"x" * 2000)
 
 
 class Ready(Idle):
@@ -60,7 +60,7 @@ class Ready(Idle):
 
     _found: dict[str, Any] | None = None
 
-    def run(self, unit: Unit) -> Finished:
+    def run(self, unit: Unit) -> TaskResult:
         """See `Worker`."""
         facts = [fact for block in unit.blocks for fact in block]
         if self._found is None:
@@ -70,7 +70,7 @@ class Ready(Idle):
             self._found | {"id": f.id, "relation": f.relation, "question": f.question, "answers": f.answers}
             for f in facts
         ]
-        return Finished(unit.key, json.dumps(found).encode())
+        return TaskResult(unit.key, json.dumps(found).encode())
 
 
 def main() -> None:

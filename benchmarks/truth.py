@@ -2,12 +2,13 @@
 
     python benchmarks/truth.py                                        # SmolLM2, facts of the atlas
     python benchmarks/truth.py --model gemma3-270m --facts DIR        # another family, facts of your own
+    python benchmarks/truth.py --adapter run/stages/1/adapter         # a model that has been trained, to refuse, say
 
-Everything is computed in float32, where rounding decides nothing. Four comparisons, each on the same prompts:
+Everything is computed in float32, where rounding decides nothing. Five comparisons, each on the same prompts:
 greedy answers with `generate(do_sample=False)`; counts of right answers of the sampling mode with the binomial
 distributions of the exact probabilities; counts of sampled answers that are the same as a wrong greedy one with those
-of its confidence, at the probe's temperature and at 1; and, for a few prompts, counts of right answers of
-`generate(do_sample=True)`.
+of its confidence, at the probe's temperature and at 1; counts of sampled refusals with those of p_refuse; and, for a
+few prompts, counts of right answers of `generate(do_sample=True)`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -45,14 +46,42 @@ class Asked:
     prompt: str
 
 
+class Count(NamedTuple):
+    """How many of the samples of one prompt are what is searched for, and the bounds of the exact probability."""
+
+    drawn: int
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Draws answers to the same prompts, whatever counts as right."""
+
+    facts: Sequence[Fact]
+    exemplars: Mapping[str, Sequence[Fact]]
+    engine: TransformersEngine
+    settings: ProbeConfig
+    num_samples: int
+
+    def counts(self, targets: Mapping[str, Sequence[str]], number: int, temperature: float) -> dict[str, int]:
+        """How many answers of `num_samples` under one exemplar set are among the targets of a fact, by its id."""
+        changes = {"method": "sampled", "confidence": False, "refusals": [], "num_samples": self.num_samples}
+        sampler = self.settings.model_copy(update=changes | {"temperature": temperature})
+        own = [dataclasses.replace(f, answers=tuple(targets[f.id])) for f in self.facts if f.id in targets]
+        drawn = probe_facts(own, self.exemplars, self.engine, sampler, seed=SEED)
+        return {fact.id: fact.sets[number].n_right or 0 for fact in drawn}
+
+
 def main() -> None:
-    """Runs the four comparisons and prints them as Markdown."""
+    """Runs the five comparisons and prints them as Markdown."""
     args = _arguments()
-    engine = TransformersEngine(load_model(ModelConfig(name_or_path=args.model, dtype="float32", device="cpu")))
+    model = ModelConfig(name_or_path=args.model, adapter=args.adapter, dtype="float32", device="cpu")
+    engine = TransformersEngine(load_model(model))
     run_facts = prepare_probe(FactsConfig(path=args.facts, relations=args.relations or None), num_shots=4)
     facts, exemplars = run_facts.facts, run_facts.exemplars
     chosen = [f for group in by_relation(facts).values() for f in spread(group, args.facts_per_relation)]
-    settings = ProbeConfig(num_exemplar_sets=args.sets, greedy_answers="all", confidence=True)
+    settings = ProbeConfig(num_exemplar_sets=args.sets, greedy_answers="all", confidence=True, refusals=args.refusals)
     known = probe_facts(chosen, exemplars, engine, settings, seed=SEED)
     asked = [Asked(fact, one.set, known.prompt_text(fact.id, one.set)) for fact in known for one in fact.sets]
     print(
@@ -64,7 +93,9 @@ def main() -> None:
     )
     for line in check.lines():
         print(f"- {line}", flush=True)
-    _print_confidence(chosen, exemplars, engine, settings, known, args.samples)
+    sampling = Sampling(chosen, exemplars, engine, settings, args.samples)
+    _print_confidence(sampling, known)
+    _print_refusals(sampling, known)
     _print_generated(_most_uncertain(asked, args.generated), engine, settings, args.samples)
 
 
@@ -72,6 +103,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--facts", default="atlas")
+    parser.add_argument("--adapter", help="folder of a PEFT adapter on top of the model")
+    parser.add_argument("--refusals", nargs="*", default=["I don't know"], help="texts that count as refusals")
     parser.add_argument("--relations", nargs="*", default=ATLAS_RELATIONS)
     parser.add_argument("--facts-per-relation", type=int, default=25)
     parser.add_argument("--sets", type=int, default=2, help="exemplar sets")
@@ -122,37 +155,48 @@ def _print_greedy(asked: Sequence[Asked], engine: TransformersEngine, settings: 
     print(f"- greedy verdicts equal to generate's: {verdicts} of {len(asked)}; whole answers: {texts}", flush=True)
 
 
-def _print_confidence(
-    facts: Sequence[Fact],
-    exemplars: Mapping[str, Sequence[Fact]],
-    engine: TransformersEngine,
-    settings: ProbeConfig,
-    known: KnowledgeMap,
-    samples: int,
-) -> None:
+def _print_confidence(sampling: Sampling, known: KnowledgeMap) -> None:
     """Samples answers with the wrong greedy answer under each exemplar set as the target, at both temperatures."""
     bounds: dict[float, Callable[[SetAnswer], tuple[float, float]]] = {
-        settings.temperature: lambda one: (one.confidence_lower or 0.0, one.confidence_upper or 0.0),
+        sampling.settings.temperature: lambda one: (one.confidence_lower or 0.0, one.confidence_upper or 0.0),
         1.0: lambda one: (one.confidence_t1_lower or 0.0, one.confidence_t1_upper or 0.0),
     }
     for temperature, of in bounds.items():
-        changes = {"method": "sampled", "confidence": False, "num_samples": samples, "temperature": temperature}
-        sampler, pairs = settings.model_copy(update=changes), []
-        for number in range(settings.num_exemplar_sets):
+        counts = []
+        for number in range(sampling.settings.num_exemplar_sets):
             wrong = {fact.id: fact.sets[number] for fact in known if _is_wrong_and_says_something(fact.sets[number])}
-            own = [dataclasses.replace(f, answers=(wrong[f.id].greedy_answer or "",)) for f in facts if f.id in wrong]
-            drawn = probe_facts(own, exemplars, engine, sampler, seed=SEED)
-            pairs += [(drawn[fact_id].sets[number].n_right or 0, *of(one)) for fact_id, one in wrong.items()]
-        inside = sum(is_inside(count, samples, *limits) for count, *limits in pairs)
-        exact, sampled = (
-            sum(a + b for _, a, b in pairs) / 2 / len(pairs),
-            sum(n for n, *_ in pairs) / samples / len(pairs),
+            targets = {fact_id: [one.greedy_answer or ""] for fact_id, one in wrong.items()}
+            drawn = sampling.counts(targets, number, temperature)
+            counts += [Count(drawn[fact_id], *of(one)) for fact_id, one in wrong.items()]
+        _print_counts(f"confidence of wrong answers, temperature {temperature:g}", counts, sampling.num_samples)
+
+
+def _print_refusals(sampling: Sampling, known: KnowledgeMap) -> None:
+    """Samples answers with the accepted refusals as the targets of every fact."""
+    if not sampling.settings.refusals:
+        return
+    counts = []
+    for number in range(sampling.settings.num_exemplar_sets):
+        drawn = sampling.counts(
+            {f.id: sampling.settings.refusals for f in known}, number, sampling.settings.temperature
         )
-        print(
-            f"- confidence of wrong answers, temperature {temperature:g}: sampled counts inside their {CONFIDENCE:.0%} "
-            f"interval: {inside} of {len(pairs)}; mean: exact {exact:.4f}, sampled {sampled:.4f}",
-            flush=True,
-        )
+        refusals = {fact.id: fact.sets[number] for fact in known}
+        counts += [
+            Count(drawn[fact_id], one.p_refuse_lower or 0.0, one.p_refuse_upper or 0.0)
+            for fact_id, one in refusals.items()
+        ]
+    _print_counts("p_refuse", counts, sampling.num_samples)
+
+
+def _print_counts(what: str, counts: Sequence[Count], samples: int) -> None:
+    inside = sum(is_inside(one.drawn, samples, one.lower, one.upper) for one in counts)
+    exact = sum(one.lower + one.upper for one in counts) / 2 / len(counts)
+    sampled = sum(one.drawn for one in counts) / samples / len(counts)
+    print(
+        f"- {what}: sampled counts inside their {CONFIDENCE:.0%} interval: {inside} of {len(counts)}; "
+        f"mean: exact {exact:.4f}, sampled {sampled:.4f}",
+        flush=True,
+    )
 
 
 def _is_wrong_and_says_something(answer: SetAnswer) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gradual.config.run import ModelConfig
 from gradual.workers.crew import Crew, WorkerLostError
-from gradual.workers.task import About, Failure, Finished, Home, Task, Worker
+from gradual.workers.task import About, Failure, Home, Task, TaskResult, Worker
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Room:
         settled = min if self.first_in_first_out else max
         return settled(questions, key=lambda question: question.number)
 
-    def answer(self, question: Question) -> About | Finished | Failure:
+    def answer(self, question: Question) -> About | TaskResult | Failure:
         if self.is_lost(question):
             self.up.pop(question.worker, None)
             raise WorkerLostError("killed")

@@ -16,7 +16,7 @@ from gradual.facts.prepare import RunFacts
 from gradual.files.lock import Process, owner_of, wait_for_writer
 from gradual.progress import Silent
 from gradual.run.pipeline import load_to_train, run_fingerprint
-from gradual.workers.task import About, Failure, Finished, Home
+from gradual.workers.task import About, Failure, Home, TaskResult
 
 SECONDS_OF_THE_DYING = 60.0
 """So long a worker may hold a run whose loss is known already."""
@@ -64,7 +64,7 @@ class LegWorker:
         fingerprint = run_fingerprint(self._config, self._run_facts, loaded.fingerprint)
         return About(fingerprint, 1, 0.0, reading_warnings(loaded), self._place)
 
-    def run(self, leg: Leg) -> Finished | Failure:
+    def run(self, leg: Leg) -> TaskResult | Failure:
         """Does a leg; `about` has been asked before. The data are JSON: what was said, and why it failed, if so."""
         assert self._opened is not None
         self._notes.lines.clear()
@@ -78,7 +78,7 @@ class LegWorker:
         except GradualError as error:
             return Failure(str(error), self._place)
         told = {"said": self._notes.lines, "failed": failed, "place": self._place}
-        return Finished(leg.key, json.dumps(told).encode())
+        return TaskResult(leg.key, json.dumps(told).encode())
 
     def _refuse_other_disk(self) -> None:
         try:

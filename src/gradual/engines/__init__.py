@@ -1,6 +1,6 @@
 """Reading token trees with a model: the seam `Engine`, and the engine that runs transformers' models.
 
-Loads torch. Knows tokens and logits; no fact, answer or level.
+Loads torch. Knows prompts, tokens and logits; not which answer is right, and no level.
 """
 
 from gradual.models.threads import let_threads_sleep

@@ -21,7 +21,7 @@ from gradual.probing.runner import Runner
 from gradual.probing.unit import AdapterFile, Unit, run_unit
 from gradual.workers.cluster import Cluster
 from gradual.workers.crew import Crew
-from gradual.workers.task import About, Failure, Finished, Home
+from gradual.workers.task import About, Failure, Home, TaskResult
 
 OpenWorkerEngine = Callable[[ModelConfig], tuple[Engine, list[str]]]
 """Loads a model in a worker; the engine, and what a user should know of how it reads."""
@@ -44,7 +44,7 @@ class UnitWorker:
         self._place = home.enter()
         self._model, self._open = model, open_engine
         self._engine: Engine | None = None
-        self._adapted: tuple[AdapterFile, Engine] | None = None
+        self._under_adapter: tuple[AdapterFile, Engine] | None = None
         self._on_top = ExitStack()
         """Takes the adapter off again."""
         self._style: tuple[ProbeConfig, PromptStyle] | None = None
@@ -58,7 +58,7 @@ class UnitWorker:
         engine = self._engine
         return About(dict(engine.fingerprint), engine.unit_scale, engine.noise, warnings, self._place)
 
-    def run(self, unit: Unit) -> Finished | Failure:
+    def run(self, unit: Unit) -> TaskResult | Failure:
         """Runs a unit; `about` has been asked before."""
         try:
             engine = self._engine_with(unit.adapter)
@@ -68,15 +68,15 @@ class UnitWorker:
             data = run_unit(unit, engine, self._style[1])
         except GradualError as error:
             return Failure(str(error), self._place)
-        return Finished(unit.key, data, engine.cost().plus(before, sign=-1))
+        return TaskResult(unit.key, data, engine.cost().plus(before, sign=-1))
 
     def _engine_with(self, adapter: AdapterFile | None) -> Engine:
         """The engine under an adapter, which stays on for the units that follow."""
         assert self._engine is not None
-        if self._adapted is not None and self._adapted[0] == adapter:
-            return self._adapted[1]
+        if self._under_adapter is not None and self._under_adapter[0] == adapter:
+            return self._under_adapter[1]
         self._on_top.close()
-        self._adapted = None
+        self._under_adapter = None
         if adapter is None:
             return self._engine
         from gradual.engines.transformers_engine import TransformersEngine
@@ -89,7 +89,7 @@ class UnitWorker:
                 "a disk that all machines see, at the same path"
             )
         engine = TransformersEngine(self._on_top.enter_context(with_adapter(self._engine.loaded, adapter.folder)))
-        self._adapted = adapter, engine
+        self._under_adapter = adapter, engine
         return engine
 
 

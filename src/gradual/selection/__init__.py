@@ -1,4 +1,4 @@
-"""What a stage trains on: the language of selections, the strategies, and the limit on Unknown facts.
+"""What a stage trains on: the language of selections, strategies, anchors, refusals, and the limit on Unknown facts.
 
 Knows the levels of facts; no texts, files or models.
 """

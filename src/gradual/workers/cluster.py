@@ -18,7 +18,7 @@ from gradual.config.cluster import RayConfig
 from gradual.config.run import ModelConfig
 from gradual.errors import ConfigError, LaunchError, ProbeError
 from gradual.workers.crew import Crew, WorkerLostError
-from gradual.workers.task import About, Failure, Finished, Home, Task, Worker
+from gradual.workers.task import About, Failure, Home, Task, TaskResult, Worker
 
 _SECONDS_TO_CONNECT = 5.0
 _HTTP2_HEADER = 9
@@ -57,7 +57,7 @@ class RayPool:
         done, _ = self._ray.wait(list(questions), num_returns=1, timeout=seconds)
         return done[0] if done else None
 
-    def answer(self, question: Any) -> About | Finished | Failure:
+    def answer(self, question: Any) -> About | TaskResult | Failure:
         """See `Pool`.
 
         Raises:
@@ -66,7 +66,7 @@ class RayPool:
         from ray import exceptions
 
         try:
-            found: About | Finished | Failure = self._ray.get(question)
+            found: About | TaskResult | Failure = self._ray.get(question)
         except exceptions.RayTaskError as error:
             told = _last_line(error)
             raise ProbeError(f"a worker failed: {told} - is the same gradual-learning installed there?") from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from gradual.errors import LaunchError, ModelError, ProbeError
-from gradual.workers.task import About, Failure, Finished, Task
+from gradual.workers.task import About, Failure, Task, TaskResult
 
 MOST_TRIES = 3
 """Workers that a task may take with it while nothing more of it is kept, and times in a row that a worker may be lost
@@ -42,7 +42,7 @@ class Pool(Protocol):
         """A question that is settled; None where there is none after so many seconds."""
         ...
 
-    def answer(self, question: Any) -> About | Finished | Failure:
+    def answer(self, question: Any) -> About | TaskResult | Failure:
         """The answer to a settled question.
 
         Raises:
@@ -112,7 +112,7 @@ class Crew:
         """Takes on tasks, to be begun in this order; `results` sends them."""
         self._waiting.extend(tasks)
 
-    def results(self) -> Iterator[Finished]:
+    def results(self) -> Iterator[TaskResult]:
         """The tasks as they are finished, each once; those of a worker that is lost are done again elsewhere.
 
         More may be added meanwhile; it ends where nothing is left to do.
@@ -130,7 +130,7 @@ class Crew:
             if done is not None:
                 yield done
 
-    def _settle_next(self) -> Finished | None:
+    def _settle_next(self) -> TaskResult | None:
         """Waits for any worker; a task that is finished. One that is lost goes back to the front of those waiting."""
         question = self._wait()
         sent = self._sent.pop(question)

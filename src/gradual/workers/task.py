@@ -53,7 +53,7 @@ class About(NamedTuple):
     """Machine and process."""
 
 
-class Finished(NamedTuple):
+class TaskResult(NamedTuple):
     """A task that was done."""
 
     key: str
@@ -76,7 +76,7 @@ class Worker(Protocol[Kind]):
         """What this worker is, with the model loaded: asked before anything else, and again where it was lost."""
         ...
 
-    def run(self, task: Kind, /) -> Finished | Failure:
+    def run(self, task: Kind, /) -> TaskResult | Failure:
         """Does a task."""
         ...
 

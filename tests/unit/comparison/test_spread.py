@@ -15,7 +15,7 @@ from gradual.config.yaml_file import parse_config
 from gradual.errors import TrainingError
 from gradual.progress import Silent
 from gradual.run.folder import RunDir
-from gradual.workers.task import Finished
+from gradual.workers.task import TaskResult
 
 ONE = StageConfig()
 S5 = StageConfig(strategy="S5")
@@ -37,14 +37,14 @@ class Many:
     def add(self, legs: Sequence[Leg]) -> None:
         self._added += legs
 
-    def results(self) -> Iterator[Finished]:
+    def results(self) -> Iterator[TaskResult]:
         while self._added:
             now, self._added = self._added, []
             self.rounds.append([leg.name for leg in now])
             for leg in now:
                 failed = "no loss" if leg.name in self.failing else None
                 told: Any = {"said": [], "failed": failed, "place": "here"}
-                yield Finished(leg.key, json.dumps(told).encode())
+                yield TaskResult(leg.key, json.dumps(told).encode())
 
 
 def chain(name: str, seed: int, *stages: StageConfig, after: str | None = None) -> Chain:

@@ -1,1 +1,1 @@
-"""The tables, drawings and page of a comparison."""
+"""The tables, drawings and page of a comparison: how `findings` looks. Works out no number."""
