@@ -9,13 +9,14 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-server test-ray check docs release-check clean
+.PHONY: help demo test test-server test-ray test-extras check docs release-check clean
 
 help:
 	@echo "make demo    the whole method on the embedded model and facts; ends with a report"
 	@echo "make test    all tests"
 	@echo "make test-server   a real vLLM on this machine's CPU against our own engine; installs 3.4 GB into .venv-server"
 	@echo "make test-ray   a real Ray cluster on this machine that loses workers and a machine; installs Ray into .venv-ray"
+	@echo "make test-extras   lm-eval, trackio, and what Axolotl and LLaMA-Factory read; installs 300 MB into .venv-extras"
 	@echo "make check   ruff, mypy, codespell, the layers, and the documentation as a site"
 	@echo "make docs    the documentation as a site, in site/index.html"
 	@echo "make release-check   builds wheel and sdist, checks both, and tries the wheel in an empty environment"
@@ -51,6 +52,17 @@ $(RAY)/.installed: constraints.txt
 	$(BIN)/python -m pip install -qq --constraint constraints.txt --target $(RAY) ray
 	touch $@
 
+# Without dependencies: those of the toolkits would bring another torch.
+EXTRAS := .venv-extras
+test-extras: $(READY) $(EXTRAS)/.installed
+	PYTHONPATH=$(EXTRAS) $(BIN)/python -m pytest tests/tiny/test_benchmarks.py tests/tiny/test_trackers.py \
+		tests/tiny/test_toolkit_readers.py
+
+$(EXTRAS)/.installed: scripts/extras.txt | $(READY)
+	rm -rf $(EXTRAS)
+	$(BIN)/python -m pip install -qq --no-deps --target $(EXTRAS) -r scripts/extras.txt
+	touch $@
+
 check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -76,5 +88,5 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-ray .venv-server .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
+	rm -rf .venv .venv-ray .venv-server .venv-extras .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,6 +6,7 @@
     plan = gradual.plan(config)                          # what it would train on; trains nothing
     run = gradual.fit(config, "run")                     # probe, train, probe again, ..., evaluate; goes on if stopped
     gradual.report(run.path)                             # the page that tells what was gained and lost
+    gradual.tune(config, "tuned")                        # the recipe that suits these facts, chosen on validation
     gradual.compare(config, "comparison")                # several ways to train, several seeds: did it help?
     after = gradual.read_map(run.probe(1))               # the map after the first stage
     gradual.diff(run.probe(0), after).promoted           # the facts whose level rose between two maps
@@ -22,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradual.api import ask, compare, demo, diff, export, fit, init, plan, probe, report, show
+    from gradual.api import ask, compare, demo, diff, export, fit, init, plan, probe, report, show, tune
     from gradual.config.run import RunConfig
     from gradual.config.yaml_file import load_config
     from gradual.errors import GradualError
@@ -54,6 +55,7 @@ __all__ = [
     "read_map",
     "report",
     "show",
+    "tune",
 ]
 
 _HOMES = {
@@ -76,6 +78,7 @@ _HOMES = {
     "read_map": "knowledge.map",
     "report": "api",
     "show": "api",
+    "tune": "api",
 }
 
 

@@ -28,6 +28,7 @@ from gradual.preparation import (
     prepare_run,
     refuse_ray_and_server,
     refuse_samples_of_a_part,
+    refuse_several_processes,
     say_warnings,
     settings_of,
 )
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from gradual.run.folder import RunDir
     from gradual.run.planning.plan import RunPlan
     from gradual.run.show import ShownFact
+    from gradual.tuning.ladder import Goal
+    from gradual.tuning.record import TuningFile
 
 DEMO_FOLDER = "gradual-demo"
 """Where the demo's run goes by default."""
@@ -93,7 +96,7 @@ def probe(
         LaunchError: there is no such cluster, or it has less room.
     """
     prepare_environment(online=online)
-    _refuse_several("probe")
+    refuse_several_processes("probe")
     from gradual.config.run import ModelConfig, ProbeConfig
     from gradual.models.load import check_model
     from gradual.probing.folder import ProbeRequest, make_map
@@ -107,7 +110,6 @@ def probe(
     with say_warnings(progress):
         asked = facts_and_exemplars(facts, exemplars, settings, limit=limit)
     request = ProbeRequest(model, asked.facts, asked.exemplars, settings, seed, num_checked, asked.left_out)
-
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
         open_engine = opener(settings, folder, ray, progress, stack)
@@ -144,7 +146,7 @@ def fit(
     from gradual.models.ranks import launch
 
     if ray:
-        _refuse_several("fit --ray")
+        refuse_several_processes("fit --ray")
         require_packages(RAY_PACKAGES)
     settings = settings_of(config)
     with launch(settings.model.device) as ranks:
@@ -214,7 +216,7 @@ def compare(
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
     prepare_environment(online=online)
-    _refuse_several("compare")
+    refuse_several_processes("compare")
     if ray:
         require_packages(RAY_PACKAGES)
     settings, run_facts = prepare_comparison(config, arms)
@@ -260,6 +262,40 @@ def plan_comparison(
 
     request = comparison.plan_comparison(settings, run_facts, arms=arms, num_seeds=num_seeds, limit=limit)
     return comparison_estimate.estimate_comparison(request, progress=progress)
+
+
+def tune(
+    config: RunConfig | str | Path,
+    out: str | Path,
+    *,
+    goal: Goal = "accuracy",
+    budget: str | None = None,
+    online: bool = False,
+    progress: Progress | None = None,
+) -> TuningFile:
+    """Which recipe of the ladder suits the goal best on the validation facts; its run is made in the folder `out`.
+
+    Args:
+        config: settings, or the path of a YAML file with them; recipes differ from its stages.
+        out: folder of the run; a tuning there is continued.
+        goal: what is chosen for (docs/tuning.md).
+        budget: time that all may take, such as `2h`; None: no limit.
+        online: see `probe`.
+        progress: where bars and remarks go.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used, or the budget is too small for one rung.
+        RunDirError, TrainingError: as for `fit`; no recipe could be trained.
+    """
+    prepare_environment(online=online)
+    refuse_several_processes("tune")
+    from gradual.tuning.budget import seconds_of
+
+    seconds = seconds_of(budget)
+    settings, run_facts = prepare_run(config)
+    from gradual.tuning.tune import TuneRequest, tune
+
+    return tune(TuneRequest(settings, run_facts, goal, seconds), Path(out), progress=progress)
 
 
 def ask(
@@ -470,9 +506,3 @@ def demo(
     with resources.as_file(resources.files("gradual") / "data" / "demo.yaml") as path:
         config = load_config(path, overrides)
     return fit(config, out, progress=progress)
-
-
-def _refuse_several(command: str) -> None:
-    from gradual.models.ranks import refuse_several
-
-    refuse_several(command)

@@ -20,9 +20,12 @@ SERVER_PACKAGES = ("transformers", "httpx", "tenacity")
 TRAIN_PACKAGES = (*PROBE_PACKAGES, "accelerate", "datasets", "peft", "trl")
 """What training takes."""
 
+LM_EVAL_PACKAGES = ("lm_eval",)
+"""What `evaluation.lm_eval` takes besides."""
 RAY_PACKAGES = ("ray", *PROBE_PACKAGES)
 """What a Ray cluster takes, besides what is done there."""
-_EXTRAS: dict[tuple[str, ...], str] = {SERVER_PACKAGES: "server", RAY_PACKAGES: "ray"}
+_EXTRAS: dict[tuple[str, ...], str] = {SERVER_PACKAGES: "server", RAY_PACKAGES: "ray", LM_EVAL_PACKAGES: "lm-eval"}
+"""The extras that bring packages, where it is not `train`."""
 
 _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",

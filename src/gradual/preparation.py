@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradual.environment import TRAIN_PACKAGES, require_packages
+from gradual.environment import LM_EVAL_PACKAGES, TRAIN_PACKAGES, require_packages
 from gradual.errors import ConfigError
 from gradual.progress import Progress, warning_line
 
@@ -51,7 +51,13 @@ def prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, RunFacts]:
         )
     require_packages(TRAIN_PACKAGES)
     check_model(settings.model)
+    if settings.evaluation.lm_eval:
+        require_packages(LM_EVAL_PACKAGES)
     run_facts = prepare(settings)
+    if settings.evaluation.lm_eval:
+        from gradual.run.measures.benchmarks import check_benchmarks
+
+        check_benchmarks(settings)
     return settings, run_facts
 
 
@@ -101,6 +107,13 @@ def refuse_ray_and_server(model: ModelConfig, ray: RayConfig | None) -> None:
             "--ray and --server exclude each other: a server reads by itself, Ray's workers load the model - leave one "
             "out"
         )
+
+
+def refuse_several_processes(command: str) -> None:
+    """Raises LaunchError where several processes were launched for a command that one does."""
+    from gradual.models.ranks import refuse_several
+
+    refuse_several(command)
 
 
 def refuse_samples_of_a_part(model: ModelConfig, settings: ProbeConfig, num_checked: int) -> None:

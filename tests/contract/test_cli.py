@@ -26,7 +26,7 @@ from gradual.files.storage import write_json
 from gradual.run.folder import RunDir, open_run
 from gradual.testing import FakeEngine, toy_facts
 
-COMMANDS = ("probe", "show", "plan", "fit", "diff", "report", "ask", "export", "init", "schema", "demo")
+COMMANDS = ("probe", "show", "plan", "fit", "tune", "diff", "report", "ask", "export", "init", "schema", "demo")
 QUICK = ["method=sampled", "num_exemplar_sets=2", "num_shots=1", "num_samples=2", "max_new_tokens=2"]
 FACT = {"id": "a", "relation": "capital", "question": "What is the capital of Chad?", "answers": ["N'Djamena"]}
 
@@ -217,7 +217,7 @@ def test_settings_of_a_probe_that_cannot_be(model: Path, tmp_path: Path, argumen
     assert said in refused(run("probe", *settings, *arguments))
 
 
-@pytest.mark.parametrize("command", ["fit", "plan", "compare"])
+@pytest.mark.parametrize("command", ["fit", "plan", "compare", "tune"])
 @pytest.mark.parametrize("how", ["option", "config"])
 def test_training_through_a_server_is_told_what_to_do(tmp_path: Path, command: str, how: str) -> None:
     config = tmp_path / "config.yaml"
@@ -284,6 +284,23 @@ def test_options_of_a_cluster_are_refused_before_settings_are_read(tmp_path: Pat
     given = run(command, config, "--out", tmp_path / "out", "--workers", 2)
     assert "--workers and --gpus-per-worker are of a Ray cluster; give its address with --ray" in refused(given)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--goal", "acuracy"], "--goal: unknown goal \"acuracy\"; did you mean 'accuracy'?"),
+        (["--goal", "speed!"], "; expected one of accuracy, few_confident_errors, none_lost"),
+        (["--budget", "soon"], '--budget: expected a time such as 2h, 90m or 1h30m, found "soon"'),
+        (["--set", "evaluation.protocol=paper"], "evaluation.protocol: paper chooses epochs by the test facts"),
+    ],
+)
+def test_tunings_that_cannot_be(model: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"model: {model}\nfacts: {write_facts(tmp_path / 'facts.jsonl', toy_rows())}\n")
+    text = refused(run("tune", config, "--out", tmp_path / "tuned", *arguments))
+    assert said in text
+    assert not (tmp_path / "tuned").exists()
 
 
 @pytest.mark.parametrize("command", ["fit", "plan"])

@@ -10,6 +10,7 @@ import pytest
 from tests.support.comparisons import write_folder
 from tests.support.scripts import load_file
 
+from gradual.config.yaml_file import load_config
 from gradual.findings.read import read_comparison, write_comparison
 from gradual.reporting.comparison.tables import comparison_tables
 from gradual.reporting.table import write_tables
@@ -35,6 +36,16 @@ def test_an_example_is_short_and_says_how_to_run_it(file: Path) -> None:
 def test_every_example_is_run_by_a_test(file: Path) -> None:
     tests = [Path(__file__), Path(__file__).parents[1] / "tiny" / "test_examples.py"]
     assert any(f'"{file.name}"' in test.read_text(encoding="utf-8") for test in tests)
+
+
+def test_the_papers_protocol_is_a_config_that_asks_170_answers_and_trains_three_stages() -> None:
+    config = load_config(EXAMPLES / "paper.yaml")
+    probe = config.probe
+    assert (probe.num_exemplar_sets * (1 + probe.num_samples), probe.num_shots, probe.method) == (170, 4, "exact")
+    assert [stage.strategy for stage in config.stages] == ["maybe_known", "S5", "S5"]
+    assert [(stage.learning_rate, stage.weight_decay) for stage in config.stages[1:]] == [(1.5e-4, 0.01)] * 2
+    assert all(stage.replay is not None and stage.replay.ratio == 0.2 for stage in config.stages[1:])
+    assert config.evaluation.exemplar_seed == 42
 
 
 def test_an_engine_of_ones_own_is_probed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,17 @@ SRC = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 ORDER = (
     *("errors text progress", "files", "statistics", "knowledge", "selection", "config", "facts", "models", "engines"),
-    *("workers", "probing training", "run", "asking comparison", "findings", "reporting", "exporting", "environment"),
+    *(
+        "workers",
+        "probing training",
+        "run",
+        "asking comparison",
+        "tuning",
+        "findings",
+        "reporting",
+        "exporting",
+        "environment",
+    ),
     *("preparation opening", "api", "__init__", "cli testing", "__main__"),
 )
 """Lowest first. Those of one line know nothing of each other, but for `errors`, `text` and `progress`."""

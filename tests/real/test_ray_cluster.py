@@ -71,7 +71,7 @@ def patient_engine(pids: Path, pause: Path) -> OpenWorkerEngine:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # 15 by default: beside other work on this machine workers would starve
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so; 15 by default: beside other work on this machine workers would starve
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80_000_000}
     found = None
     for _ in range(3):  # Ray gives a machine half a minute to come up, which a busy one may not

@@ -27,8 +27,8 @@ from gradual.probing import probe as probing
 from gradual.probing.folder import ProbeRequest, make_map
 from gradual.progress import Progress, Silent
 from gradual.run import pipeline
-from gradual.run.drift import Drift, DriftFile, DriftRows, TextDrift
 from gradual.run.folder import RunDir
+from gradual.run.measures.drift import Drift, DriftFile, DriftRows, TextDrift
 from gradual.testing import FakeEngine, toy_facts
 from gradual.training.checkpoints import checkpoint_folder, keep_checkpoints, last_checkpoint, seal_checkpoint
 from gradual.training.epochs import EpochRecord

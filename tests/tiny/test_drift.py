@@ -20,8 +20,8 @@ from gradual.facts.prepare import RunFacts
 from gradual.files import storage
 from gradual.models.adapters import add_adapter
 from gradual.models.load import LoadedModel
-from gradual.run.drift import drift_rows, measure_drift
 from gradual.run.folder import RunDir
+from gradual.run.measures.drift import drift_rows, measure_drift
 from gradual.run.pipeline import check_questions
 from gradual.run.steps import planned_steps
 from gradual.testing import toy_facts

@@ -66,10 +66,16 @@ class AskedQuestion:
 
 
 def _answer_as_dict(each: StageAnswer) -> dict[str, Json]:
-    said = dataclasses.asdict(each.said) | {"others": [other._asdict() for other in each.said.others]}
-    said |= {"verdict": each.said.verdict, "level_if_right": str(each.said.level_if_right)}
+    fields = dataclasses.asdict(each.said) | {"others": [other._asdict() for other in each.said.others]}
+    fields |= {"verdict": each.said.verdict, "level_if_right": str(each.said.level_if_right)}
     as_sure = None if each.as_sure is None else each.as_sure._asdict()
-    return {"stage": each.stage, "model": stage_name(each.stage), **said, "is_right": each.is_right, "as_sure": as_sure}
+    return {
+        "stage": each.stage,
+        "model": stage_name(each.stage),
+        **fields,
+        "is_right": each.is_right,
+        "as_sure": as_sure,
+    }
 
 
 @dataclass(frozen=True)
@@ -97,21 +103,26 @@ class Asker:
             DataError: a question is empty, or cannot be asked in the prompt's style.
             ProbeError: the model's logits are not numbers.
         """
-        asked = [self._as_fact(number, text) for number, text in enumerate(questions, start=1)]
-        facts = [self._fact_of(fact.question) for fact in asked]
+        question_facts = [self._as_fact(number, text) for number, text in enumerate(questions, start=1)]
+        facts = [self._fact_of(fact.question) for fact in question_facts]
         targets = [Targets(fact.answers, matching_of(self.settings)) if fact else None for fact in facts]
-        answers: list[list[StageAnswer]] = [[] for _ in asked]
+        answers: list[list[StageAnswer]] = [[] for _ in question_facts]
         exemplars = self.shots.exemplars if self.shots else {}
-        for stage in self.stages if asked else ():
+        for stage in self.stages if question_facts else ():
             name = stage_name(stage)
-            with self.open_engine(stage) as engine, self.progress.bar(name, len(asked), "questions") as advance:
-                found = ask_questions(asked, exemplars, engine, self.settings, seed=self.seed, progress=advance)
-            for said, target, row in zip(found, targets, answers, strict=True):
-                is_right = None if target is None else target.accepts(said.answer)
-                row.append(StageAnswer(stage, said, is_right, as_sure(said.confidence, self.tests.get(stage, ()))))
+            with (
+                self.open_engine(stage) as engine,
+                self.progress.bar(name, len(question_facts), "questions") as advance,
+            ):
+                replies = ask_questions(
+                    question_facts, exemplars, engine, self.settings, seed=self.seed, progress=advance
+                )
+            for reply, target, row in zip(replies, targets, answers, strict=True):
+                is_right = None if target is None else target.accepts(reply.answer)
+                row.append(StageAnswer(stage, reply, is_right, as_sure(reply.confidence, self.tests.get(stage, ()))))
         return [
             AskedQuestion(question.question, question.relation, fact.answers if fact else (), tuple(row))
-            for question, fact, row in zip(asked, facts, answers, strict=True)
+            for question, fact, row in zip(question_facts, facts, answers, strict=True)
         ]
 
     def _as_fact(self, number: int, text: str) -> Fact:

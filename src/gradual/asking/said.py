@@ -96,9 +96,9 @@ def ask_questions(
         DataError: a relation has too few exemplars.
         ProbeError: the model's logits are not numbers.
     """
-    wanted = question_settings(settings)
-    known = probe_facts(questions, exemplars, engine, wanted, seed=seed, progress=progress)
-    return [said_of(known[question.id], matching_of(wanted)) for question in questions]
+    probe_settings = question_settings(settings)
+    known = probe_facts(questions, exemplars, engine, probe_settings, seed=seed, progress=progress)
+    return [said_of(known[question.id], matching_of(probe_settings)) for question in questions]
 
 
 def said_of(fact: FactKnowledge, matching: Matching) -> Said:
@@ -106,8 +106,8 @@ def said_of(fact: FactKnowledge, matching: Matching) -> Said:
     groups: dict[str, list[SetAnswer]] = {}
     for each in fact.sets:
         groups.setdefault(matching.normalise(each.greedy_answer or ""), []).append(each)
-    ordered = sorted(groups.values(), key=lambda group: (-len(group), -_confidence(group)))
-    first, *others = ordered
+    ranking = sorted(groups.values(), key=lambda group: (-len(group), -_confidence(group)))
+    first, *others = ranking
     return Said(
         answer=first[0].greedy_answer or "",
         num_same=len(first),

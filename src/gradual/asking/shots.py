@@ -29,8 +29,8 @@ class Shots:
         """
         facts = list(facts)
         marked = [fact for fact in facts if fact.split == "exemplars"]
-        grouped = by_relation(marked or facts)
-        self.exemplars = {name: group for name, group in grouped.items() if len(group) > num_shots}
+        groups = by_relation(marked or facts)
+        self.exemplars = {name: group for name, group in groups.items() if len(group) > num_shots}
         if num_shots and not self.exemplars:
             raise DataError(
                 f"expected a relation with at least {num_shots + 1} exemplars for {num_shots} shots, found none - "
@@ -77,11 +77,11 @@ def _plain(question: str) -> str:
 
 def _words(question: str) -> frozenset[str]:
     """The words of a question whatever their case; scripts without spaces give single characters."""
-    found: set[str] = set()
+    words: set[str] = set()
     for word in _WORD.findall(question.casefold()):
         is_wide = any(unicodedata.east_asian_width(letter) == "W" for letter in word)
-        found.update(word if is_wide else [word])
-    return frozenset(found)
+        words.update(word if is_wide else [word])
+    return frozenset(words)
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:

@@ -51,19 +51,19 @@ def ask(
       gradual ask smollm2 --facts atlas "What is the capital of Chad?"
     """  # noqa: D301
     console = Console(as_json=as_json)
-    given = [] if questions is None and file is None else [*(questions or []), *_lines_of(file)]
-    is_talk = not given and file is None and not as_json and sys.stdin.isatty()
-    if not given and not is_talk:
-        given = [line for line in sys.stdin.read().splitlines() if line.strip()]
-    if not given and not is_talk:
+    texts = [] if questions is None and file is None else [*(questions or []), *_lines_of(file)]
+    is_talk = not texts and file is None and not as_json and sys.stdin.isatty()
+    if not texts and not is_talk:
+        texts = [line for line in sys.stdin.read().splitlines() if line.strip()]
+    if not texts and not is_talk:
         raise DataError("expected a question, found none; write one behind the model, or name a file (--file)")
     request = _ask_request(source, stage, relation, facts, [*(settings or []), *seed_setting(seed)], trust_remote_code)
     with console.working():
         asker = api.open_asker(request, online=online, progress=console)
-        asked = asker.ask(given)
-    console.end({"questions": [each.as_dict() for each in asked]}, _asked_parts(asked))
+        answers = asker.ask(texts)
+    console.end({"questions": [each.as_dict() for each in answers]}, _answer_parts(answers))
     for line in _typed_lines() if is_talk else ():
-        console.show(*_asked_parts(asker.ask([line])))
+        console.show(*_answer_parts(asker.ask([line])))
 
 
 def export(
@@ -95,7 +95,7 @@ def export(
     """  # noqa: D301
     console = Console(as_json=as_json)
     with console.working():
-        done = api.export(
+        result = api.export(
             source,
             out,
             stage=stage,
@@ -111,8 +111,8 @@ def export(
             online=online,
             progress=console,
         )
-    parts = [f"written to {out}: {', '.join(str(name) for name in done.file_names)}"]
-    console.end(done.as_dict(), [*parts, *([f"published: {done.url}"] if done.url else [])])
+    parts = [f"written to {out}: {', '.join(str(name) for name in result.file_names)}"]
+    console.end(result.as_dict(), [*parts, *([f"published: {result.url}"] if result.url else [])])
 
 
 def init(
@@ -164,11 +164,11 @@ def _ask_request(
         if overrides:
             raise ConfigError(f"--set {overrides[0]}: a run is asked with its own settings; leave it out")
         return request
-    given: dict[str, dict[str, object]] = {
+    sections: dict[str, dict[str, object]] = {
         "model": {"name_or_path": source, "trust_remote_code": trust_remote_code or None},
         "facts": {"path": facts or "none"},
     }
-    config = probe_config_of(given, overrides)
+    config = probe_config_of(sections, overrides)
     return AskRequest(config.model, stage, relation, facts, config.probe, config.seed)
 
 
@@ -205,9 +205,9 @@ def _typed_lines() -> Iterator[str]:
             yield line
 
 
-def _asked_parts(asked: Sequence[AskedQuestion]) -> Iterator[Table | str]:
+def _answer_parts(answers: Sequence[AskedQuestion]) -> Iterator[Table | str]:
     from gradual.cli.results import asked_table
 
-    yield from (asked_table(each) for each in asked)
-    if asked:
+    yield from (asked_table(each) for each in answers)
+    if answers:
         yield "confidence is how sure the model is of its answer, not how often it is right (docs/confidence.md)"

@@ -19,10 +19,13 @@ from gradual.cli.console import Console
 from gradual.cli.exit_codes import Commands, is_first_process
 from gradual.cli.options import (
     Arms,
+    Budget,
     Config,
+    Goal,
     GpusPerWorker,
     Json,
     Limit,
+    LmEval,
     NoServer,
     Online,
     RayAddress,
@@ -219,6 +222,7 @@ def fit(
     gpus_per_worker: GpusPerWorker = None,
     settings: Set = None,
     seed: Seed = None,
+    lm_eval: LmEval = None,
     trust_remote_code: Trust = False,
     online: Online = False,
     server: NoServer = None,
@@ -234,12 +238,55 @@ def fit(
     Examples:
       gradual fit config.yaml --out my-run
       gradual fit config.yaml --out run-7 --seed 7 --set stages.0.learning_rate=1e-4
+      gradual fit config.yaml --out my-run --lm-eval hellaswag,arc_easy --online
     """  # noqa: D301
     console, cluster = Console(as_json=as_json), cluster_of(ray, workers, gpus_per_worker)
     with console.working():
-        wanted = config_of(config, settings, seed, trust_remote_code)
+        wanted = config_of(config, settings, seed, trust_remote_code, lm_eval)
         run = api.fit(wanted, out, ray=cluster, online=online, progress=console)
     _finish(run, console)
+
+
+@app.command()
+def tune(
+    config: Config,
+    out: Run,
+    goal: Goal = "accuracy",
+    budget: Budget = None,
+    settings: Set = None,
+    seed: Seed = None,
+    trust_remote_code: Trust = False,
+    online: Online = False,
+    server: NoServer = None,
+    as_json: Json = False,
+) -> None:
+    """Find the recipe that suits your facts, and make its run.
+
+    Goes through a ladder of recipes by halving on the validation facts, keeps the best, and asks the test facts once.
+    A tuning that was stopped goes on where it was when the same command is given again.
+
+    \b
+    Examples:
+      gradual tune config.yaml --out tuned
+      gradual tune config.yaml --out tuned --budget 2h --goal few_confident_errors
+    """  # noqa: D301
+    from gradual.cli.results import goal_of
+
+    console = Console(as_json=as_json)
+    with console.working():
+        found = api.tune(
+            config_of(config, settings, seed, trust_remote_code),
+            out,
+            goal=goal_of(goal),
+            budget=budget,
+            online=online,
+            progress=console,
+        )
+    from gradual.cli.results import tuning_parts, tuning_result
+
+    page = api.report(out)
+    console.end(tuning_result(found, out), tuning_parts(found, out))
+    console.say(f"report: {page}")
 
 
 @app.command()

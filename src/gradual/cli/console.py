@@ -56,9 +56,9 @@ class Meter:
     @property
     def rate(self) -> float | None:
         """Units per second over the last half minute or so; nothing before the first are done."""
-        (start, before), (_, done) = self._marks[0], self._marks[-1]
+        (start, before), (_, after) = self._marks[0], self._marks[-1]
         seconds = self._clock() - start
-        return (done - before) / seconds if done > before and seconds > 0 else None
+        return (after - before) / seconds if after > before and seconds > 0 else None
 
     @property
     def remaining(self) -> float | None:

@@ -22,7 +22,7 @@ from gradual.errors import GradualError
 if TYPE_CHECKING:
     from types import FrameType
 
-_RESUMABLE = ("probe", "fit", "compare", "demo")
+_RESUMABLE = ("probe", "fit", "compare", "tune", "demo")
 _ARGUMENTS = "gradual.arguments"
 _RANK = "RANK"
 """Set by launchers of several processes, with WORLD_SIZE (see `models.ranks`, which is not loaded for a help text)."""

@@ -5,6 +5,7 @@ Knows how options are written, not what a command does with them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,10 +31,16 @@ Seed = Annotated[int | None, typer.Option(help="Everything random comes from thi
 Arms = Annotated[str | None, typer.Option(help="Names of the arms to compare, with commas between.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Times each arm is trained, with other training seeds.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many training facts; of the others as large a share.")]
+LmEval = Annotated[
+    str | None,
+    typer.Option(metavar="TASKS", help="Tasks of lm-evaluation-harness to score before and after, commas between."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, all else on stderr.")]
 Online = Annotated[bool, typer.Option("--online", help="Allow the network, to fetch a model or data set.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
 NoServer = Annotated[str | None, typer.Option("--server", hidden=True, callback=lambda given: _refuse_server(given))]
+Goal = Annotated[str, typer.Option(help="What to choose for: accuracy, few_confident_errors or none_lost.")]
+Budget = Annotated[str | None, typer.Option(metavar="TIME", help="What all may take, such as 2h; else no limit.")]
 RayAddress = Annotated[
     str | None,
     typer.Option("--ray", metavar="ADDRESS", help="Ray cluster to work on: auto or host:port (docs/larger.md)."),
@@ -49,12 +56,15 @@ def _refuse_server(given: str | None) -> None:
         raise ConfigError(NO_TRAINING_THROUGH_A_SERVER)
 
 
-def config_of(path: Path, settings: list[str] | None, seed: int | None, trust_remote_code: bool) -> RunConfig:
+def config_of(
+    path: Path, settings: list[str] | None, seed: int | None, trust_remote_code: bool, lm_eval: str | None = None
+) -> RunConfig:
     """The settings of a file, with those of the command line in place of its own."""
     from gradual.config.yaml_file import load_config
 
     trust = ["model.trust_remote_code=true"] if trust_remote_code else []
-    return load_config(path, [*(settings or []), *seed_setting(seed), *trust])
+    tasks = [] if lm_eval is None else [f"evaluation.lm_eval={json.dumps(names_of(lm_eval))}"]
+    return load_config(path, [*(settings or []), *seed_setting(seed), *trust, *tasks])
 
 
 def probe_config_of(given: Mapping[str, Mapping[str, object]], overrides: list[str]) -> RunConfig:

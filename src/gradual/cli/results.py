@@ -9,9 +9,11 @@ import dataclasses
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from gradual.comparison.arms import ARMS
+from gradual.errors import ConfigError
+from gradual.files import storage
 from gradual.files.storage import Json
 from gradual.knowledge.diff import MapDiff
 from gradual.knowledge.levels import Level
@@ -27,9 +29,11 @@ from gradual.reporting.run_tables import (
     paired_tests_table,
     refusals_table,
 )
-from gradual.reporting.run_transfer import bystanders_table, drift_table, transfer_table
+from gradual.reporting.run_transfer import benchmarks_table, bystanders_table, drift_table, transfer_table
 from gradual.reporting.table import Cell, Table, make_table
+from gradual.reporting.tuning import tuning_sentences, tuning_table
 from gradual.run.cost import StageCost
+from gradual.run.folder import RunDir
 from gradual.run.record import RunRecord, read_run
 from gradual.run.summary.summary_file import StageSummary
 from gradual.selection.strategies import STRATEGIES
@@ -38,6 +42,7 @@ from gradual.text import (
     NO_VALUE,
     count,
     decimal,
+    did_you_mean,
     duration,
     plural,
     points_estimate,
@@ -45,6 +50,8 @@ from gradual.text import (
     stage_name,
     visible,
 )
+from gradual.tuning.ladder import Goal
+from gradual.tuning.record import TuningFile
 
 if TYPE_CHECKING:
     from gradual.asking.asker import AskedQuestion
@@ -115,7 +122,7 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
         title = f"Where facts went, {span_name(moved.start, moved.end)} (shares of each row)"
         yield transition_table(moved.counts, title)
     tests = (accuracy_table, paired_tests_table, answer_quality_table, refusals_table)
-    beyond = (transfer_table, bystanders_table, drift_table)
+    beyond = (transfer_table, bystanders_table, drift_table, benchmarks_table)
     builders = (*tests, highly_known_moves_table, highly_known_table, *beyond)
     yield from (table for build in builders if (table := build(summary)).rows)
     gain = summary.highly_known
@@ -125,6 +132,33 @@ def run_parts(run: RunRecord) -> Iterator[Table | str]:
     yield from (f"not there: {text}" for text in run.missing)
     yield ""
     yield from (f"* {sentence}" for sentence in tell(run))
+
+
+def goal_of(name: str) -> Goal:
+    """The goal of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    names = get_args(Goal)
+    if name not in names:
+        hint = did_you_mean(name, names) or f"; expected one of {', '.join(names)}"
+        raise ConfigError(f'--goal: unknown goal "{name}"{hint}')
+    goal: Goal = name  # type: ignore[assignment]
+    return goal
+
+
+def tuning_parts(found: TuningFile, out: Path) -> Iterator[Table | str]:
+    """What tuning tried and chose, and how its choice did on the test."""
+    yield tuning_table(found)
+    yield ""
+    yield from tuning_sentences(found)
+    yield from run_parts(read_run(out))
+
+
+def tuning_result(found: TuningFile, out: Path) -> dict[str, Json]:
+    """What `gradual tune --json` prints."""
+    return {"tuning": found.as_json(), "summary": storage.read_json(RunDir(out).summary)}
 
 
 def diff_parts(diff: MapDiff) -> Iterator[Table | str]:

@@ -165,7 +165,7 @@ def resolve_arms(config: RunConfig, names: Sequence[str] | None = None) -> list[
     ]
     if problems:
         raise ConfigError("\n".join(problems))
-    return [Arm(arm.name, arm.doc, _resolved_stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
+    return [Arm(arm.name, arm.doc, resolved_stages(arm, config), arm.same_steps_as, arm.max_stages) for arm in chosen]
 
 
 def check_comparison(arms: Sequence[Arm], compare: CompareConfig) -> list[str]:
@@ -235,13 +235,13 @@ def _problems_of(arm: ArmConfig, wanted: Sequence[str], config: RunConfig) -> li
         problems.append("goes on until a round gains no more than a retest; set compare.num_retested to more than 0")
     try:
         if arm.stages:
-            check_stages(_resolved_stages(arm, config))
+            check_stages(resolved_stages(arm, config))
     except ConfigError as error:
         problems += str(error).splitlines()
     return [f'compare.arms: "{arm.name}": {problem}' for problem in problems]
 
 
-def _resolved_stages(arm: ArmConfig, config: RunConfig) -> tuple[StageConfig, ...]:
+def resolved_stages(arm: ArmConfig, config: RunConfig) -> tuple[StageConfig, ...]:
     """The arm's stages: what it says itself, else what the config's stage of that place says."""
     stages = []
     for index, own in enumerate(arm.stages):

@@ -71,13 +71,13 @@ def estimate_comparison(request: ComparisonRequest, *, progress: Progress | None
     progress = progress or Silent()
     sample = probe_sample(request.config, request.run_facts, engine, progress)
     progress.say(TIMING)
-    timed = _PartTimes(request, engine, loaded, sample)
+    timed = PartTimes(request, engine, loaded, sample)
     arms = tuple(_arm_estimates(request, timed))
     per_seed, num_seeds = sum(arm.seconds for arm in arms), len(request.seeds)
     return ComparisonEstimate(arms, num_seeds, timed.once, timed.once + num_seeds * per_seed)
 
 
-class _PartTimes:
+class PartTimes:
     """What the parts of a comparison take, in seconds."""
 
     def __init__(
@@ -117,7 +117,7 @@ class _PartTimes:
         return steps, steps * self._step + scorings(stage, epochs) * self._scoring + drawing
 
 
-def _arm_estimates(request: ComparisonRequest, timed: _PartTimes) -> Iterator[ArmEstimate]:
+def _arm_estimates(request: ComparisonRequest, timed: PartTimes) -> Iterator[ArmEstimate]:
     """Each arm in the order of running, with what it adds to those before it."""
     steps_of: dict[str, int] = {}
     done: set[str] = set()

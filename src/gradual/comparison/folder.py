@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -173,6 +173,26 @@ def step_fingerprint(fingerprint: Mapping[str, str], step: Step) -> dict[str, st
         return step.stage > 0 or not name.startswith(of_training)
 
     return {name: value for name, value in fingerprint.items() if counts(name)}
+
+
+def share_steps(run: RunDir, steps: Sequence[Step], others: Iterable[RunDir]) -> None:
+    """Takes over every step that another run has finished in the same way.
+
+    Raises:
+        RunDirError: a file of such a step is damaged, or the disk refused.
+    """
+    done, fingerprint = set(run.steps()), run.fingerprint
+    for other in others:
+        if other.path == run.path:
+            continue
+        theirs, finished = other.fingerprint, set(other.steps())
+        for step in steps:
+            if step.name not in finished - done:
+                continue
+            if step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
+                times = step.times(run)
+                run.take_over(other, step.name, [] if times is None else [times])
+                done.add(step.name)
 
 
 def run_folders_of_arm(folder: Path, arm: str) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradual.comparison.arm_work import Fit, Retest, Work
-from gradual.comparison.folder import ComparisonFolder, step_fingerprint
+from gradual.comparison.folder import ComparisonFolder, share_steps
 from gradual.comparison.retests import Retester
 from gradual.config.run import RunConfig
 from gradual.facts.prepare import RunFacts
@@ -60,19 +60,7 @@ class OpenComparison:
 
     def _take_over(self, run: RunDir, steps: Sequence[Step]) -> None:
         """Takes over every step that another run has finished in the same way."""
-        done = set(run.steps())
-        fingerprint = run.fingerprint
-        for other in self.folder.runs():
-            if other.path == run.path:
-                continue
-            theirs, finished = other.fingerprint, set(other.steps())
-            for step in steps:
-                if step.name not in finished - done:
-                    continue
-                if step_fingerprint(theirs, step) == step_fingerprint(fingerprint, step):
-                    times = step.times(run)
-                    run.take_over(other, step.name, [] if times is None else [times])
-                    done.add(step.name)
+        share_steps(run, steps, self.folder.runs())
 
     def _retest(self, kind: str) -> None:
         """Probes some training facts once more under the base model."""

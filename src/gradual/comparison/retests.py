@@ -45,17 +45,17 @@ class Retester:
         if kind != "again":
             return spread(self.run_facts.train, count)
         scale = scale_of_units(TransformersEngine(self.loaded), probe)
-        chosen: list[Fact] = []
+        facts: list[Fact] = []
         for _, blocks in probe_units(self.run_facts.train, probe.num_exemplar_sets, scale):
-            if len(chosen) < count:
-                chosen += (fact for block in blocks for fact in block)
-        return chosen
+            if len(facts) < count:
+                facts += (fact for block in blocks for fact in block)
+        return facts
 
     def difference_from_settings(self, kind: str, out: Path) -> str:
         """How the retest in the folder `out` differs from what is asked now, in a line; empty where it does not."""
-        held = read_map(out, with_answers=False)
+        knowledge = read_map(out, with_answers=False)
         now = (len(self.facts(kind)), self._seed(kind))
-        was = (len(held), held.info.probe.get("seed"))
+        was = (len(knowledge), knowledge.info.probe.get("seed"))
         if was == now:
             return ""
         return (

@@ -134,8 +134,13 @@ class ColumnsConfig(Settings):
         return self
 
 
+KeepApart = Literal["subjects_and_answers", "subjects"]
+
+
 class SplitsConfig(Settings):
     """How one file becomes train, validation, test and exemplars (ignored where the facts carry splits)."""
+
+    EARLIER: ClassVar = {"keep_apart": "subjects_and_answers"}
 
     validation: ShareBelowOne = 0.15
     """Share of the facts held out for early stopping."""
@@ -149,6 +154,10 @@ class SplitsConfig(Settings):
     """Keep at most this many validation facts of a relation."""
     max_test_per_relation: Annotated[int, Field(ge=1)] | None = None
     """Keep at most this many test facts of a relation."""
+    keep_apart: KeepApart = "subjects_and_answers"
+    """What no training fact shares with a validation or test fact. subjects: its subject (without one, its answers).
+
+    A frequent answer may then stand on both sides, so that test facts have the answers that training facts have."""
 
     @model_validator(mode="after")
     def _some_facts_are_left_to_train_on(self) -> Self:
@@ -330,7 +339,16 @@ TransferForm = Literal["rewordings", "reverse", "zero_shot", "chat"]
 class EvaluationConfig(Settings):
     """How accuracy is scored."""
 
-    EARLIER: ClassVar = {"confidence": False, "refusals": [], "transfer": [], "drift": False, "drift_text": None}
+    EARLIER: ClassVar = {
+        "confidence": False,
+        "refusals": [],
+        "transfer": [],
+        "drift": False,
+        "drift_text": None,
+        "lm_eval": [],
+        "lm_eval_limit": None,
+        "lm_eval_tasks": None,
+    }
 
     exemplar_seed: int = 42
     """Seed of the one fixed exemplar set per relation that validation and test use."""
@@ -351,6 +369,12 @@ class EvaluationConfig(Settings):
     """Tell how far training moves the model on what it was not trained on: KL from the base model, and perplexity."""
     drift_text: str | None = None
     """Text file that drift is measured on, read up to 2048 tokens; null: a text that comes with gradual."""
+    lm_eval: list[NonEmptyText] = []
+    """Tasks of lm-evaluation-harness to score the base model on, and the model after each stage (extra `lm-eval`)."""
+    lm_eval_limit: Annotated[int, Field(ge=1)] | None = None
+    """Only so many examples of each of these tasks, the first ones; null: all."""
+    lm_eval_tasks: str | None = None
+    """Folder with tasks of your own, in the harness's YAML; they are code, so they need `--trust-remote-code`."""
     protocol: Literal["validation", "paper"] = "validation"
     """What a stage's best epoch is chosen on; paper: on the test facts, as the paper did, which flatters the result."""
 
@@ -420,7 +444,7 @@ class RunConfig(Settings):
     compare: CompareConfig = CompareConfig()
     """What `gradual compare` compares; `fit` does not look at it."""
     report_to: list[str] = []
-    """Experiment trackers (any that transformers knows: wandb, trackio, mlflow, tensorboard ...)."""
+    """Experiment trackers, for curves by epoch and by stage (any that transformers knows: trackio, wandb ...)."""
 
     @property
     def seed_of_training(self) -> int:

@@ -66,13 +66,13 @@ def divergence(
     Raises:
         ProbeError: the logits are not numbers, or one row alone does not fit into memory.
     """
-    started, found, num_passes = time.perf_counter(), NONE, 0
+    start, total, num_passes = time.perf_counter(), NONE, 0
     for block in _blocks(rows):
-        found = found.plus(_within_memory(model, block, at_ends=at_ends))
+        total = total.plus(_within_memory(model, block, at_ends=at_ends))
         num_passes += 2
         progress(len(block))
-    cost = Cost(seconds=time.perf_counter() - started, tokens_read=2 * sum(map(len, rows)), forward_passes=num_passes)
-    return found, cost
+    cost = Cost(seconds=time.perf_counter() - start, tokens_read=2 * sum(map(len, rows)), forward_passes=num_passes)
+    return total, cost
 
 
 def _blocks(rows: Sequence[Sequence[int]]) -> Iterable[list[Sequence[int]]]:
@@ -106,10 +106,10 @@ def _within_memory(model: Any, rows: Sequence[Sequence[int]], *, at_ends: bool) 
 
 
 def _read_halves(model: Any, *halves: Sequence[Sequence[int]], at_ends: bool) -> Divergence:
-    found = NONE
+    total = NONE
     for half in halves:
-        found = found.plus(_within_memory(model, half, at_ends=at_ends))
-    return found
+        total = total.plus(_within_memory(model, half, at_ends=at_ends))
+    return total
 
 
 def _read(model: Any, rows: Sequence[Sequence[int]], *, at_ends: bool) -> Divergence:
@@ -119,10 +119,10 @@ def _read(model: Any, rows: Sequence[Sequence[int]], *, at_ends: bool) -> Diverg
     for number, row in enumerate(rows):
         ids[number, : len(row)] = torch.tensor(row)
         is_token[number, : len(row)] = 1
-    counted = is_token.bool()
+    mask = is_token.bool()
     if not at_ends:
-        counted = counted & torch.nn.functional.pad(is_token[:, 1:], (0, 1)).bool()
-    cells = counted.nonzero(as_tuple=True)
+        mask = mask & torch.nn.functional.pad(is_token[:, 1:], (0, 1)).bool()
+    cells = mask.nonzero(as_tuple=True)
     places = zip(*(part.tolist() for part in cells), strict=True)
     following = [rows[row][place + 1] if place + 1 < len(rows[row]) else -1 for row, place in places]
     inputs = {"input_ids": ids.to(model.device), "attention_mask": is_token.to(model.device), "use_cache": False}

@@ -59,8 +59,8 @@ def logits_at(model: Any, cells: tuple[Any, Any], **inputs: Any) -> torch.Tensor
 
 def attention_kernels() -> AbstractContextManager[None]:
     """Within it, torch computes attention with the kernels that suit passes of ever other shapes."""
-    chosen: AbstractContextManager[None] = sdpa_kernel(_KERNELS)
-    return chosen
+    kernels: AbstractContextManager[None] = sdpa_kernel(_KERNELS)
+    return kernels
 
 
 def top_tokens(logits: torch.Tensor, top_k: int) -> NextTokens:
@@ -81,14 +81,14 @@ def top_tokens(logits: torch.Tensor, top_k: int) -> NextTokens:
             f"expected finite logits, found {what} - the model's weights or number format are broken; try dtype float32"
         )
     if room < vocabulary and bool((values[:, -1] >= values[:, top_k - 1]).any()):
-        kept = int((logits >= values[:, top_k - 1 : top_k]).sum(dim=-1).max())
-        values, tokens = logits.topk(kept, dim=-1)
-    found, ids = values.float().cpu().numpy(), tokens.cpu().numpy().astype(np.int64)
-    kept_mask = found >= found[:, top_k - 1 : top_k]
-    found = np.where(kept_mask, found, -np.inf).astype(np.float32)
+        count = int((logits >= values[:, top_k - 1 : top_k]).sum(dim=-1).max())
+        values, tokens = logits.topk(count, dim=-1)
+    scores, ids = values.float().cpu().numpy(), tokens.cpu().numpy().astype(np.int64)
+    kept_mask = scores >= scores[:, top_k - 1 : top_k]
+    scores = np.where(kept_mask, scores, -np.inf).astype(np.float32)
     ids = np.where(kept_mask, ids, -1)
-    order = np.lexsort((np.where(kept_mask, ids, vocabulary), -found), axis=-1)
-    return NextTokens(np.take_along_axis(ids, order, -1), np.take_along_axis(found, order, -1))
+    order = np.lexsort((np.where(kept_mask, ids, vocabulary), -scores), axis=-1)
+    return NextTokens(np.take_along_axis(ids, order, -1), np.take_along_axis(scores, order, -1))
 
 
 def merge_parts(parts: Sequence[tuple[list[int], NextTokens]], count: int) -> NextTokens:
@@ -96,13 +96,13 @@ def merge_parts(parts: Sequence[tuple[list[int], NextTokens]], count: int) -> Ne
     width = max((part.tokens.shape[1] for _, part in parts), default=1)
     tokens = np.full((count, width), -1, dtype=np.int64)
     logits = np.full((count, width), -np.inf, dtype=np.float32)
-    found = 0
+    num_rows = 0
     for places, part in parts:
         tokens[places, : part.tokens.shape[1]] = part.tokens
         logits[places, : part.logits.shape[1]] = part.logits
-        found += len(places)
-    if found != count:
+        num_rows += len(places)
+    if num_rows != count:
         raise ProbeError(
-            f"expected {count} next-token distributions, found {found} - a node was asked for twice or too late"
+            f"expected {count} next-token distributions, found {num_rows} - a node was asked for twice or too late"
         )
     return NextTokens(tokens, logits)

@@ -26,7 +26,7 @@ class _Sequence(NamedTuple):
     """A path from its root on, and what is wanted of it: (place in the request, column)."""
 
     tokens: list[int]
-    wanted: list[tuple[int, int]]
+    cells: list[tuple[int, int]]
 
 
 class PathForest:
@@ -57,28 +57,28 @@ class PathForest:
         """The sequences, longest first, in passes of so many tokens and logits as there is room for."""
         most = most_logits(self._reader.model)
         batch: list[_Sequence] = []
-        num_wanted = 0
+        num_cells = 0
         for sequence in sequences:
-            num_wanted += len(sequence.wanted)
+            num_cells += len(sequence.cells)
             padded = len((batch or [sequence])[0].tokens) * (len(batch) + 1)
-            if batch and (padded > self._reader.tokens_per_pass or num_wanted > most):
+            if batch and (padded > self._reader.tokens_per_pass or num_cells > most):
                 yield batch
-                batch, num_wanted = [], len(sequence.wanted)
+                batch, num_cells = [], len(sequence.cells)
             batch.append(sequence)
         if batch:
             yield batch
 
     def _read_part(self, batch: Sequence[_Sequence]) -> tuple[list[int], NextTokens]:
         """One forward pass over some sequences, the longest first: places in the request, next tokens there."""
-        started = time.perf_counter()
+        start = time.perf_counter()
         model, width = self._reader.model, len(batch[0].tokens)
         ids = np.full((len(batch), width), self._reader.pad_token, dtype=np.int64)
         is_token = np.zeros((len(batch), width), dtype=np.int64)
         for row, sequence in enumerate(batch):
             ids[row, : len(sequence.tokens)] = sequence.tokens
             is_token[row, : len(sequence.tokens)] = 1
-        rows = [row for row, sequence in enumerate(batch) for _ in sequence.wanted]
-        columns = [column for sequence in batch for _, column in sequence.wanted]
+        rows = [row for row, sequence in enumerate(batch) for _ in sequence.cells]
+        columns = [column for sequence in batch for _, column in sequence.cells]
         with torch.inference_mode():
             logits = logits_at(
                 model,
@@ -87,23 +87,23 @@ class PathForest:
                 attention_mask=torch.from_numpy(is_token).to(model.device),
                 use_cache=False,
             )
-        found = top_tokens(logits, self._top_k)
-        self._reader.add_cost(int(is_token.sum()), is_token.size, time.perf_counter() - started)
-        return [place for sequence in batch for place, _ in sequence.wanted], found
+        next_tokens = top_tokens(logits, self._top_k)
+        self._reader.add_cost(int(is_token.sum()), is_token.size, time.perf_counter() - start)
+        return [place for sequence in batch for place, _ in sequence.cells], next_tokens
 
 
 def _paths_to(trees: Sequence[TokenTree], place_of: Mapping[Node, int]) -> Iterator[_Sequence]:
     """As few paths as hold all nodes asked for: a node on the way to another is served by the longer path."""
-    served: set[Node] = set()
+    path_nodes: set[Node] = set()
     for row, node in sorted(place_of, reverse=True):  # children have greater numbers than their parents
-        if (row, node) in served:
+        if (row, node) in path_nodes:
             continue
         tree, path = trees[row], []
         while node != ROOT:
             path.append(node)
             node = tree.parents[node]
         path.reverse()
-        fresh = [(row, each) for each in path if (row, each) in place_of and (row, each) not in served]
-        served.update(fresh)
+        fresh = [(row, each) for each in path if (row, each) in place_of and (row, each) not in path_nodes]
+        path_nodes.update(fresh)
         cells = [(place_of[each], tree.depths[each[1]]) for each in fresh]
         yield _Sequence([tree.tokens[each] for each in path], cells)

@@ -161,14 +161,14 @@ def _try_reading_trees(loaded: LoadedModel) -> bool:
     tolerance = _CHECK_TOLERANCE.get(loaded.model.dtype if exact else None, _CHECK_TOLERANCE_16_BIT)
     forest = TreeForest(engine.reader, 1, 10)
     try:
-        found = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])
+        next_tokens = forest.read([(0, forest.trees[0].add(ROOT, path)[-1]) for path in paths])
     except (OutOfMemoryError, torch.OutOfMemoryError):
         raise
     except _MODEL_FAILURES:
         return False
-    for expected, tokens, logits in zip(plain, found.tokens, found.logits, strict=True):
-        kept = torch.from_numpy(tokens[:10]).to(expected.device)
-        difference = float((expected[kept] - torch.from_numpy(logits[:10]).to(expected.device)).abs().max())
+    for expected, tokens, logits in zip(plain, next_tokens.tokens, next_tokens.logits, strict=True):
+        likeliest = torch.from_numpy(tokens[:10]).to(expected.device)
+        difference = float((expected[likeliest] - torch.from_numpy(logits[:10]).to(expected.device)).abs().max())
         if not difference <= tolerance * float(expected.max() - expected.min()):
             return False
     return True

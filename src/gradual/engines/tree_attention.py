@@ -94,16 +94,16 @@ def _attend_by_mask(
         return fused
     rows, heads, queries, width = query.shape
     key_heads, keys = key.shape[1:3]
-    grouped = (rows * key_heads, heads // key_heads * queries)
+    batch_shape = (rows * key_heads, heads // key_heads * queries)
     scale = width**-0.5 if scaling is None else scaling
     with torch.autocast("cpu", enabled=False):  # it would multiply in 16 bits
         scores = torch.bmm(
-            (query.float() * scale).reshape(*grouped, width), key.float().reshape(-1, keys, width).transpose(1, 2)
+            (query.float() * scale).reshape(*batch_shape, width), key.float().reshape(-1, keys, width).transpose(1, 2)
         )
     scores = scores.view(rows, heads, queries, keys).add_(attention_mask)
-    chances = scores.softmax(dim=-1).to(value.dtype).view(*grouped, keys)
-    mixed = torch.bmm(chances, value.reshape(-1, keys, value.shape[-1]))
-    return mixed.view(rows, heads, queries, value.shape[-1]).transpose(1, 2).contiguous(), None
+    chances = scores.softmax(dim=-1).to(value.dtype).view(*batch_shape, keys)
+    sums = torch.bmm(chances, value.reshape(-1, keys, value.shape[-1]))
+    return sums.view(rows, heads, queries, value.shape[-1]).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(_ATTENTION_NAME, _attend_by_mask)

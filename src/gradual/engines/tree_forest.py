@@ -61,8 +61,8 @@ class _NodeCache(DynamicCache):  # type: ignore[misc]
         room = self._room(layer_idx, states)
         both = []
         for buffer, state in zip(room, states, strict=True):
-            kept = state.reshape(-1, *state.shape[2:]).index_select(0, self._new_places.to(state.device))
-            buffer[self.num_slots : self.num_slots + len(self._new_places)] = kept
+            new_states = state.reshape(-1, *state.shape[2:]).index_select(0, self._new_places.to(state.device))
+            buffer[self.num_slots : self.num_slots + len(self._new_places)] = new_states
             slots = self._earlier_slots.to(buffer.device)  # a layer may lie on another device than the first one
             earlier = buffer.index_select(0, slots.flatten()).view(*slots.shape, *buffer.shape[1:])
             both.append(torch.cat([earlier, state], dim=1).transpose(1, 2))
@@ -171,7 +171,7 @@ class TreeForest:
                 width = (width + 1) // 2
 
     def _read_part(self, batch: Mapping[int, list[int]], place_of: Mapping[Node, int]) -> tuple[list[int], NextTokens]:
-        started = time.perf_counter()
+        start = time.perf_counter()
         places: list[int] = []
         cells: tuple[list[int], list[int]] = ([], [])
         for index, (row, nodes) in enumerate(batch.items()):
@@ -185,7 +185,7 @@ class TreeForest:
             self._slots[row][nodes] = self._cache.num_slots + np.arange(len(nodes))
             self._cache.num_slots += len(nodes)
         widths = [len(nodes) for nodes in batch.values()]
-        self._reader.add_cost(sum(widths), max(widths) * len(widths), time.perf_counter() - started)
+        self._reader.add_cost(sum(widths), max(widths) * len(widths), time.perf_counter() - start)
         return places, result
 
     def _forward(self, batch: Mapping[int, list[int]], cells: tuple[list[int], list[int]]) -> torch.Tensor:

@@ -66,10 +66,10 @@ def read_vocabulary(tokenizer: Any, stops: Collection[int]) -> Vocabulary:
     vocabulary = Vocabulary(pieces, frozenset(stops))
     for text in _CHECK_TEXTS:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        found = finished_text(b"".join(vocabulary.piece(i) for i in ids))
-        if found.strip() != text.strip():
+        whole = finished_text(b"".join(vocabulary.piece(i) for i in ids))
+        if whole.strip() != text.strip():
             raise ModelError(
-                f"expected token texts that add up to {text!r}, found {found!r} with {type(tokenizer).__name__} - "
+                f"expected token texts that add up to {text!r}, found {whole!r} with {type(tokenizer).__name__} - "
                 "this tokenizer's decoder is not supported yet"
             )
     return vocabulary

@@ -92,13 +92,13 @@ def _settings(run: RunRecord, stage: int) -> list[str]:
 
     Without names of folders and files here, which nobody else has, and without later stages.
     """
-    found = {
+    settings = {
         name: value
         for name, value in run.summary.settings.items()
         if name.startswith(_SETTINGS) and name not in _OF_THIS_MACHINE
         if (of_stage := setting_of_stage(name)) is None or of_stage[0] < stage
     }
-    return [f"    {visible(f'{name}: {found[name]}')}" for name in sorted(found) if found[name] is not None]
+    return [f"    {visible(f'{name}: {settings[name]}')}" for name in sorted(settings) if settings[name] is not None]
 
 
 def _plain(text: object) -> str:

@@ -47,15 +47,17 @@ def choose_adapter(source: Path, *, stage: int | None = None, arm: str | None = 
     if arm is not None:
         raise DataError(f"--arm {arm}: an arm is of a comparison, found another folder: {source}; leave it out")
     run = RunDir(source)
-    chosen = choose_stage(run, stage)
+    number = choose_stage(run, stage)
     validation = validation_by_stage(run)
-    return ChosenAdapter(run, chosen, _why_stage(chosen, validation, is_wanted=stage is not None), validation)
+    return ChosenAdapter(run, number, _why_stage(number, validation, is_wanted=stage is not None), validation)
 
 
 def _why_stage(stage: int, validation: dict[int, float], *, is_wanted: bool) -> str:
-    told = ", ".join(f"{'base model' if k == 0 else f'stage {k}'} {percent(validation[k])}" for k in sorted(validation))
+    accuracies = ", ".join(
+        f"{'base model' if k == 0 else f'stage {k}'} {percent(validation[k])}" for k in sorted(validation)
+    )
     how = "asked for" if is_wanted else "the best of the trained stages"
-    return f"stage {stage}, {how}, by accuracy on the validation facts: {told}"
+    return f"stage {stage}, {how}, by accuracy on the validation facts: {accuracies}"
 
 
 @dataclass(frozen=True)
@@ -71,26 +73,26 @@ class _Candidate:
         return self.validation.get(self.stage, 0.0)
 
 
-def _of_comparison(folder: ComparisonFolder, stage: int | None, wanted: str | None) -> ChosenAdapter:
+def _of_comparison(folder: ComparisonFolder, stage: int | None, arm_name: str | None) -> ChosenAdapter:
     plan = read_plan(folder.path)
     names = [arm.name for arm in plan.arms if not is_base(arm)]
-    if wanted is not None and wanted not in names:
-        hint = did_you_mean(wanted, names) or f"; expected one of {', '.join(names)}"
-        raise DataError(f"--arm {wanted}: the comparison {folder.path} trains no such arm{hint}")
-    found = {
+    if arm_name is not None and arm_name not in names:
+        hint = did_you_mean(arm_name, names) or f"; expected one of {', '.join(names)}"
+        raise DataError(f"--arm {arm_name}: the comparison {folder.path} trains no such arm{hint}")
+    candidates = {
         name: [each for seed in plan.seeds if (each := _candidate(folder, name, seed, stage)) is not None]
-        for name in (names if wanted is None else [wanted])
+        for name in (names if arm_name is None else [arm_name])
     }
-    found = {name: runs for name, runs in found.items() if runs}
-    if not found:
+    candidates = {name: runs for name, runs in candidates.items() if runs}
+    if not candidates:
         raise DataError(f"{folder.path}: expected a finished run, found none - go on with the comparison")
-    means = {name: sum(each.accuracy for each in runs) / len(runs) for name, runs in found.items()}
+    means = {name: sum(each.accuracy for each in runs) / len(runs) for name, runs in candidates.items()}
     name = max(means, key=lambda each: means[each])  # of equal arms the first in the plan
-    best = max(found[name], key=lambda each: each.accuracy)
+    best = max(candidates[name], key=lambda each: each.accuracy)
     return ChosenAdapter(
         best.run,
         best.stage,
-        _why_arm(best, found, means, is_wanted=wanted is not None),
+        _why_arm(best, candidates, means, is_wanted=arm_name is not None),
         best.validation,
         name,
         best.seed,
@@ -101,22 +103,22 @@ def _candidate(folder: ComparisonFolder, arm: str, seed: int, stage: int | None)
     run = folder.run(arm, seed)
     if not run.info.is_file() or run.status == "running" or not (stages := finished_stages(run)):
         return None
-    chosen = stages[-1] if stage is None else choose_stage(run, stage)
-    return _Candidate(run, arm, seed, chosen, validation_by_stage(run))
+    number = stages[-1] if stage is None else choose_stage(run, stage)
+    return _Candidate(run, arm, seed, number, validation_by_stage(run))
 
 
 def _why_arm(
     best: _Candidate,
-    found: dict[str, Sequence[_Candidate]] | dict[str, list[_Candidate]],
+    candidates: dict[str, Sequence[_Candidate]] | dict[str, list[_Candidate]],
     means: dict[str, float],
     *,
     is_wanted: bool,
 ) -> str:
-    ordered = sorted(means, key=lambda each: -means[each])
-    told = ", ".join(f"{each} {percent(means[each])}" for each in ordered)
-    how = "asked for" if is_wanted else f"the best of {plural(len(ordered), 'arm')}"
-    seeds = plural(len(found[best.arm]), "seed")
+    ranking = sorted(means, key=lambda each: -means[each])
+    accuracies = ", ".join(f"{each} {percent(means[each])}" for each in ranking)
+    how = "asked for" if is_wanted else f"the best of {plural(len(ranking), 'arm')}"
+    seeds = plural(len(candidates[best.arm]), "seed")
     return (
-        f"arm {best.arm}, {how}, by mean accuracy on the validation facts: {told}; seed {best.seed} of {seeds}, "
+        f"arm {best.arm}, {how}, by mean accuracy on the validation facts: {accuracies}; seed {best.seed} of {seeds}, "
         f"stage {best.stage}, with {percent(best.accuracy)}"
     )

@@ -102,28 +102,28 @@ def export(request: ExportRequest, *, online: bool, progress: Progress) -> Expor
     _check_options(request)
     refuse_other_folder(request.out)
     converter = find_converter() if request.gguf else None
-    chosen = choose_adapter(request.source, stage=request.stage, arm=request.arm)
-    config = load_config(chosen.run.config, allow_remote_code=request.trust_remote_code)
+    choice = choose_adapter(request.source, stage=request.stage, arm=request.arm)
+    config = load_config(choice.run.config, allow_remote_code=request.trust_remote_code)
     base_model = request.base_model or config.model.name_or_path
     if request.toolkit is not None:
-        return _export_data(request, chosen, config, base_model, request.toolkit)
+        return _export_data(request, choice, config, base_model, request.toolkit)
     if request.push is not None:
         check_push(request.push, base_model, online=online)
-    progress.say(chosen.why)
-    if chosen.gains_nothing:
+    progress.say(choice.why)
+    if choice.gains_nothing:
         warn(progress, "the base model does at least as well on the validation facts")
-    with storage.staged_folder(request.out) as staged:
+    with storage.staged_folder(request.out) as draft:
         merge: MergeCheck | None = None
         if request.merges:
-            merge = merge_adapter(chosen.run, chosen.stage, config, staged, dtype=request.dtype, progress=progress)
+            merge = merge_adapter(choice.run, choice.stage, config, draft, dtype=request.dtype, progress=progress)
         else:
-            _copy_adapter(chosen, staged, base_model, config)
+            _copy_adapter(choice, draft, base_model, config)
         if converter is not None:
-            convert_to_gguf(converter, staged)
-        storage.write_text(staged / "README.md", card_text(chosen, base_model=base_model, merge=merge))
-        storage.write_json(staged / EXPORT_FILE, _about(chosen, base_model, merge))
+            convert_to_gguf(converter, draft)
+        storage.write_text(draft / "README.md", card_text(choice, base_model=base_model, merge=merge))
+        storage.write_json(draft / EXPORT_FILE, _about(choice, base_model, merge))
     url = None if request.push is None else push(request.out, request.push, is_public=request.public)
-    return Export(request.out, chosen, url)
+    return Export(request.out, choice, url)
 
 
 def _check_options(request: ExportRequest) -> None:
@@ -143,18 +143,18 @@ def _check_options(request: ExportRequest) -> None:
 
 
 def _export_data(
-    request: ExportRequest, chosen: ChosenAdapter, config: RunConfig, base_model: str, toolkit: str
+    request: ExportRequest, choice: ChosenAdapter, config: RunConfig, base_model: str, toolkit: str
 ) -> Export:
     """Writes the stages up to the one that was asked for, else all that are finished."""
-    finished = finished_stages(chosen.run)
-    last = finished[-1] if request.stage is None else chosen.stage
-    stages = [stage_data(chosen.run, config, number) for number in finished[:last]]
-    with storage.staged_folder(request.out) as staged:
-        write_toolkit(toolkit, stages, config, base_model, staged)
+    finished = finished_stages(choice.run)
+    last = finished[-1] if request.stage is None else choice.stage
+    stages = [stage_data(choice.run, config, number) for number in finished[:last]]
+    with storage.staged_folder(request.out) as draft:
+        write_toolkit(toolkit, stages, config, base_model, draft)
         storage.write_json(
-            staged / EXPORT_FILE, {"toolkit": toolkit, "facts": chosen.run.fingerprint.get("facts.digest")}
+            draft / EXPORT_FILE, {"toolkit": toolkit, "facts": choice.run.fingerprint.get("facts.digest")}
         )
-    return Export(request.out, replace(chosen, stage=last))
+    return Export(request.out, replace(choice, stage=last))
 
 
 def refuse_other_folder(out: Path) -> None:
@@ -169,29 +169,29 @@ def refuse_other_folder(out: Path) -> None:
         raise RunDirError(f"{out}: expected a new folder or that of an export, found other files; use another --out")
 
 
-def _about(chosen: ChosenAdapter, base_model: str, merge: MergeCheck | None) -> dict[str, Json]:
-    fingerprint = chosen.run.fingerprint
+def _about(choice: ChosenAdapter, base_model: str, merge: MergeCheck | None) -> dict[str, Json]:
+    fingerprint = choice.run.fingerprint
     return {
         "base_model": base_model,
         "base_weights": fingerprint.get("model.weights"),
         "facts": fingerprint.get("facts.digest"),
-        "stage": chosen.stage,
-        "arm": chosen.arm,
-        "seed": chosen.seed,
-        "why": chosen.why,
+        "stage": choice.stage,
+        "arm": choice.arm,
+        "seed": choice.seed,
+        "why": choice.why,
         "merged": None if merge is None else {"dtype": merge.dtype, "same_answers": merge.num_facts},
     }
 
 
-def _copy_adapter(chosen: ChosenAdapter, staged: Path, base_model: str, config: RunConfig) -> None:
+def _copy_adapter(choice: ChosenAdapter, draft: Path, base_model: str, config: RunConfig) -> None:
     """The adapter's files; its base model by the name that others know, never by a path in a cache."""
     from gradual.models.checks import check_adapter_folder
 
-    adapter = chosen.run.adapter(chosen.stage)
+    adapter = choice.run.adapter(choice.stage)
     check_adapter_folder(adapter)
     settings = storage.read_json(adapter / _ADAPTER_CONFIG)
     settings["base_model_name_or_path"] = base_model
     if is_hub_id(base_model):
         settings["revision"] = config.model.revision if base_model == config.model.name_or_path else None
-    storage.write_json(staged / _ADAPTER_CONFIG, settings)
-    shutil.copyfile(adapter / _ADAPTER_WEIGHTS, staged / _ADAPTER_WEIGHTS)
+    storage.write_json(draft / _ADAPTER_CONFIG, settings)
+    shutil.copyfile(adapter / _ADAPTER_WEIGHTS, draft / _ADAPTER_WEIGHTS)

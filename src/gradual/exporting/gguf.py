@@ -18,13 +18,13 @@ def find_converter() -> str:
     Raises:
         ExportError: there is none on the PATH.
     """
-    found = shutil.which(CONVERTER)
-    if found is None:
+    path = shutil.which(CONVERTER)
+    if path is None:
         raise ExportError(
             f"--gguf: expected {CONVERTER} of llama.cpp on the PATH, found none - install it, or use --merge and "
             "convert the folder elsewhere"
         )
-    return found
+    return path
 
 
 def convert_to_gguf(converter: str, folder: Path) -> Path:
@@ -37,9 +37,9 @@ def convert_to_gguf(converter: str, folder: Path) -> Path:
 
     target = folder / GGUF_FILE
     command = [converter, str(folder), "--outfile", str(target), "--outtype", "auto"]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode or not target.is_file():
-        last = (done.stderr.strip() or done.stdout.strip() or "nothing said").splitlines()[-1]
-        raise ExportError(f"{converter}: expected {GGUF_FILE}, found exit code {done.returncode} ({last[:200]})")
+    process = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if process.returncode or not target.is_file():
+        last = (process.stderr.strip() or process.stdout.strip() or "nothing said").splitlines()[-1]
+        raise ExportError(f"{converter}: expected {GGUF_FILE}, found exit code {process.returncode} ({last[:200]})")
     check_gguf(target)
     return target

@@ -45,15 +45,15 @@ def push(folder: Path, repo: str, *, is_public: bool) -> str:
 
     api = HfApi()
     try:
-        made = api.create_repo(repo, private=not is_public, exist_ok=True, repo_type="model")
+        url = api.create_repo(repo, private=not is_public, exist_ok=True, repo_type="model")
         if not is_public and not api.repo_info(repo, repo_type="model").private:
             raise ExportError(
                 f"--push {repo}: expected a private repository, found a public one - add --public if it may be"
             )
         api.upload_folder(repo_id=repo, folder_path=str(folder), repo_type="model", commit_message="Upload by gradual")
     except (HfHubHTTPError, OSError, ValueError) as error:
-        found = " ".join(str(error).split())[:300]
+        fault = " ".join(str(error).split())[:300]
         raise ExportError(
-            f"--push {repo}: the Hub refused: {found} - log in with `hf auth login`, or check the name"
+            f"--push {repo}: the Hub refused: {fault} - log in with `hf auth login`, or check the name"
         ) from error
-    return str(made)
+    return str(url)

@@ -34,7 +34,7 @@ class MergeCheck:
 
 
 def merge_adapter(
-    run: RunDir, stage: int, config: RunConfig, staged: Path, *, dtype: str | None, progress: Progress
+    run: RunDir, stage: int, config: RunConfig, draft: Path, *, dtype: str | None, progress: Progress
 ) -> MergeCheck:
     """Saves the base model with the adapter of a stage merged into it, as safetensors with its tokenizer.
 
@@ -42,7 +42,7 @@ def merge_adapter(
         run: whose adapter it is.
         stage: the stage that made it.
         config: the run's settings.
-        staged: an empty folder to write into.
+        draft: an empty folder to write into.
         dtype: number format to merge and to save in; None: that of the run's model.
         progress: where bars and remarks go.
 
@@ -67,12 +67,12 @@ def merge_adapter(
     refuse_other_weights(run, loaded.fingerprint)
     with with_adapter(loaded, adapter) as adapted:
         expected = greedy_answers(adapted, facts, shots, config)
-    _save_merged(loaded, adapter, staged)
+    _save_merged(loaded, adapter, draft)
     del loaded, adapted
-    saved = ModelConfig(name_or_path=str(staged), dtype=settings.dtype, device=settings.device)
-    merged = load_model(saved.model_copy(update={"trust_remote_code": settings.trust_remote_code}))
-    found = greedy_answers(merged, facts, shots, config)
-    refuse_other_answers(expected, found, name)
+    draft_settings = ModelConfig(name_or_path=str(draft), dtype=settings.dtype, device=settings.device)
+    merged = load_model(draft_settings.model_copy(update={"trust_remote_code": settings.trust_remote_code}))
+    answers = greedy_answers(merged, facts, shots, config)
+    refuse_other_answers(expected, answers, name)
     progress.say(f"merged weights in {name} give the same greedy answers to {plural(len(facts), 'fact')}")
     return MergeCheck(len(facts), name)
 
@@ -97,30 +97,30 @@ def greedy_answers(
     return {fact.id: fact.greedy_answer for fact in known}
 
 
-def _save_merged(loaded: LoadedModel, adapter: Path, staged: Path) -> None:
+def _save_merged(loaded: LoadedModel, adapter: Path, draft: Path) -> None:
     from peft import PeftModel
 
     # The adapter in float32 even on a 16-bit model: the product is rounded once, as it is added to the weights.
     model = PeftModel.from_pretrained(loaded.model, str(adapter)).merge_and_unload(safe_merge=True)
-    model.save_pretrained(str(staged), safe_serialization=True)
-    loaded.tokenizer.save_pretrained(str(staged))
+    model.save_pretrained(str(draft), safe_serialization=True)
+    loaded.tokenizer.save_pretrained(str(draft))
 
 
-def refuse_other_answers(expected: Mapping[str, str | None], found: Mapping[str, str | None], dtype: str) -> None:
+def refuse_other_answers(expected: Mapping[str, str | None], answers: Mapping[str, str | None], dtype: str) -> None:
     """Refuses merged weights that answer otherwise.
 
     Raises:
         ExportError: a greedy answer differs; the first ones are named.
     """
-    differing = [fact for fact in sorted(expected) if expected[fact] != found.get(fact)]
+    differing = [fact for fact in sorted(expected) if expected[fact] != answers.get(fact)]
     if not differing:
         return
-    named = "; ".join(
-        f'fact "{visible(fact)}": {visible(expected[fact] or "")!r}, merged {visible(found.get(fact) or "")!r}'
+    examples = "; ".join(
+        f'fact "{visible(fact)}": {visible(expected[fact] or "")!r}, merged {visible(answers.get(fact) or "")!r}'
         for fact in differing[:_MOST_NAMED]
     )
     remedy = "export the adapter alone" if dtype == "float32" else "merge with --dtype float32, or export the adapter"
     raise ExportError(
         f"merged weights in {dtype}: expected the greedy answers of base and adapter, found {len(differing)} of "
-        f"{len(expected)} others ({named}) - {remedy}"
+        f"{len(expected)} others ({examples}) - {remedy}"
     )

@@ -31,6 +31,8 @@ class _Form(NamedTuple):
     write: Callable[[StageData, RunConfig], str]
     settings: Callable[[StageData, RunConfig, str], Settings]
     command: str
+    besides: tuple[str, ...] = ()
+    """What the toolkit does otherwise than gradual, whatever the stage."""
 
 
 def write_toolkit(toolkit: str, stages: Sequence[StageData], config: RunConfig, base_model: str, folder: Path) -> None:
@@ -50,7 +52,7 @@ def write_toolkit(toolkit: str, stages: Sequence[StageData], config: RunConfig, 
     if toolkit == "trl":
         script = resources.files("gradual") / "exporting" / "templates" / "train_trl.py.txt"
         storage.write_text(folder / "train.py", script.read_text(encoding="utf-8"))
-    storage.write_text(folder / "README.md", _readme(toolkit, stages, form.command))
+    storage.write_text(folder / "README.md", _readme(toolkit, stages, form))
 
 
 def _yaml(settings: Settings) -> str:
@@ -61,14 +63,14 @@ def _yaml(settings: Settings) -> str:
     return text
 
 
-def _readme(toolkit: str, stages: Sequence[StageData], command: str) -> str:
+def _readme(toolkit: str, stages: Sequence[StageData], form: _Form) -> str:
     lines = [f"# The stages of a gradual run for {toolkit}", "", "Train them in this order:", ""]
-    lines += [f"    {command.format(stage=stage.number)}" for stage in stages]
+    lines += [f"    {form.command.format(stage=stage.number)}" for stage in stages]
     for stage in stages:
         roles = [row.role for row in stage.rows]
         counts = ", ".join(f"{roles.count(role)} {role}" for role in dict.fromkeys(roles))
         lines += ["", f"Stage {stage.number}: {counts}. Other than in gradual:", ""]
-        lines += [f"- {told}" for told in stage.not_carried]
+        lines += [f"- {told}" for told in (*stage.not_carried, *form.besides)]
     return "\n".join([*lines, ""])
 
 
@@ -272,14 +274,15 @@ def _axolotl_data(config: RunConfig) -> Settings:
     return {"type": own | {"format": "{instruction}", "no_input_format": "{instruction}"}}
 
 
+_END = "the token that ends a text follows each answer and is learnt with it, also where prompts are plain"
 _FORMS: dict[str, _Form] = {
     "jsonl": _Form(
         "jsonl", _write_plain, _plain_settings, "# stage-{stage}.jsonl by the settings in stage-{stage}.yaml"
     ),
-    "trl": _Form("jsonl", _write_trl, _trl_settings, "python train.py stage-{stage}.yaml"),
+    "trl": _Form("jsonl", _write_trl, _trl_settings, "python train.py stage-{stage}.yaml", (_END,)),
     "llama-factory": _Form(
         "json", _write_llama_factory, _llama_factory_settings, "llamafactory-cli train stage-{stage}.yaml"
     ),
-    "axolotl": _Form("jsonl", _write_axolotl, _axolotl_settings, "axolotl train stage-{stage}.yaml"),
+    "axolotl": _Form("jsonl", _write_axolotl, _axolotl_settings, "axolotl train stage-{stage}.yaml", (_END,)),
 }
 TOOLKITS = tuple(_FORMS)

@@ -35,7 +35,7 @@ def confused_answers(facts: Iterable[Fact], matching: Matching) -> list[str]:
     if matching.rule != "squad":
         return []
     rule = UnicodeRule()
-    told: list[str] = []
+    texts: list[str] = []
     for relation, group in by_relation(facts).items():
         spellings: dict[str, dict[str, str]] = defaultdict(dict)
         owners: dict[str, set[str]] = defaultdict(set)
@@ -48,11 +48,11 @@ def confused_answers(facts: Iterable[Fact], matching: Matching) -> list[str]:
         confused = [each for name, each in sorted(spellings.items()) if len(each) > 1 and len(owners[name]) > 1]
         if confused:
             pair = " and ".join(quote(answer) for answer in list(confused[0].values())[:2])
-            told.append(
+            texts.append(
                 f"relation {quote(relation)}: answers of different facts that the rule squad takes for the same: "
                 f"{len(confused)}, such as {pair}; probe.matching: unicode tells them apart"
             )
-    return told
+    return texts
 
 
 def missed_spellings(answered: Iterable[tuple[Sequence[str], Iterable[str]]], matching: Matching) -> str:
@@ -64,13 +64,13 @@ def missed_spellings(answered: Iterable[tuple[Sequence[str], Iterable[str]]], ma
     """
     if matching.rule != "squad":
         return ""
-    found: list[tuple[str, str]] = []
-    for accepted, given in answered:
+    pairs: list[tuple[str, str]] = []
+    for accepted, answers in answered:
         by_squad, by_unicode = Targets(tuple(accepted)), Targets(tuple(accepted), _UNICODE)
-        missed = [each for each in given if by_unicode.accepts(each) and not by_squad.accepts(each)]
-        found += [(missed[0], accepted[0])] if missed else []
-    if not found:
+        spellings = [each for each in answers if by_unicode.accepts(each) and not by_squad.accepts(each)]
+        pairs += [(spellings[0], accepted[0])] if spellings else []
+    if not pairs:
         return ""
-    answer, target = found[0]
-    count = f"facts with a wrong answer that probe.matching: unicode takes for right: {len(found)}"
+    answer, target = pairs[0]
+    count = f"facts with a wrong answer that probe.matching: unicode takes for right: {len(pairs)}"
     return f"{count}, such as {quote(answer)} for {quote(target)}"

@@ -38,8 +38,8 @@ def describe_source(config: FactsConfig) -> SourceDescription:
     """
     facts = read_source(config, num_shots=4).facts
     counts = {relation: len(group) for relation, group in by_relation(facts).items()}
-    ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-    return SourceDescription(_columns(config), ordered, any(fact.split for fact in facts))
+    by_size = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return SourceDescription(_columns(config), by_size, any(fact.split for fact in facts))
 
 
 def _columns(config: FactsConfig) -> dict[str, str]:
@@ -49,7 +49,7 @@ def _columns(config: FactsConfig) -> dict[str, str]:
         roles = find_roles(part, config.columns, problems)
         if roles is None:
             continue
-        found = {role: getattr(roles, role) for role in _ROLES}
-        found["answers"] = roles.answers[0]
-        return {role: selector.text for role, selector in found.items() if selector}
+        selectors = {role: getattr(roles, role) for role in _ROLES}
+        selectors["answers"] = roles.answers[0]
+        return {role: selector.text for role, selector in selectors.items() if selector}
     return {}

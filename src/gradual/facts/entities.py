@@ -79,17 +79,17 @@ def find_entities(facts: Iterable[Fact]) -> tuple[FactEntities, ...]:
     Raises:
         ValueError: an id occurs twice.
     """
-    ordered = sorted(facts, key=lambda fact: fact.id)
-    for one, other in pairwise(ordered):
+    sequence = sorted(facts, key=lambda fact: fact.id)
+    for one, other in pairwise(sequence):
         if one.id == other.id:
             raise ValueError(f"expected every fact once, found id {one.id!r} twice")
-    told = _told_from_questions(ordered)
-    found: list[FactEntities] = []
-    for fact in ordered:
-        texts, source = told.get(fact.id, ((), "field"))
+    topics = _topics_of_questions(sequence)
+    all_entities: list[FactEntities] = []
+    for fact in sequence:
+        texts, source = topics.get(fact.id, ((), "field"))
         entities = stated_entities(fact) | {normalise(text) for text in texts}
-        found.append(FactEntities(fact.id, fact.relation, tuple(sorted(entities)), source))
-    return tuple(found)
+        all_entities.append(FactEntities(fact.id, fact.relation, tuple(sorted(entities)), source))
+    return tuple(all_entities)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,14 +141,14 @@ class EntityGraph:
         is_trained = np.zeros(len(self.facts), dtype=bool)
         is_trained[[self.places[each] for each in trained]] = True
         codes[np.isin(self.components, np.unique(self.components[is_trained]))] = DISTANCES.index(Distance.FURTHER)
-        reached = is_trained
+        reach = is_trained
         nearest = DISTANCES.index(Distance.TRAINED)
-        codes[reached] = nearest
+        codes[reach] = nearest
         for code in range(nearest + 1, DISTANCES.index(Distance.TWO) + 1):
-            their_entities = self.incidence.T @ reached.astype(np.int64) > 0
+            their_entities = self.incidence.T @ reach.astype(np.int64) > 0
             nearby = self.incidence @ their_entities.astype(np.int64) > 0
-            codes[nearby & ~reached] = code
-            reached = reached | nearby
+            codes[nearby & ~reach] = code
+            reach = reach | nearby
         return codes
 
     def distances(self, trained: Collection[str]) -> dict[str, Distance]:
@@ -182,33 +182,35 @@ def build_graph(facts: Iterable[Fact]) -> EntityGraph:
     """
     from scipy.sparse import csr_array
 
-    found = find_entities(facts)
-    columns = {entity: place for place, entity in enumerate(sorted({each for fact in found for each in fact.entities}))}
-    indices = np.array([columns[entity] for fact in found for entity in fact.entities], dtype=np.int64)
-    starts = np.cumsum([0, *(len(fact.entities) for fact in found)], dtype=np.int64)
+    entities = find_entities(facts)
+    columns = {
+        entity: place for place, entity in enumerate(sorted({each for fact in entities for each in fact.entities}))
+    }
+    indices = np.array([columns[entity] for fact in entities for entity in fact.entities], dtype=np.int64)
+    starts = np.cumsum([0, *(len(fact.entities) for fact in entities)], dtype=np.int64)
     ones = np.ones(len(indices), dtype=np.int64)
-    return EntityGraph(found, csr_array((ones, indices, starts), shape=(len(found), len(columns))))
+    return EntityGraph(entities, csr_array((ones, indices, starts), shape=(len(entities), len(columns))))
 
 
-_Told = tuple[tuple[str, ...], EntitySource]
+_Topics = tuple[tuple[str, ...], EntitySource]
 """Texts, none of which normalises to nothing, and where they come from."""
 
 
-def _told_from_questions(facts: Sequence[Fact]) -> dict[str, _Told]:
+def _topics_of_questions(facts: Sequence[Fact]) -> dict[str, _Topics]:
     """What the questions of facts without a subject ask about, by id."""
     without = [fact for fact in facts if not normalise(fact.subject)]
-    told: dict[str, _Told] = {}
+    topics: dict[str, _Topics] = {}
     for group in by_relation(without).values():
-        told |= _told_by_template(group)
-    rest = [fact for fact in without if fact.id not in told]
+        topics |= _topics_by_template(group)
+    rest = [fact for fact in without if fact.id not in topics]
     if rest:
         # Counted in all questions, so that the words most of them have are not taken for the rare ones.
         counts = Counter(word for fact in facts for word in set(telling_words(fact.question)))
-        told |= {fact.id: _told_by_words(fact.question, counts) for fact in rest}
-    return told
+        topics |= {fact.id: _topics_by_words(fact.question, counts) for fact in rest}
+    return topics
 
 
-def _told_by_template(group: Sequence[Fact]) -> dict[str, _Told]:
+def _topics_by_template(group: Sequence[Fact]) -> dict[str, _Topics]:
     """What varies in those questions of a relation whose template others of it share, by id."""
     minimum = max(2, math.ceil(_SHARED_TEMPLATE * len(group)))
     types = wordings([fact.question for fact in group], minimum=minimum)
@@ -217,21 +219,21 @@ def _told_by_template(group: Sequence[Fact]) -> dict[str, _Told]:
         if each.template != BLANK:
             parts = (each.subject,) if each.subject else names(fact.question)
             alike.setdefault(each.template, {})[fact.id] = parts
-    told: dict[str, _Told] = {}
+    topics: dict[str, _Topics] = {}
     for questions in alike.values():
         if len(questions) >= minimum:
             varies = [len(set(values)) > 1 for values in zip(*questions.values(), strict=True)]
             for fact_id, parts in questions.items():
-                kept = tuple(part for part, does in zip(parts, varies, strict=True) if does and normalise(part))
-                told |= {fact_id: (kept, "template")} if kept else {}
-    return told
+                texts = tuple(part for part, does in zip(parts, varies, strict=True) if does and normalise(part))
+                topics |= {fact_id: (texts, "template")} if texts else {}
+    return topics
 
 
-def _told_by_words(question: str, counts: Mapping[str, int]) -> _Told:
+def _topics_by_words(question: str, counts: Mapping[str, int]) -> _Topics:
     """The names in a question; without names its rarest words, all of them if there are several."""
-    named = tuple(name for name in names(question) if normalise(name))
-    if named:
-        return named, "wording"
+    proper_names = tuple(name for name in names(question) if normalise(name))
+    if proper_names:
+        return proper_names, "wording"
     words = [word for word in telling_words(question) if normalise(word)]
     rarest = min((counts[word] for word in words), default=0)
     return tuple(word for word in words if counts[word] == rarest), "wording" if words else "none"

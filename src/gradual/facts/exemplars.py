@@ -48,19 +48,19 @@ def load_exemplars(source: str | Path | FactsConfig, facts: Iterable[Fact]) -> S
     exemplars = with_wordings(rows, minimum=len(rows.facts) + 1, known=known)
     if rows.is_worded and not worded:
         expected = "a relation column, as the facts have one"
-        found = f"the columns {shown_names(rows.columns)}"
-        raise data_error(name, expected=expected, found=found, remedy="add the relation of each exemplar")
+        fault = f"the columns {shown_names(rows.columns)}"
+        raise data_error(name, expected=expected, found=fault, remedy="add the relation of each exemplar")
     if rows.is_worded:
         exemplars = [each if each.relation in relations else replace(each, relation=OTHER) for each in exemplars]
     problems = Problems(name)
     for relation, group in by_relation(exemplars).items():
         if relation not in relations and not (rows.is_worded and relation == OTHER):
-            where = next(stated.where for stated in rows.facts if stated.fact.id == group[0].id)
+            where = next(row.where for row in rows.facts if row.fact.id == group[0].id)
             expected = f"a relation of the facts ({shown_names(list(relations))})"
             problems.add(where, expected=expected, found=quote(relation), remedy="correct it or delete the exemplar")
     problems.stop_if_any()
-    grouped = by_relation(replace(each, split="exemplars") for each in exemplars)
-    return SourceExemplars({relation: tuple(group) for relation, group in grouped.items()}, tuple(rows.left_out))
+    groups = by_relation(replace(each, split="exemplars") for each in exemplars)
+    return SourceExemplars({relation: tuple(group) for relation, group in groups.items()}, tuple(rows.left_out))
 
 
 def check_exemplars(
@@ -76,56 +76,56 @@ def check_exemplars(
     Raises:
         DataError: no relation has enough exemplars; one line for each.
     """
-    needed = num_shots + 1 if num_shots else 0
+    fewest = num_shots + 1 if num_shots else 0
     pools = {relation: list(exemplars.get(relation, ())) for relation in {*facts, *exemplars}}
-    grouped = {relation: list(group) for relation, group in facts.items()}
-    short = [name for name in sorted(grouped) if name != OTHER and len(pools[name]) < needed]
-    pooled = [name for name in short if _is_worded(name, grouped[name])]
+    groups = {relation: list(group) for relation, group in facts.items()}
+    short = [name for name in sorted(groups) if name != OTHER and len(pools[name]) < fewest]
+    pooled = [name for name in short if _is_worded(name, groups[name])]
     for name in pooled:
-        grouped.setdefault(OTHER, []).extend(replace(fact, relation=OTHER) for fact in grouped.pop(name))
+        groups.setdefault(OTHER, []).extend(replace(fact, relation=OTHER) for fact in groups.pop(name))
         pools.setdefault(OTHER, []).extend(replace(fact, relation=OTHER) for fact in pools.pop(name))
     if pooled:
-        text = f"wordings with fewer than {needed} exemplars, put together in {OTHER!r}: {shown_names(pooled)}"
+        text = f"wordings with fewer than {fewest} exemplars, put together in {OTHER!r}: {shown_names(pooled)}"
         warnings.warn(text, stacklevel=2)
-    short = [name for name in sorted(grouped) if len(pools[name]) < needed]
+    short = [name for name in sorted(groups) if len(pools[name]) < fewest]
     if short:
-        _lend(short, grouped, pools, needed, num_shots)
+        _lend(short, groups, pools, fewest, num_shots)
     return ExemplifiedFacts(
-        {relation: tuple(grouped[relation]) for relation in sorted(grouped)},
+        {relation: tuple(groups[relation]) for relation in sorted(groups)},
         {relation: tuple(pools[relation]) for relation in sorted(pools)},
     )
 
 
 def _lend(
-    short: Sequence[str], grouped: dict[str, list[Fact]], pools: dict[str, list[Fact]], needed: int, num_shots: int
+    short: Sequence[str], groups: dict[str, list[Fact]], pools: dict[str, list[Fact]], fewest: int, num_shots: int
 ) -> None:
     """Gives each short relation the exemplars of all short ones and of "other"; leaves them out if even that is few."""
-    shared = {fact.id: fact for name in sorted({OTHER, *short}) for fact in pools.get(name, ())}
-    count = sum(len(grouped[name]) for name in short)
-    if len(shared) >= needed:
+    common_pool = {fact.id: fact for name in sorted({OTHER, *short}) for fact in pools.get(name, ())}
+    count = sum(len(groups[name]) for name in short)
+    if len(common_pool) >= fewest:
         for name in short:
             own = {fact.id for fact in pools[name]}
-            pools[name] = [*pools[name], *(fact for fact in shared.values() if fact.id not in own)]
+            pools[name] = [*pools[name], *(fact for fact in common_pool.values() if fact.id not in own)]
         borrowed = f"asked with shots borrowed from each other and from {OTHER!r}"
         warnings.warn(
-            f"relations with fewer than {needed} exemplars, {borrowed}: {shown_names(list(short))}; facts: {count}",
+            f"relations with fewer than {fewest} exemplars, {borrowed}: {shown_names(list(short))}; facts: {count}",
             stacklevel=3,
         )
         return
-    if len(short) == len(grouped):
+    if len(short) == len(groups):
         problems = Problems("the exemplars")
         for name in short:
             problems.add(
                 f"relation {quote(name)}",
-                expected=f"at least {needed} exemplars for {num_shots} shots",
+                expected=f"at least {fewest} exemplars for {num_shots} shots",
                 found=str(len(pools[name])),
                 remedy="add exemplars, lower probe.num_shots, or leave the relation out (facts.relations)",
             )
         problems.stop_if_any()
     for name in short:
-        del grouped[name], pools[name]
+        del groups[name], pools[name]
     warnings.warn(
-        f"relations with fewer than {needed} exemplars, left out: {shown_names(list(short))}; facts: {count}",
+        f"relations with fewer than {fewest} exemplars, left out: {shown_names(list(short))}; facts: {count}",
         stacklevel=3,
     )
 

@@ -45,7 +45,7 @@ def by_relation(facts: Iterable[Fact]) -> Mapping[str, list[Fact]]:
 
 def spread(facts: Sequence[Fact], count: int) -> list[Fact]:
     """About `count` of the facts, spread evenly over them in the order of relation and id."""
-    ordered = sorted(facts, key=lambda fact: (fact.relation, fact.id))
-    if count >= len(ordered):
-        return ordered
-    return [ordered[place * len(ordered) // count] for place in range(count)]
+    sequence = sorted(facts, key=lambda fact: (fact.relation, fact.id))
+    if count >= len(sequence):
+        return sequence
+    return [sequence[place * len(sequence) // count] for place in range(count)]

@@ -96,9 +96,9 @@ def read_source(config: FactsConfig, *, num_shots: int) -> SourceFacts:
     if rows.is_worded:
         facts = pool_small_groups(facts, minimum=_smallest_group(num_shots))
         problems = Problems(shown_source(config.path))
-        wanted = _wanted_relations({fact.relation for fact in facts}, config, problems)
+        relations = _wanted_relations({fact.relation for fact in facts}, config, problems)
         problems.stop_if_any()
-        facts = [fact for fact in facts if fact.relation in wanted]
+        facts = [fact for fact in facts if fact.relation in relations]
     if config.path != "atlas":
         warnings.warn(first_facts(facts), Remark, stacklevel=2)
     return SourceFacts(facts, tuple(rows.left_out), rows.subject_column)
@@ -106,18 +106,18 @@ def read_source(config: FactsConfig, *, num_shots: int) -> SourceFacts:
 
 def pool_small_groups(facts: Iterable[Fact], *, minimum: int) -> list[Fact]:
     """The facts, those in a relation of fewer than `minimum` facts moved to the relation "other", with a warning."""
-    kept = list(facts)
-    counts = Counter(fact.relation for fact in kept)
+    all_facts = list(facts)
+    counts = Counter(fact.relation for fact in all_facts)
     small = sorted(relation for relation, count in counts.items() if count < minimum and relation != OTHER)
     if not small:
-        return kept
-    moved = sum(counts[relation] for relation in small)
+        return all_facts
+    num_pooled = sum(counts[relation] for relation in small)
     warnings.warn(
-        f"facts put together in the relation {OTHER!r}, as fewer than {minimum} share their wording: {moved} "
+        f"facts put together in the relation {OTHER!r}, as fewer than {minimum} share their wording: {num_pooled} "
         f"({shown_names(small)}); a relation column would say which questions are of one type",
         stacklevel=4,
     )
-    return [replace(fact, relation=OTHER) if fact.relation in small else fact for fact in kept]
+    return [replace(fact, relation=OTHER) if fact.relation in small else fact for fact in all_facts]
 
 
 def as_config(source: str | Path | FactsConfig) -> FactsConfig:
@@ -146,7 +146,7 @@ def read_rows(config: FactsConfig) -> Rows:
     source = open_source(config, USUAL_NAMES, problems)
     for remark in source.remarks:
         warnings.warn(remark, Remark, stacklevel=4)
-    stated: list[StatedFact] = []
+    facts: list[StatedFact] = []
     is_worded = False
     columns: tuple[str, ...] = ()
     subject_column = ""
@@ -157,27 +157,27 @@ def read_rows(config: FactsConfig) -> Rows:
         if roles is not None:
             is_worded, columns = is_worded or not (roles.relation or part.relation), part.columns
             subject_column = roles.subject.text
-            stated += read_facts(part, roles, config, problems)
-    stated = without_missing_reverses(stated, problems)
+            facts += read_facts(part, roles, config, problems)
+    facts = without_missing_reverses(facts, problems)
     if not is_worded:
-        wanted = _wanted_relations({each.fact.relation for each in stated}, config, problems)
-        stated = [each for each in stated if each.fact.relation in wanted]
-    stated = _without_repeats(stated, source, problems)
-    stated = _with_own_ids(stated, problems)
+        relations = _wanted_relations({each.fact.relation for each in facts}, config, problems)
+        facts = [each for each in facts if each.fact.relation in relations]
+    facts = _without_repeats(facts, source, problems)
+    facts = _with_own_ids(facts, problems)
     problems.stop_if_any()
     _tell_left_out(name, problems.left_out)
-    if not stated:
-        found = "no rows" if not problems.left_out else f"none, {len(problems.left_out)} rows being left out"
-        raise data_error(source.name, expected="at least one fact", found=found, remedy="add facts")
-    return Rows(stated, is_worded, columns, problems.left_out, subject_column)
+    if not facts:
+        fault = "no rows" if not problems.left_out else f"none, {len(problems.left_out)} rows being left out"
+        raise data_error(source.name, expected="at least one fact", found=fault, remedy="add facts")
+    return Rows(facts, is_worded, columns, problems.left_out, subject_column)
 
 
 def _tell_left_out(name: str, left_out: Sequence[LeftOut]) -> None:
     if not left_out:
         return
     reasons = Counter(each.kind for each in left_out).most_common(3)
-    told = "; ".join(f"{count} {reason}" for reason, count in reasons)
-    text = f"{name}: rows left out (facts.on_bad_row: skip): {len(left_out)}, of these {told}"
+    summary = "; ".join(f"{count} {reason}" for reason, count in reasons)
+    text = f"{name}: rows left out (facts.on_bad_row: skip): {len(left_out)}, of these {summary}"
     warnings.warn(text, stacklevel=5)
 
 
@@ -190,19 +190,19 @@ def _wanted_relations(present: Set[str], config: FactsConfig, problems: Problems
         if name not in present and present:
             close = difflib.get_close_matches(name, names, n=1)
             remedy = f"did you mean {quote(close[0])}?" if close else "correct facts.relations"
-            found = f"{quote(name)} in facts.relations"
+            fault = f"{quote(name)} in facts.relations"
             expected = f"one of the relations {shown_names(names)}"
-            problems.add(shown_source(config.path), expected=expected, found=found, remedy=remedy)
+            problems.add(shown_source(config.path), expected=expected, found=fault, remedy=remedy)
     return present & set(config.relations)
 
 
-def _without_repeats(stated: list[StatedFact], source: Source, problems: Problems) -> list[StatedFact]:
+def _without_repeats(facts: list[StatedFact], source: Source, problems: Problems) -> list[StatedFact]:
     """Each question of a relation once; identical rows are dropped, contradicting ones noted, merged or left out."""
     first: dict[tuple[str, str], StatedFact] = {}
     identical = 0
     ambiguous: set[tuple[str, str]] = set()
     contradicted: set[tuple[str, str]] = set()
-    for each in stated:
+    for each in facts:
         key = (each.fact.relation, " ".join(each.fact.question.split()))
         earlier = first.setdefault(key, each)
         if earlier is each:
@@ -233,58 +233,62 @@ def _merge(one: Fact, other: Fact) -> Fact:
 def _note_contradiction(earlier: StatedFact, each: StatedFact, problems: Problems, *, same_answers: bool) -> None:
     if same_answers:
         expected = f"{quote(each.fact.question)} in one split"
-        found = f"it in {each.fact.split} here and in {earlier.fact.split} at {earlier.where}"
+        fault = f"it in {each.fact.split} here and in {earlier.fact.split} at {earlier.where}"
         remedy = "delete one row"
     else:
         expected = f"one set of answers to {quote(each.fact.question)}"
-        found = f"{quote(each.fact.answers[0])} here and {quote(earlier.fact.answers[0])} at {earlier.where}"
+        fault = f"{quote(each.fact.answers[0])} here and {quote(earlier.fact.answers[0])} at {earlier.where}"
         remedy = "delete one row, or write all accepted answers into one"
-    problems.add(each.where, expected=expected, found=found, remedy=remedy, row=dataclasses.asdict(each.fact))
+    problems.add(each.where, expected=expected, found=fault, remedy=remedy, row=dataclasses.asdict(each.fact))
 
 
-def _tell_repeats(name: str, identical: int, ambiguous: int, kept: Iterable[StatedFact]) -> None:
+def _tell_repeats(name: str, identical: int, ambiguous: int, facts: Iterable[StatedFact]) -> None:
     if identical:
         warnings.warn(f"{name}: rows that repeat an earlier row, dropped: {identical}", stacklevel=5)
     if ambiguous:
         text = f"{name}: questions with different answers or in several splits, left out: {ambiguous}"
         warnings.warn(text, stacklevel=5)
-    spellings = Counter((each.fact.relation, question_key(each.fact.question)) for each in kept)
+    spellings = Counter((each.fact.relation, question_key(each.fact.question)) for each in facts)
     alike = [question for (_, question), count in spellings.items() if count > 1]
     if alike:
         text = f"{name}: questions that differ only in their case or end mark: {len(alike)} ({quote(alike[0])})"
         warnings.warn(text, stacklevel=5)
 
 
-def _with_own_ids(stated: Iterable[StatedFact], problems: Problems) -> list[StatedFact]:
+def _with_own_ids(facts: Iterable[StatedFact], problems: Problems) -> list[StatedFact]:
     """The facts whose id no earlier one has; the others are noted."""
     first: dict[str, StatedFact] = {}
-    for each in stated:
+    for each in facts:
         earlier = first.setdefault(each.fact.id, each)
         if earlier is not each:
-            found = f"{quote(each.fact.id)}, which stands at {earlier.where} already"
+            fault = f"{quote(each.fact.id)}, which stands at {earlier.where} already"
             remedy = "give each fact its own id, or say that the column holds none (facts.columns.id: none)"
             row = dataclasses.asdict(each.fact)
-            problems.add(each.where, expected="an id of its own", found=found, remedy=remedy, row=row)
+            problems.add(each.where, expected="an id of its own", found=fault, remedy=remedy, row=row)
     return list(first.values())
 
 
 def with_wordings(rows: Rows, *, minimum: int, known: Sequence[str]) -> list[Fact]:
     """The facts with relations told from wording where the source has none, and subjects where it has none."""
-    facts = [stated.fact for stated in rows.facts]
-    found: dict[str, Wording] = {}
+    facts = [each.fact for each in rows.facts]
+    wording_of: dict[str, Wording] = {}
     for relation, group in by_relation(facts).items():
         usual = minimum if not relation else max(2, math.ceil(_FREQUENT_SHARE * len(group)))
         types = wordings([fact.question for fact in group], minimum=usual, known=known if not relation else ())
-        found |= {fact.id: each for fact, each in zip(group, types, strict=True)}
-    without = [fact for fact in facts if not fact.relation and found[fact.id] == Wording(BLANK, "")]
+        wording_of |= {fact.id: each for fact, each in zip(group, types, strict=True)}
+    without = [fact for fact in facts if not fact.relation and wording_of[fact.id] == Wording(BLANK, "")]
     if without:
         warnings.warn(
             f"questions in which no common wording was found, put together in the relation {OTHER!r}: {len(without)}, "
             f"such as {quote(without[0].question)}; a relation column would say which are of one type",
             stacklevel=4,
         )
-        found |= {fact.id: Wording(OTHER, "") for fact in without}
+        wording_of |= {fact.id: Wording(OTHER, "") for fact in without}
     return [
-        replace(fact, relation=fact.relation or found[fact.id].template, subject=fact.subject or found[fact.id].subject)
+        replace(
+            fact,
+            relation=fact.relation or wording_of[fact.id].template,
+            subject=fact.subject or wording_of[fact.id].subject,
+        )
         for fact in facts
     ]

@@ -65,8 +65,10 @@ def recorded_matching(settings: Mapping[str, object]) -> Matching:
 
     A record without one was made by SQuAD's rule.
     """
-    found = {name: settings.get(f"probe.{name}", settings.get(name)) for name in ("matching", "language", "diacritics")}
-    known = {name: value for name, value in found.items() if value is not None}
+    choices = {
+        name: settings.get(f"probe.{name}", settings.get(name)) for name in ("matching", "language", "diacritics")
+    }
+    known = {name: value for name, value in choices.items() if value is not None}
     return matching_of(ProbeConfig.model_validate(known))
 
 
@@ -75,8 +77,8 @@ def _fold(text: str) -> str:
     if text.isascii():
         return text.lower().translate(_NO_PUNCTUATION)
     # Character by character because str.lower alone looks ahead at one letter, the Greek final sigma.
-    lowered = "".join(char.lower() for char in decompose(text))
-    return decompose(lowered.translate(_NO_PUNCTUATION))
+    lower_case = "".join(char.lower() for char in decompose(text))
+    return decompose(lower_case.translate(_NO_PUNCTUATION))
 
 
 def normalise(text: str) -> str:
@@ -92,10 +94,10 @@ def normalise(text: str) -> str:
     return compose(" ".join(_without_articles(_fold(text)).split()))
 
 
-def _without_articles(folded: str) -> str:
-    if folded.isascii():
-        return _ARTICLE.sub(" ", folded)
-    return _ARTICLE.sub(lambda match: match.group() if _has_mark_beside(match) else " ", folded)
+def _without_articles(text: str) -> str:
+    if text.isascii():
+        return _ARTICLE.sub(" ", text)
+    return _ARTICLE.sub(lambda match: match.group() if _has_mark_beside(match) else " ", text)
 
 
 def _has_mark_beside(match: re.Match[str]) -> bool:
@@ -104,14 +106,14 @@ def _has_mark_beside(match: re.Match[str]) -> bool:
     return (start > 0 and is_mark(text[start - 1])) or (end < len(text) and is_mark(text[end]))
 
 
-def _last_word(folded: str) -> str:
-    if folded.isascii():
-        match = _LAST_WORD.search(folded)
+def _last_word(text: str) -> str:
+    if text.isascii():
+        match = _LAST_WORD.search(text)
         return match.group() if match else ""
-    start = len(folded)
-    while start and (folded[start - 1].isalnum() or is_mark(folded[start - 1])):
+    start = len(text)
+    while start and (text[start - 1].isalnum() or is_mark(text[start - 1])):
         start -= 1
-    return folded[start:]
+    return text[start:]
 
 
 def as_it_stands(text: str) -> str:
@@ -201,18 +203,18 @@ class Targets:
         Only the last word can still change under `normalise`: it may grow, or it may turn out to be an article (or
         become one) and vanish. Everything before it is settled.
         """
-        folded = _fold(text)
-        start = folded.lstrip()[:1]
+        spelling = _fold(text)
+        start = spelling.lstrip()[:1]
         if start and start not in self._first_characters and not is_mark(start):
             return False
-        last_word = _last_word(folded)
-        settled = _without_articles(folded[: len(folded) - len(last_word)])
+        last_word = _last_word(spelling)
+        settled = _without_articles(spelling[: len(spelling) - len(last_word)])
         words = " ".join(settled.split())
         ends_open = bool(settled) and not settled[-1].isspace()
         if not last_word:
             return words in (self._beginnings if ends_open else self._word_beginnings)
-        joined = words + last_word if ends_open or not words else f"{words} {last_word}"
-        if joined in self._beginnings:
+        phrase = words + last_word if ends_open or not words else f"{words} {last_word}"
+        if phrase in self._beginnings:
             return True
         return last_word in _ARTICLE_BEGINNINGS and words in self._word_beginnings
 

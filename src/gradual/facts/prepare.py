@@ -151,7 +151,7 @@ def prepare(config: RunConfig) -> RunFacts:
             *_texts_of(caught, remarks=False),
             *splits.warnings,
             *scored.warnings,
-            *_one_sided_relations(splits.test, splits.train),
+            *_one_sided_relations(splits.test, splits.train, can_mix=_keeps_answers_apart(facts, config)),
             *confused_answers(loaded, matching_of(config.probe)),
         ),
         out_of_distribution=still(scored.test),
@@ -257,11 +257,13 @@ def _refuse_empty_parts(
         )
 
 
-def _one_sided_relations(test: Sequence[Fact], train: Sequence[Fact]) -> Iterator[str]:
+def _one_sided_relations(test: Sequence[Fact], train: Sequence[Fact], *, can_mix: bool) -> Iterator[str]:
     """Relations most of whose test facts have one answer that none of their training facts has.
 
-    Dividing facts without shared answers puts all facts of a frequent answer on one side.
+    Dividing facts without shared answers puts all facts of a frequent answer on one side; `can_mix` says that this was
+    done here, and not by the source or for other reasons.
     """
+    remedy = "; facts.splits.keep_apart: subjects lets it stand on both sides" if can_mix else ""
     trained = by_relation(train)
     for relation, facts in by_relation(test).items():
         answer, number = Counter(fact.answers[0] for fact in facts).most_common(1)[0]
@@ -270,8 +272,14 @@ def _one_sided_relations(test: Sequence[Fact], train: Sequence[Fact]) -> Iterato
             yield (
                 f'relation "{visible(relation)}": {number} of {len(facts)} test facts have the answer '
                 f'"{visible(answer)}", and no training fact has; their accuracy tells how often the model says so, not '
-                "what it knows"
+                f"what it knows{remedy}"
             )
+
+
+def _keeps_answers_apart(facts: Iterable[Fact], config: RunConfig) -> bool:
+    """Whether answers were kept apart here: by the setting, in a division that the source has not made itself."""
+    is_made = all(fact.split != "test" for fact in facts)
+    return is_made and config.facts.splits.keep_apart == "subjects_and_answers"
 
 
 @dataclass(frozen=True)

@@ -135,8 +135,8 @@ def quote(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        cut = value if len(value) <= _MAX_SHOWN_CHARACTERS else value[: _MAX_SHOWN_CHARACTERS - 3] + "..."
-        return printable(json.dumps(cut, ensure_ascii=False))
+        text = value if len(value) <= _MAX_SHOWN_CHARACTERS else value[: _MAX_SHOWN_CHARACTERS - 3] + "..."
+        return printable(json.dumps(text, ensure_ascii=False))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -40,12 +40,12 @@ def check_refusals(refusals: Mapping[str, str], facts: Iterable[Fact], matching:
     right = {text: fact for fact in facts for text in Targets(fact.answers, matching).normalised}
     problems: list[str] = []
     for path, answer in refusals.items():
-        said = f"{path}: expected a text that is no answer"
+        complaint = f"{path}: expected a text that is no answer"
         if not matching.normalise(answer):
-            problems.append(f"{said}, found {quote(answer)}, of which nothing is left when answers are compared")
+            problems.append(f"{complaint}, found {quote(answer)}, of which nothing is left when answers are compared")
         elif fact := right.get(matching.normalise(answer)):
             problems.append(
-                f"{said}, found {quote(answer)}, an accepted answer of fact {quote(fact.id)} - use another text"
+                f"{complaint}, found {quote(answer)}, an accepted answer of fact {quote(fact.id)} - use another text"
             )
     if problems:
         raise ConfigError("\n".join(problems))

@@ -12,10 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gradual.config.run import SplitsConfig
+from gradual.config.run import KeepApart, SplitsConfig
 from gradual.errors import DataError
 from gradual.facts.fact import Fact, by_relation
 from gradual.facts.matching import normalise
+from gradual.text import count
 
 _BALANCE_WEIGHT = 0.3
 """What a relation's uneven division costs beside a lost fact. Measured: less leaves some relations without held-out
@@ -39,9 +40,18 @@ class Splits:
     """What a reader of the results should know, one sentence each."""
 
 
-def entities(fact: Fact) -> frozenset[str]:
-    """The subject and all accepted answers of a fact, normalised: what must not stand on both sides of a division."""
-    return frozenset(normalise(text) for text in (fact.subject, *fact.answers)) - {""}
+def entities(fact: Fact, keep_apart: KeepApart = "subjects_and_answers") -> frozenset[str]:
+    """What of a fact must not stand on both sides of a division, normalised: its subject and all accepted answers.
+
+    The subject alone where only subjects are kept apart; but for a fact without one: else another wording of its
+    question could stand on the other side.
+    """
+    subject = frozenset({normalise(fact.subject)}) - {""}
+    return subject if subject and keep_apart == "subjects" else (subject | _answers(fact))
+
+
+def _answers(fact: Fact) -> frozenset[str]:
+    return frozenset(normalise(text) for text in fact.answers) - {""}
 
 
 def split_facts(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> Splits:
@@ -54,8 +64,10 @@ def split_facts(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> 
     wished shares (greedy, the most linked entities first, then local improvement). The held-out facts of a relation
     are divided at random into validation and test. The `max_*_per_relation` caps come last.
 
-    So no subject and no accepted answer of a validation or test fact made here is one of a train fact. Exemplars are
-    not counted: an entity may occur in a shot and in a test fact, or no relation with few answers could have shots.
+    Entities are subjects and answers, so no subject and no accepted answer of a validation or test fact made here is
+    one of a train fact; with `keep_apart: subjects` they are subjects alone, and a warning says how many test facts
+    have an answer of a train fact. Exemplars are not counted: an entity may occur in a shot and in a test fact, or no
+    relation with few answers could have shots.
     Parts that the facts bring along may share entities; a warning says how many do.
 
     Raises:
@@ -77,19 +89,24 @@ def split_facts(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> 
         for part, share in (("validation", settings.validation), ("test", settings.test))
         if part not in given and share > 0
     }
-    _note_overlap(pool, given, notes)
+    apart = settings.keep_apart
+    _note_overlap(pool, given, apart, notes)
     dropped = 0
     if shares:
-        division = _Division(pool, sum(shares.values()), seed)
-        train, held_out = division.train(), division.held_out()
-        dropped = len(pool) - len(train) - len(held_out)
-        _note_empty_sides(pool, train, held_out, notes)
+        division = _Division(pool, sum(shares.values()), seed, apart)
+        trained, held_out = division.train(), division.held_out()
+        dropped = len(pool) - len(trained) - len(held_out)
+        _note_empty_sides(pool, trained, held_out, notes)
         given |= _divide_held_out(held_out, shares, seed)
-        pool = train
+        pool = trained
+    train = _finish(pool, "train", settings.max_train_per_relation, seed)
+    test = _finish(given["test"], "test", settings.max_test_per_relation, seed)
+    if shares and apart == "subjects":
+        _note_shared_answers(train, test, notes)
     return Splits(
-        train=_finish(pool, "train", settings.max_train_per_relation, seed),
+        train=train,
         validation=_finish(given["validation"], "validation", settings.max_validation_per_relation, seed),
-        test=_finish(given["test"], "test", settings.max_test_per_relation, seed),
+        test=test,
         exemplars=_finish(given["exemplars"], "exemplars", None, seed),
         dropped_for_overlap=dropped,
         warnings=tuple(notes),
@@ -156,11 +173,25 @@ def _draw_exemplars(pool: Sequence[Fact], wanted: int, seed: int, notes: list[st
     return drawn
 
 
-def _note_overlap(pool: Iterable[Fact], given: Mapping[str, Sequence[Fact]], notes: list[str]) -> None:
-    held_out = {entity for part in ("validation", "test") for fact in given.get(part, ()) for entity in entities(fact)}
-    shared = sum(not entities(fact).isdisjoint(held_out) for fact in pool)
+def _note_overlap(
+    pool: Iterable[Fact], given: Mapping[str, Sequence[Fact]], keep_apart: KeepApart, notes: list[str]
+) -> None:
+    held_out = {
+        each for part in ("validation", "test") for fact in given.get(part, ()) for each in entities(fact, keep_apart)
+    }
+    shared = sum(not entities(fact, keep_apart).isdisjoint(held_out) for fact in pool)
+    what = "a subject" if keep_apart == "subjects" else "a subject or answer"
     if shared:
-        notes.append(f"{shared} train facts share a subject or answer with the validation or test facts of the source.")
+        notes.append(f"{shared} train facts share {what} with the validation or test facts of the source.")
+
+
+def _note_shared_answers(train: Iterable[Fact], test: Sequence[Fact], notes: list[str]) -> None:
+    taught = {answer for fact in train for answer in _answers(fact)}
+    shared = sum(not _answers(fact).isdisjoint(taught) for fact in test)
+    notes.append(
+        f"Only subjects are kept apart (facts.splits.keep_apart): {count(shared)} of {count(len(test))} test facts "
+        "have an answer that a train fact has, so part of what is gained on them may be which answers are frequent."
+    )
 
 
 def _note_empty_sides(pool: Sequence[Fact], train: Sequence[Fact], held: Sequence[Fact], notes: list[str]) -> None:
@@ -201,11 +232,11 @@ class _Division:
     variance of a fair draw lets large relations deviate by more than small ones and none be one-sided for nothing.
     """
 
-    def __init__(self, facts: Sequence[Fact], held_out_share: float, seed: int) -> None:
+    def __init__(self, facts: Sequence[Fact], held_out_share: float, seed: int, keep_apart: KeepApart) -> None:
         self._facts, self._share, self._seed = facts, held_out_share, seed
         at: dict[str, list[int]] = defaultdict(list)
         for index, fact in enumerate(facts):
-            for entity in entities(fact):
+            for entity in entities(fact, keep_apart):
                 at[entity].append(index)
         # An entity of one fact only links nothing: it goes where the fact goes.
         self._at = {entity: indices for entity, indices in at.items() if len(indices) > 1}

@@ -18,23 +18,23 @@ _MARK = "~"
 """Between the id of a fact and what tells its form: `capital-fr~1` is its first rewording."""
 
 
-def without_missing_reverses(stated: Sequence[StatedFact], problems: Problems) -> list[StatedFact]:
+def without_missing_reverses(facts: Sequence[StatedFact], problems: Problems) -> list[StatedFact]:
     """The facts whose `reverse_of` is empty or names another fact, as no fact before does; the others are noted."""
-    ids = {each.fact.id for each in stated}
+    ids = {each.fact.id for each in facts}
     first: dict[str, StatedFact] = {}
-    kept: list[StatedFact] = []
-    for each in stated:
-        named, expected, found = each.fact.reverse_of, "the id of another fact in reverse_of", ""
-        if named and (named not in ids or named == each.fact.id):
-            found = f"{quote(named)}, {'its own' if named in ids else 'which no fact has'}"
-        elif named and first.setdefault(named, each).fact.id != each.fact.id:
-            expected, found = "one reverse of each fact", f"another of {quote(named)} at {first[named].where}"
-        if not found:
-            kept.append(each)
+    rest: list[StatedFact] = []
+    for each in facts:
+        reverse_id, expected, fault = each.fact.reverse_of, "the id of another fact in reverse_of", ""
+        if reverse_id and (reverse_id not in ids or reverse_id == each.fact.id):
+            fault = f"{quote(reverse_id)}, {'its own' if reverse_id in ids else 'which no fact has'}"
+        elif reverse_id and first.setdefault(reverse_id, each).fact.id != each.fact.id:
+            expected, fault = "one reverse of each fact", f"another of {quote(reverse_id)} at {first[reverse_id].where}"
+        if not fault:
+            rest.append(each)
             continue
         remedy = "correct the id, or leave it out"
-        problems.add(each.where, expected=expected, found=found, remedy=remedy, row=dataclasses.asdict(each.fact))
-    return kept
+        problems.add(each.where, expected=expected, found=fault, remedy=remedy, row=dataclasses.asdict(each.fact))
+    return rest
 
 
 def reverses(facts: Iterable[Fact]) -> dict[str, Fact]:
@@ -95,13 +95,13 @@ def check_transfer(
     Raises:
         DataError: one line for each kind of mistake.
     """
-    asked = [*train, *test]
+    facts = [*train, *test]
     if "rewordings" in forms:
-        if not any(fact.rewordings for fact in asked):
+        if not any(fact.rewordings for fact in facts):
             raise _no_fact(source, "rewordings", "add a column `rewordings`")
         problems = Problems(source)
         questions = {question_key(fact.question): fact for fact in train}
-        for fact in asked:
+        for fact in facts:
             for question in fact.rewordings:
                 other = questions.get(question_key(question))
                 if other is not None:

@@ -12,7 +12,8 @@ from gradual.errors import RunDirError
 from gradual.files import storage
 from gradual.files.lock import LOCK_FILE, OWNER_FILE
 
-_FILES_OF_A_KILLED_START = {LOCK_FILE, OWNER_FILE, "config.yaml", "attempts.log"}
+_FILES_OF_A_KILLED_START = {LOCK_FILE, OWNER_FILE, "config.yaml", "attempts.log", "tuning"}
+"""`tuning`: what `gradual tune` keeps in the folder that its choice becomes a run in."""
 
 
 def refuse_foreign_folder(path: Path, file: str, kind: str) -> None:

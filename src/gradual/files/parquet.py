@@ -71,8 +71,8 @@ def read_table(
     values: dict[str, list[Any]] = {}
     for column in (*schema, *(each for each in optional if each.name in table.column_names)):
         if column.name not in table.column_names:
-            found = ", ".join(table.column_names) or "none"
-            raise RunDirError(f"{path} lacks the column {column.name!r} (its columns: {found}); make the file again")
+            names = ", ".join(table.column_names) or "none"
+            raise RunDirError(f"{path} lacks the column {column.name!r} (its columns: {names}); make the file again")
         array = table.column(column.name)
         try:
             array = array.cast(types[column.type])

@@ -158,20 +158,20 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     Raises:
         RunDirError: the disk refused.
     """
-    staged = folder.with_name(f".{folder.name}.tmp")
+    draft = folder.with_name(f".{folder.name}.tmp")
     make_folder(folder.parent)
-    remove(staged)
-    make_folder(staged)
+    remove(draft)
+    make_folder(draft)
     try:
         with name_disk_errors("write", folder):
-            yield staged
-            make_durable(staged)
+            yield draft
+            make_durable(draft)
             remove(folder)
-            os.replace(staged, folder)
+            os.replace(draft, folder)
             _sync_folder(folder.parent)
     except BaseException:
         with suppress(RunDirError):
-            remove(staged)
+            remove(draft)
         raise
 
 
@@ -378,8 +378,8 @@ def _parse_json_object(data: bytes, *, where: str) -> dict[str, Json]:
     except (ValueError, RecursionError) as error:
         raise RunDirError(f"{where} is damaged: expected a JSON object ({error}); restore it from a copy") from None
     if not isinstance(value, dict):
-        found = type(value).__name__
-        raise RunDirError(f"{where} is damaged: expected a JSON object, found {found}; restore it from a copy")
+        kind = type(value).__name__
+        raise RunDirError(f"{where} is damaged: expected a JSON object, found {kind}; restore it from a copy")
     return value
 
 

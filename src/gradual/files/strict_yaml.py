@@ -49,8 +49,8 @@ class _Loader(yaml.SafeLoader):
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if key_node.tag != "tag:yaml.org,2002:str":
-                found = repr(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "a list or a mapping"
-                self.problems.append((line, f"expected the name of a setting, found {found}"))
+                kind = repr(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "a list or a mapping"
+                self.problems.append((line, f"expected the name of a setting, found {kind}"))
                 continue
             key = key_node.value
             if key == "<<":
@@ -114,8 +114,8 @@ def read_yaml(text: str, source: str) -> object:
         line = f" line {mark.line + 1}:" if mark else ""
         raise ConfigError(f"{source}:{line} not YAML: {error.problem or error.context}") from None
     except yaml.reader.ReaderError as error:
-        found = f"character 0x{error.character:02x} at position {error.position}"
-        raise ConfigError(f"{source}: not YAML: {found}, where YAML has none - delete it") from None
+        fault = f"character 0x{error.character:02x} at position {error.position}"
+        raise ConfigError(f"{source}: not YAML: {fault}, where YAML has none - delete it") from None
     except (RecursionError, ValueError):  # ValueError: a whole number of thousands of digits
         raise ConfigError(f"{source}: expected settings, found nesting or numbers beyond any sense") from None
     if loader.problems:

@@ -40,22 +40,22 @@ _HALF = 0.5
 
 def answer_findings(runs: Sequence[RunEvidence]) -> AnswerFindings | None:
     """The answers at the end of finished runs; None where no map holds confidence."""
-    told = [run for run in runs if run.tests[-1].answers]
-    if not told:
+    evidence = [run for run in runs if run.tests[-1].answers]
+    if not evidence:
         return None
-    answers = [run.tests[-1].answers for run in told]
-    groups = told[0].tests[0].relations
+    answers = [run.tests[-1].answers for run in evidence]
+    groups = evidence[0].tests[0].relations
     errors = [calibration_error(list(one.values())) for one in answers]
-    unknown = [_unknown_at_start(run) for run in told]
+    unknown = [_unknown_at_start(run) for run in evidence]
     wrong = [confidently_wrong(one) for one in answers]
     return AnswerFindings(
-        seeds=tuple(run.seed for run in told),
+        seeds=tuple(run.seed for run in evidence),
         num_facts=len(answers[0]),
         right=mean_accuracy([share_of(each.is_right for each in one.values()) for one in answers]),
         confidently_wrong=_share(wrong, groups),
         very_confidently_wrong=_share([confidently_wrong(one, VERY_CONFIDENT) for one in answers], groups),
         unsure_and_wrong=_share([unsure_and_wrong(one) for one in answers], groups),
-        num_unknown=sum(map(len, unknown)) / len(unknown) if all(run.start for run in told) else None,
+        num_unknown=sum(map(len, unknown)) / len(unknown) if all(run.start for run in evidence) else None,
         unknown_confidently_wrong=_share(
             [{fact: one[fact] for fact in facts} for one, facts in zip(wrong, unknown, strict=True)], groups
         ),
@@ -79,33 +79,33 @@ def answer_difference(
         pairs: seed, the test of the one side, and that of the other.
         with_area: tell the difference in the area under the risk-coverage curve.
     """
-    told = [(seed, now, was) for seed, now, was in pairs if now.answers and was.answers]
-    if not told:
+    evidence = [(seed, now, was) for seed, now, was in pairs if now.answers and was.answers]
+    if not evidence:
         return None
-    groups = told[0][1].relations
-    after = [confidently_wrong(now.answers) for _, now, _ in told]
-    before = [confidently_wrong(was.answers) for _, _, was in told]
+    groups = evidence[0][1].relations
+    after = [confidently_wrong(now.answers) for _, now, _ in evidence]
+    before = [confidently_wrong(was.answers) for _, _, was in evidence]
     share, resampled = mean_of(differences(after, before), groups)
     p_value = resampled.p_value if resampled else None
-    if len(told) == 1:
+    if len(evidence) == 1:
         counts = paired_counts(before[0], after[0])
         p_value = mcnemar(counts.gained, counts.lost)
     return AnswerDifference(
-        seeds=tuple(seed for seed, _, _ in told),
+        seeds=tuple(seed for seed, _, _ in evidence),
         confidently_wrong=share,
         p_value=p_value,
         p_holm=None,
-        area_under_risk_coverage=_area_difference(told) if with_area else None,
+        area_under_risk_coverage=_area_difference(evidence) if with_area else None,
     )
 
 
-def _area_difference(told: Sequence[tuple[int, MapEvidence, MapEvidence]]) -> Measure:
-    after, before = [now.answers for _, now, _ in told], [was.answers for _, _, was in told]
+def _area_difference(pairs: Sequence[tuple[int, MapEvidence, MapEvidence]]) -> Measure:
+    after, before = [now.answers for _, now, _ in pairs], [was.answers for _, _, was in pairs]
     by_seed = [
         None if now is None or was is None else now - was
         for now, was in zip(_areas(after), _areas(before), strict=True)
     ]
-    return measure_of(difference_in_area(before, after, told[0][1].relations), by_seed)
+    return measure_of(difference_in_area(before, after, pairs[0][1].relations), by_seed)
 
 
 def _areas(answers: Sequence[Mapping[str, AnsweredFact]]) -> list[float | None]:

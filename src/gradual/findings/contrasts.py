@@ -67,14 +67,16 @@ class _Verdicts(NamedTuple):
 def contrasts(plan: ComparisonPlan, runs: Mapping[str, Sequence[RunEvidence]]) -> tuple[Contrast, ...]:
     """All that is held against each other, by kind and in the arms' order; p-values adjusted within each kind."""
     arms = [arm.name for arm in plan.arms if not is_base(arm)]
-    found = [_against_base(name, runs[name]) for name in arms]
+    all_contrasts = [_against_base(name, runs[name]) for name in arms]
     if plan.reference in arms:
-        found += [_contrast_of_ends("reference", name, plan.reference, runs) for name in arms if name != plan.reference]
+        all_contrasts += [
+            _contrast_of_ends("reference", name, plan.reference, runs) for name in arms if name != plan.reference
+        ]
     if plan.main in arms:
-        found += [_contrast_of_ends("main", plan.main, name, runs) for name in arms if name != plan.main]
+        all_contrasts += [_contrast_of_ends("main", plan.main, name, runs) for name in arms if name != plan.main]
     for name in arms:
-        found += _stage_by_stage(name, runs[name])
-    return tuple(_with_holm(found))
+        all_contrasts += _stage_by_stage(name, runs[name])
+    return tuple(_with_holm(all_contrasts))
 
 
 def relation_by_relation(
@@ -96,11 +98,11 @@ def relation_by_relation(
         pairs[0].run.probes[0].relations,
     )
     names = {*test.relations.values(), *validation.relations.values(), *training.relations.values()}
-    found = [
+    rows = [
         RelationDifference(name, *_more_right(test, name), *_more_right(validation, name), *_more_right(training, name))
         for name in sorted(names)
     ]
-    return tuple(sorted(found, key=lambda each: -(each.test.value or 0.0)))
+    return tuple(sorted(rows, key=lambda each: -(each.test.value or 0.0)))
 
 
 def _more_right(verdicts: _Verdicts, relation: str) -> tuple[int, Measure]:
@@ -119,10 +121,14 @@ def _verdicts(sides: Sequence[tuple[MapEvidence, MapEvidence]]) -> _Verdicts:
     return _Verdicts([now.right for now, _ in sides], [was.right for _, was in sides], relations)
 
 
-def power_sentences(plan: ComparisonPlan, found: Sequence[Contrast]) -> tuple[str, ...]:
+def power_sentences(plan: ComparisonPlan, all_contrasts: Sequence[Contrast]) -> tuple[str, ...]:
     """What differences the test facts can show, for each contrast of the main arm."""
-    told = [each for each in found if each.arm == plan.main and each.seeds and each.kind != "main" and each.stage != 1]
-    return tuple(_power_sentence(contrast) for contrast in told)
+    of_main = [
+        each
+        for each in all_contrasts
+        if each.arm == plan.main and each.seeds and each.kind != "main" and each.stage != 1
+    ]
+    return tuple(_power_sentence(contrast) for contrast in of_main)
 
 
 def _against_base(name: str, runs: Sequence[RunEvidence]) -> Contrast:
@@ -138,14 +144,14 @@ def _contrast_of_ends(
 
 def _pairs_of_ends(runs: Sequence[RunEvidence], others: Sequence[RunEvidence]) -> list[_Pair]:
     both = zip(runs, others, strict=True)
-    done = [(run, other) for run, other in both if run.is_finished and other.is_finished]
-    return [_Pair(run.seed, run, run.last, other, other.last) for run, other in done]
+    ends = [(run, other) for run, other in both if run.is_finished and other.is_finished]
+    return [_Pair(run.seed, run, run.last, other, other.last) for run, other in ends]
 
 
 def _stage_by_stage(name: str, runs: Sequence[RunEvidence]) -> Iterator[Contrast]:
-    done = [run for run in runs if run.is_finished]
-    for stage in range(1, max((run.last for run in done), default=0) + 1):
-        pairs = [_Pair(run.seed, run, stage, run, stage - 1) for run in done if run.last >= stage]
+    finished = [run for run in runs if run.is_finished]
+    for stage in range(1, max((run.last for run in finished), default=0) + 1):
+        pairs = [_Pair(run.seed, run, stage, run, stage - 1) for run in finished if run.last >= stage]
         yield _contrast("stage", name, stage, name, stage - 1, pairs)
 
 
@@ -215,8 +221,12 @@ def _paired_test(pair: _Pair, after: MapEvidence, before: MapEvidence) -> Paired
 
 
 def _smallest_visible(num_facts: int, tests: Sequence[PairedTest]) -> float | None:
-    changed = sum(test.gained + test.lost for test in tests)
-    return smallest_visible_difference(num_facts, changed / (num_facts * len(tests)), power=POWER) if changed else None
+    num_changes = sum(test.gained + test.lost for test in tests)
+    return (
+        smallest_visible_difference(num_facts, num_changes / (num_facts * len(tests)), power=POWER)
+        if num_changes
+        else None
+    )
 
 
 def _highly_known_measures(pairs: Sequence[_Pair]) -> tuple[Measure, Measure, Measure]:
@@ -252,43 +262,43 @@ def _common_maps(
     return [(now, was) for now, was in zip(after, before, strict=True) if now and was]
 
 
-def _with_holm(found: Sequence[Contrast]) -> list[Contrast]:
+def _with_holm(all_contrasts: Sequence[Contrast]) -> list[Contrast]:
     """The contrasts with Holm's p-values, adjusted within each kind.
 
     First stages are left out: nearly all arms share one, whose test would count as often as there are arms. Where arms
     share a later stage, it counts for each of them, which makes the p-values larger, not smaller.
     """
-    of_accuracy = _adjust(found, lambda each: each.p_value)
-    of_answers = _adjust(found, lambda each: each.answers.p_value if each.answers else None)
+    of_accuracy = _adjust(all_contrasts, lambda each: each.p_value)
+    of_answers = _adjust(all_contrasts, lambda each: each.answers.p_value if each.answers else None)
     return [
         replace(each, p_holm=accuracy, answers=replace(each.answers, p_holm=answers) if each.answers else None)
-        for each, accuracy, answers in zip(found, of_accuracy, of_answers, strict=True)
+        for each, accuracy, answers in zip(all_contrasts, of_accuracy, of_answers, strict=True)
     ]
 
 
-def _adjust(found: Sequence[Contrast], p_of: Callable[[Contrast], float | None]) -> list[float | None]:
+def _adjust(all_contrasts: Sequence[Contrast], p_of: Callable[[Contrast], float | None]) -> list[float | None]:
     """Holm's p-value of each contrast, None where there is none."""
-    adjusted: dict[int, float] = {}
+    holm_of: dict[int, float] = {}
     for kind in ("base", "reference", "main", "stage"):
         p_values = {
             place: p
-            for place, each in enumerate(found)
+            for place, each in enumerate(all_contrasts)
             if each.kind == kind and each.stage != 1 and (p := p_of(each)) is not None
         }
-        adjusted |= zip(p_values, holm(list(p_values.values())), strict=True)
-    return [adjusted.get(place) for place in range(len(found))]
+        holm_of |= zip(p_values, holm(list(p_values.values())), strict=True)
+    return [holm_of.get(place) for place in range(len(all_contrasts))]
 
 
 def _power_sentence(contrast: Contrast) -> str:
-    changed = sum(test.gained + test.lost for test in contrast.mcnemar)
-    share = changed / max(1, contrast.num_test_facts * len(contrast.mcnemar))
+    num_changes = sum(test.gained + test.lost for test in contrast.mcnemar)
+    share = num_changes / max(1, contrast.num_test_facts * len(contrast.mcnemar))
     num, power = f"{contrast.num_test_facts:,}", percent(POWER, digits=0)
     about = f"{contrast.name}: with {num} test facts, {percent(share)} of which are answered rightly on one side only"
     if contrast.smallest_visible is None:
         return f"{about}, the McNemar test of one seed can see no difference ({power} power at 5 %)."
     visible = decimal(100 * contrast.smallest_visible, 1)
-    seen = join_words([decimal(100 * test.difference, 1) for test in contrast.mcnemar])
+    points = join_words([decimal(100 * test.difference, 1) for test in contrast.mcnemar])
     return (
         f"{about}, the McNemar test of one seed cannot be counted on to see a difference under {visible} points "
-        f"({power} power at 5 %); found by seed: {seen}."
+        f"({power} power at 5 %); found by seed: {points}."
     )

@@ -21,14 +21,14 @@ from gradual.statistics.measures import Measure, Share, mean_accuracy, mean_over
 from gradual.statistics.odds_ratios import OddsRatio
 
 _ODDS: dict[str, Callable[[Linkage], OddsRatio]] = {
-    "all facts together": lambda found: found.unstratified,
-    "facts of one relation": lambda found: found.within_relation,
-    "facts of one relation and as many links": lambda found: found.within_relation_and_degree,
+    "all facts together": lambda each: each.unstratified,
+    "facts of one relation": lambda each: each.within_relation,
+    "facts of one relation and as many links": lambda each: each.within_relation_and_degree,
 }
 _TESTS: dict[str, Callable[[LinkedAccuracy], LinkedFacts]] = {
-    "next to a trained fact": lambda found: found.linked,
-    "linked by a path": lambda found: found.through_path,
-    "without a path": lambda found: found.unlinked,
+    "next to a trained fact": lambda each: each.linked,
+    "linked by a path": lambda each: each.through_path,
+    "without a path": lambda each: each.unlinked,
 }
 
 
@@ -50,25 +50,25 @@ def entity_rows(folder: Path) -> Entities | None:
         return None
     facts = read_facts(finished[0][1].facts)
     training = build_graph([fact for fact in facts if fact.split == "train"])
-    asked = build_graph([fact for fact in facts if fact.split in ("train", "test", "exemplars")])
+    test_graph = build_graph([fact for fact in facts if fact.split in ("train", "test", "exemplars")])
     return over_seeds(
         [seed for seed, _ in finished],
         [_linkage_of_run(seed, run, training) for seed, run in finished],
-        [_accuracy_of_run(run, asked) for _, run in finished],
+        [_accuracy_of_run(run, test_graph) for _, run in finished],
     )
 
 
-def over_seeds(seeds: Sequence[int], found: Sequence[Linkage], asked: Sequence[LinkedAccuracy]) -> Entities:
+def over_seeds(seeds: Sequence[int], linkages: Sequence[Linkage], accuracies: Sequence[LinkedAccuracy]) -> Entities:
     """What was found with each seed, together; one `Linkage` and one `LinkedAccuracy` for each of `seeds`."""
-    places = range(len(found[0].distances))
-    distances = [_at_distance([each.distances[place] for each in found]) for place in places]
-    tests = [_linked_test(linked, [part(each) for each in asked]) for linked, part in _TESTS.items()]
+    places = range(len(linkages[0].distances))
+    distances = [_at_distance([each.distances[place] for each in linkages]) for place in places]
+    tests = [_linked_test(linked, [part(each) for each in accuracies]) for linked, part in _TESTS.items()]
     return Entities(
         seeds=tuple(seeds),
         distances=tuple(row for row in distances if row.facts.value),
-        odds=tuple(_linked_odds(compared, [ratio(each) for each in found]) for compared, ratio in _ODDS.items()),
+        odds=tuple(_linked_odds(compared, [ratio(each) for each in linkages]) for compared, ratio in _ODDS.items()),
         tests=tuple(row for row in tests if row.facts.value),
-        notes=_distinct_texts(each.note for each in asked),
+        notes=_distinct_texts(each.note for each in accuracies),
     )
 
 
@@ -81,36 +81,36 @@ def _linkage_of_run(seed: int, run: RunDir, training: EntityGraph) -> Linkage:
     return linkage(training, before, after, _ids_of_first_stage(run), seed=seed)
 
 
-def _accuracy_of_run(run: RunDir, asked: EntityGraph) -> LinkedAccuracy:
+def _accuracy_of_run(run: RunDir, graph: EntityGraph) -> LinkedAccuracy:
     before, after = (
         {fact.id: fact.p_greedy > 0 for fact in read_map(run.evaluation(i), with_answers=False)} for i in (0, 1)
     )
-    return linked_accuracy(asked, _ids_of_first_stage(run), before, after)
+    return linked_accuracy(graph, _ids_of_first_stage(run), before, after)
 
 
-def _at_distance(found: Sequence[PromotedAtDistance]) -> AtDistance:
-    ends = [mean_over_seeds([getattr(each, name) for each in found]).value for name in ("null_low", "null_high")]
-    chance = mean_over_seeds([each.null_mean for each in found])
+def _at_distance(rows: Sequence[PromotedAtDistance]) -> AtDistance:
+    ends = [mean_over_seeds([getattr(each, name) for each in rows]).value for name in ("null_low", "null_high")]
+    chance = mean_over_seeds([each.null_mean for each in rows])
     return AtDistance(
-        distance=str(found[0].distance),
-        facts=mean_over_seeds([each.candidates for each in found]),
-        within_reach=mean_over_seeds([each.promoted for each in found]),
-        rate=mean_accuracy([share(each.promoted, each.candidates) for each in found]),
-        share=mean_over_seeds([each.share for each in found]),
+        distance=str(rows[0].distance),
+        facts=mean_over_seeds([each.candidates for each in rows]),
+        within_reach=mean_over_seeds([each.promoted for each in rows]),
+        rate=mean_accuracy([share(each.promoted, each.candidates) for each in rows]),
+        share=mean_over_seeds([each.share for each in rows]),
         by_chance=Measure(chance.value, ends[0], ends[1], chance.sd, chance.values, chance.note),
-        p_values=tuple(each.p_value for each in found),
-        reasons=_distinct_texts(each.reason for each in found),
+        p_values=tuple(each.p_value for each in rows),
+        reasons=_distinct_texts(each.reason for each in rows),
     )
 
 
-def _linked_odds(compared: str, found: Sequence[OddsRatio]) -> LinkedOdds:
-    ratios = [each.odds_ratio for each in found]
-    value, low, high = map(_geometric_mean, (ratios, [each.low for each in found], [each.high for each in found]))
+def _linked_odds(compared: str, odds: Sequence[OddsRatio]) -> LinkedOdds:
+    ratios = [each.odds_ratio for each in odds]
+    value, low, high = map(_geometric_mean, (ratios, [each.low for each in odds], [each.high for each in odds]))
     return LinkedOdds(
         compared=compared,
         ratio=Measure(value, low, high, mean_over_seeds(ratios).sd, tuple(ratios)),
-        p_values=tuple(each.p_value for each in found),
-        reasons=_distinct_texts(each.reason for each in found),
+        p_values=tuple(each.p_value for each in odds),
+        reasons=_distinct_texts(each.reason for each in odds),
     )
 
 
@@ -122,18 +122,18 @@ def _geometric_mean(values: Sequence[float | None]) -> float | None:
     return math.exp(math.fsum(map(math.log, known)) / len(known)) if min(known) > 0 else 0.0
 
 
-def _linked_test(linked: str, found: Sequence[LinkedFacts]) -> LinkedTest:
+def _linked_test(linked: str, tests: Sequence[LinkedFacts]) -> LinkedTest:
     return LinkedTest(
         linked=linked,
-        facts=mean_over_seeds([each.num_facts for each in found]),
-        before=mean_accuracy([_share(each.before) for each in found]),
-        after=mean_accuracy([_share(each.after) for each in found]),
-        p_values=tuple(each.p_value for each in found),
+        facts=mean_over_seeds([each.num_facts for each in tests]),
+        before=mean_accuracy([_share(each.before) for each in tests]),
+        after=mean_accuracy([_share(each.after) for each in tests]),
+        p_values=tuple(each.p_value for each in tests),
     )
 
 
-def _share(found: Accuracy) -> Share:
-    return share(found.correct, found.total)
+def _share(proportion: Accuracy) -> Share:
+    return share(proportion.correct, proportion.total)
 
 
 def _distinct_texts(texts: Iterable[str]) -> tuple[str, ...]:

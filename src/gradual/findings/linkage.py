@@ -142,10 +142,10 @@ def linkage(
         raise ValueError(f"expected at least one permutation, found {num_permutations}")
     _check_same_facts(graph, before, after)
     codes = graph.distance_codes(trained)
-    reached = came_within_reach(before, after)
-    could = reached.keys() - set(trained)
+    promotions = came_within_reach(before, after)
+    could = promotions.keys() - set(trained)
     rows = np.array(sorted(graph.places[each] for each in could), dtype=np.int64)
-    is_promoted = np.array([reached[graph.facts[row].id] for row in rows], dtype=bool)
+    is_promoted = np.array([promotions[graph.facts[row].id] for row in rows], dtype=bool)
     bins = np.frexp(graph.degrees[rows].astype(float))[1]
     strata = [(graph.facts[row].relation, int(each)) for row, each in zip(rows, bins, strict=True)]
     tables = _tables(strata, codes[rows] - 1, is_promoted)
@@ -188,10 +188,10 @@ def linked_accuracy(
     """
     _check_same_facts(graph, before, after)
     distances = graph.distances(trained)
-    asked = {each: distances[each] for each in sorted(before)}
+    distance_of = {each: distances[each] for each in sorted(before)}
 
-    def part(*chosen: Distance) -> LinkedFacts:
-        ids = [each for each, distance in asked.items() if distance in chosen]
+    def part(*group: Distance) -> LinkedFacts:
+        ids = [each for each, distance in distance_of.items() if distance in group]
         changes = paired_counts({each: before[each] for each in ids}, {each: after[each] for each in ids})
         return LinkedFacts(
             num_facts=len(ids),
@@ -202,7 +202,7 @@ def linked_accuracy(
         )
 
     linked = part(Distance.DIRECT)
-    counts = Counter(asked.values())
+    counts = Counter(distance_of.values())
     return LinkedAccuracy(
         linked=linked,
         through_path=part(Distance.ONE, Distance.TWO, Distance.FURTHER),
@@ -232,10 +232,10 @@ def _tables(strata: list[_Stratum], places: _Counts, is_promoted: npt.NDArray[np
 
 
 def _by_relation(tables: Mapping[_Stratum, _Counts]) -> dict[str, _Counts]:
-    joined: dict[str, _Counts] = {}
+    sums: dict[str, _Counts] = {}
     for (relation, _), table in tables.items():
-        joined[relation] = joined.get(relation, 0) + table
-    return joined
+        sums[relation] = sums.get(relation, 0) + table
+    return sums
 
 
 def _can_change(table: _Counts) -> bool:
@@ -256,13 +256,13 @@ def _two_by_two(table: _Counts) -> TwoByTwo:
 def _permuted_counts(tables: Mapping[_Stratum, _Counts], seed: int, num_permutations: int) -> _Counts:
     """How many promoted facts lie at each distance when the labels are permuted: (permutations, distances)."""
     rng = np.random.default_rng(seed)
-    found = np.zeros((num_permutations, _NUM_DISTANCES), dtype=np.int64)
+    totals = np.zeros((num_permutations, _NUM_DISTANCES), dtype=np.int64)
     for table in tables.values():
         if _can_change(table):
-            found += rng.multivariate_hypergeometric(table.sum(axis=0), int(table[0].sum()), size=num_permutations)
+            totals += rng.multivariate_hypergeometric(table.sum(axis=0), int(table[0].sum()), size=num_permutations)
         else:
-            found += table[0]
-    return found
+            totals += table[0]
+    return totals
 
 
 def _at_distance(place: int, counts: _Counts, permuted: _Counts, expected: float) -> PromotedAtDistance:

@@ -82,9 +82,9 @@ def net_promotion(
 def _retest_folders(folder: Path) -> list[Path]:
     """Folders of finished retests."""
     parent = folder / "noise"
-    found = [path for path in parent.iterdir() if (path / MAP_FILE).is_file()] if parent.is_dir() else []
+    folders = [path for path in parent.iterdir() if (path / MAP_FILE).is_file()] if parent.is_dir() else []
     order = {kind: place for place, kind in enumerate(RETESTS)}
-    return sorted(found, key=lambda path: (order.get(path.name, len(order)), path.name))
+    return sorted(folders, key=lambda path: (order.get(path.name, len(order)), path.name))
 
 
 def _as_numbers(verdicts: Mapping[str, bool]) -> dict[str, float]:

@@ -45,11 +45,11 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
     plan = read_plan(folder)
     runs = read_runs(folder, plan)
     trained = [run for arm in plan.arms if not is_base(arm) for run in runs[arm.name]]
-    paid = [step for run in trained for step in run.paid]
-    times = Counter(step.identity for step in paid)
-    shared = {identity for identity, number in times.items() if number > 1}
-    arms = tuple(arm_numbers(arm, runs[arm.name], shared) for arm in plan.arms)
-    held = contrasts(plan, runs)
+    steps = [step for run in trained for step in run.paid]
+    times = Counter(step.identity for step in steps)
+    repeats = {identity for identity, number in times.items() if number > 1}
+    arms = tuple(arm_numbers(arm, runs[arm.name], repeats) for arm in plan.arms)
+    all_contrasts = contrasts(plan, runs)
     retests, promotions = _noise_findings(folder, plan, runs, trained)
     return Comparison(
         schema=SCHEMA_VERSION,
@@ -59,13 +59,13 @@ def read_comparison(folder: Path, *, entities: Entities | None = None) -> Compar
         seeds=tuple(plan.seeds),
         num_facts=_num_facts(trained),
         arms=arms,
-        contrasts=held,
+        contrasts=all_contrasts,
         by_relation=relation_by_relation(plan, runs),
         retests=retests,
         promotions=promotions,
         entities=entities,
-        cost=_whole_cost([*paid, *paid_for_noise(folder)]),
-        power=power_sentences(plan, held),
+        cost=_whole_cost([*steps, *paid_for_noise(folder)]),
+        power=power_sentences(plan, all_contrasts),
         methods=METHODS + (METHODS_OF_ANSWERS if any(arm.answers for arm in arms) else ()),
         problems=tuple(_problem_lines(plan, arms, retests)),
     )
@@ -85,9 +85,9 @@ def _num_facts(runs: Sequence[RunEvidence]) -> dict[str, int]:
     run = next((run for run in runs if run.probes), None)
     if run is None:
         return {}
-    counted = {"train": len(run.probes[0].levels), "test": len(run.tests[0].levels)}
+    counts = {"train": len(run.probes[0].levels), "test": len(run.tests[0].levels)}
     others = [len(known.right) for each in runs for known in each.ood.values()]
-    return counted | {"validation": run.splits.get("validation", 0)} | ({"ood": others[0]} if others else {})
+    return counts | {"validation": run.splits.get("validation", 0)} | ({"ood": others[0]} if others else {})
 
 
 def _noise_findings(
@@ -97,15 +97,15 @@ def _noise_findings(
     base = next((run.probes[0] for seed in plan.seeds for run in trained if run.seed == seed and run.probes), None)
     if base is None:
         return (), ()
-    found = read_noise(folder)
-    net = [net_promotion(plan.main, kind, runs.get(plan.main, ()), base, again) for kind, again in found.items()]
-    retests = tuple(retest(kind, base, again) for kind, again in found.items())
+    probes = read_noise(folder)
+    net = [net_promotion(plan.main, kind, runs.get(plan.main, ()), base, again) for kind, again in probes.items()]
+    retests = tuple(retest(kind, base, again) for kind, again in probes.items())
     return retests, tuple(each for each in net if each is not None)
 
 
-def _whole_cost(paid: Iterable[PaidStep]) -> CostFindings:
+def _whole_cost(steps: Iterable[PaidStep]) -> CostFindings:
     """What was computed, each step once; parts of one name are added up."""
-    once = {step.identity: step.part for step in paid}
+    once = {step.identity: step.part for step in steps}
     parts: dict[str, CostPart] = {}
     for part in once.values():
         before = parts.get(part.name, CostPart(part.name, part.purpose, 0.0, 0, 0, shared=False))
@@ -115,12 +115,12 @@ def _whole_cost(paid: Iterable[PaidStep]) -> CostFindings:
             tokens=before.tokens + part.tokens,
             steps=before.steps + part.steps,
         )
-    added = tuple(parts.values())
+    sums = tuple(parts.values())
     return CostFindings(
-        seconds=sum(part.seconds for part in added),
-        tokens=sum(part.tokens for part in added),
-        steps=sum(part.steps for part in added),
-        parts=added,
+        seconds=sum(part.seconds for part in sums),
+        tokens=sum(part.tokens for part in sums),
+        steps=sum(part.steps for part in sums),
+        parts=sums,
     )
 
 
@@ -133,8 +133,8 @@ def _problem_lines(plan: ComparisonPlan, arms: Sequence[ArmFindings], retests: S
         arm.name for arm in arms if any(stage.optimism is not None for run in arm.runs for stage in run.stages)
     ]
     if flattered:
-        told = "test facts chose the epochs (evaluation.protocol: paper), so test accuracy flatters"
-        yield f"{join_words(flattered)}: {told}"
+        reason = "test facts chose the epochs (evaluation.protocol: paper), so test accuracy flatters"
+        yield f"{join_words(flattered)}: {reason}"
     for arm in arms:
         notes: dict[str, list[str]] = {}
         for run in arm.runs:
@@ -145,8 +145,8 @@ def _problem_lines(plan: ComparisonPlan, arms: Sequence[ArmFindings], retests: S
         yield from _shortfall_lines(arm)
         if len(arm.seeds) == 1:
             yield f"{arm.name}: one finished seed, so nothing is tested across seeds"
-    found = {each.kind for each in retests}
-    yield from (f"noise {kind}: the base model was not probed again" for kind in _WANTED_OF_NOISE if kind not in found)
+    kinds = {each.kind for each in retests}
+    yield from (f"noise {kind}: the base model was not probed again" for kind in _WANTED_OF_NOISE if kind not in kinds)
 
 
 def _shortfall_lines(arm: ArmFindings) -> Iterable[str]:

@@ -19,23 +19,23 @@ _Replies = Mapping[str, Reply]
 
 def refusal_findings(runs: Sequence[RunEvidence]) -> RefusalFindings | None:
     """What is refused at the end of finished runs; None where no map tells refusals."""
-    told = [run for run in runs if run.tests[-1].replies]
-    if not told:
+    evidence = [run for run in runs if run.tests[-1].replies]
+    if not evidence:
         return None
-    replies = [run.tests[-1].replies for run in told]
-    groups = told[0].tests[0].relations
-    starts = [run.start.levels if run.start else {} for run in told]
+    replies = [run.tests[-1].replies for run in evidence]
+    groups = evidence[0].tests[0].relations
+    starts = [run.start.levels if run.start else {} for run in evidence]
     known = [known_at_start(one, start) for one, start in zip(replies, starts, strict=True)]
     of_level = {
         level: [[fact for fact in one if start.get(fact) is level] for one, start in zip(replies, starts, strict=True)]
         for level in Level
     }
     return RefusalFindings(
-        seeds=tuple(run.seed for run in told),
+        seeds=tuple(run.seed for run in evidence),
         num_facts=len(replies[0]),
         coverage=mean_of(_answer_flags(replies), groups)[0],
         accuracy_of_answered=ratio_of(_are(replies, Reply.RIGHT), _answer_flags(replies), groups),
-        num_known=sum(map(len, known)) / len(known) if all(run.start for run in told) else None,
+        num_known=sum(map(len, known)) / len(known) if all(run.start for run in evidence) else None,
         known_refused=_refusal_rate(replies, known, groups),
         refused_by_level={
             str(level): _refusal_rate(replies, ids, groups) for level, ids in of_level.items() if any(ids)
@@ -51,13 +51,13 @@ def refusal_difference(pairs: Sequence[tuple[int, MapEvidence, MapEvidence]]) ->
     Args:
         pairs: seed, the test of the one side, and that of the other.
     """
-    told = [(seed, now, was) for seed, now, was in pairs if now.replies and was.replies]
-    if not told:
+    evidence = [(seed, now, was) for seed, now, was in pairs if now.replies and was.replies]
+    if not evidence:
         return None
-    groups = told[0][1].relations
-    after, before = [now.replies for _, now, _ in told], [was.replies for _, _, was in told]
+    groups = evidence[0][1].relations
+    after, before = [now.replies for _, now, _ in evidence], [was.replies for _, _, was in evidence]
     return RefusalDifference(
-        seeds=tuple(seed for seed, _, _ in told),
+        seeds=tuple(seed for seed, _, _ in evidence),
         coverage=mean_of(differences(_answers(after), _answers(before)), groups)[0],
         scores=tuple(TargetMeasure(t, _score_difference(after, before, t, groups)) for t in TARGETS),
     )

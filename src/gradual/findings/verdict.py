@@ -107,9 +107,9 @@ def accuracy_stance(contrast: Contrast | None) -> Stance:
 
 
 def _tested_stance(measure: Measure, test: Contrast | AnswerDifference) -> Stance:
-    found = stance(measure)
+    side = stance(measure)
     p = test.p_value if test.p_holm is None else test.p_holm
-    return "open" if found in ("above", "below") and p is not None and p >= SIGNIFICANCE else found
+    return "open" if side in ("above", "below") and p is not None and p >= SIGNIFICANCE else side
 
 
 def claim(contrast: Contrast) -> str:
@@ -118,14 +118,14 @@ def claim(contrast: Contrast) -> str:
 
 
 def _claim(measure: Measure, test: Contrast | AnswerDifference, note: str = "") -> str:
-    found = stance(measure)
-    if found == "unknown":
+    side = stance(measure)
+    if side == "unknown":
         return f"how much of it is chance is not known{_because(note)}"
-    if found == "open":
+    if side == "open":
         return "the interval holds 0, so no difference is shown"
     if _tested_stance(measure, test) == "open":
-        adjusted = "adjusted for all that were made, " if test.p_holm is not None else ""
-        return f"the interval leaves out 0, but {adjusted}the test does not tell the difference from chance"
+        adjustment = "adjusted for all that were made, " if test.p_holm is not None else ""
+        return f"the interval leaves out 0, but {adjustment}the test does not tell the difference from chance"
     if len(test.seeds) == 1:
         return "more than the choice of facts would give; what another seed would give is not known"
     return "more than chance would give"
@@ -138,13 +138,13 @@ def _headline(comparison: Comparison, reference: Contrast | None, base: Contrast
         return f"What {comparison.main} changes is not known yet."
     accuracy, highly = accuracy_stance(contrast), stance(contrast.highly_known)
     if accuracy == highly == "open":
-        found = "no difference is shown, neither in test accuracy nor in the number of HighlyKnown training facts"
+        outcome = "no difference is shown, neither in test accuracy nor in the number of HighlyKnown training facts"
     else:
-        found = f"{_ACCURACY_CLAIMS[accuracy]}, and {_HIGHLY_CLAIMS[highly]}"
+        outcome = f"{_ACCURACY_CLAIMS[accuracy]}, and {_HIGHLY_CLAIMS[highly]}"
     against = "the base model" if contrast.kind == "base" else contrast.against
     how_often = ", with one seed" if len(contrast.seeds) == 1 else ""
-    left = "" if contrast is reference else f"; {comparison.main} against {comparison.reference} cannot be told yet"
-    return f"{contrast.arm} against {against}{how_often}: {found}{left if _has_other_reference(comparison) else ''}."
+    gap = "" if contrast is reference else f"; {comparison.main} against {comparison.reference} cannot be told yet"
+    return f"{contrast.arm} against {against}{how_often}: {outcome}{gap if _has_other_reference(comparison) else ''}."
 
 
 def _has_other_reference(comparison: Comparison) -> bool:
@@ -168,14 +168,14 @@ def _confidently_wrong_sentence(main: ArmFindings, base: Contrast | None) -> str
     share, difference = main.answers.confidently_wrong, base.answers.confidently_wrong
     if share.value is None or difference.value is None:
         return ""
-    told = (
+    sentence = (
         f"{main.name} is confidently wrong (its answer is wrong and has a probability of at least {CONFIDENT}) on "
         f"{percent(share.value)} of {plural(main.answers.num_facts, 'test fact')}, {_how_often(difference)} the base "
         f"model ({_tests(difference, base.answers)}): {_claim(difference, base.answers)}"
     )
     unknown = main.answers.unknown_confidently_wrong.value
     of_unknown = "" if unknown is None else f"; on {percent(unknown)} of those that were Unknown at the start"
-    return f"{told}{of_unknown}."
+    return f"{sentence}{of_unknown}."
 
 
 def _how_often(difference: Measure) -> str:
@@ -188,19 +188,19 @@ def _how_often(difference: Measure) -> str:
 
 def _tests(difference: Measure, test: Contrast | AnswerDifference) -> str:
     interval = points_text(difference).interval
-    told = f"95{NBSP}% interval {interval}" if interval else "no interval"
+    text = f"95{NBSP}% interval {interval}" if interval else "no interval"
     holm = f", Holm {p_equals(test.p_holm)}" if test.p_holm is not None else ""
-    return f"{told}{holm}; {_seeds(test)}"
+    return f"{text}{holm}; {_seeds(test)}"
 
 
 def _relation_sentence(comparison: Comparison) -> str:
     """Names a relation that makes more than half of the difference to the reference, beyond its own interval."""
-    found = [(each.test.value or 0.0, each) for each in comparison.by_relation if each.num_test_facts]
-    whole = math.fsum(value for value, _ in found)
+    rows = [(each.test.value or 0.0, each) for each in comparison.by_relation if each.num_test_facts]
+    whole = math.fsum(value for value, _ in rows)
     side: Stance = "above" if whole > 0 else "below"
-    sure = [(value, each.name) for value, each in found if stance(each.test) == side]
+    sure = [(value, each.name) for value, each in rows if stance(each.test) == side]
     most, name = max(sure, key=lambda one: abs(one[0]), default=(0.0, ""))
-    if abs(whole) < _ROUNDING or len(found) < 2 or 2 * abs(most) <= abs(whole) + _ROUNDING:
+    if abs(whole) < _ROUNDING or len(rows) < 2 or 2 * abs(most) <= abs(whole) + _ROUNDING:
         return ""
     own, rest = (count_change_estimate(number, None, None).number for number in (most, whole - most))
     return f"By relation, {name} differs most: {own} test facts; all others together {rest}."
@@ -217,16 +217,16 @@ def _highly_known_sentence(
     start = main.highly_known[0].value if main.highly_known else None
     total = comparison.num_facts.get("train")
     of_all = f"Of {plural(total, 'training fact')} " if total else ""
-    told = (
+    sentence = (
         f"{of_all}{mean_count(start)} were HighlyKnown at the start and {mean_count(main.highly_known_result.value)} "
     )
-    told += f"at the end of {main.name}"
-    told = told[0].upper() + told[1:]
+    sentence += f"at the end of {main.name}"
+    sentence = sentence[0].upper() + sentence[1:]
     if reference is None or not reference.seeds:
-        return f"{told}{_of_chance(base)}."
+        return f"{sentence}{_of_chance(base)}."
     other = comparison.arm(reference.against)
     with_other = f", against {mean_count(other.highly_known_result.value)} with {other.name}" if other else ""
-    return f"{told}{with_other}{_of_chance(reference)}. By reading (b), {_reading_b(reference)}."
+    return f"{sentence}{with_other}{_of_chance(reference)}. By reading (b), {_reading_b(reference)}."
 
 
 def _of_chance(contrast: Contrast | None) -> str:
@@ -245,16 +245,16 @@ def paper_bar_sentence(contrast: Contrast | None) -> str:
         return ""
     paper, reading = percent(PAPER_GAIN, digits=0), contrast.reading_b
     if reading.value is None or reading.low is None or reading.high is None:
-        found = f"reading (b) against {contrast.against} is not defined{_because(reading.reason)}"
-        found += ", so whether it is reached is open"
+        answer = f"reading (b) against {contrast.against} is not defined{_because(reading.reason)}"
+        answer += ", so whether it is reached is open"
     else:
-        held = f"reading (b) against {contrast.against} is {change_text(reading)}"
+        reading_text = f"reading (b) against {contrast.against} is {change_text(reading)}"
         if reading.low >= PAPER_GAIN:
-            found = f"{held}, so it is reached"
+            answer = f"{reading_text}, so it is reached"
         elif reading.high < PAPER_GAIN:
-            found = f"{held}, so it is not reached"
+            answer = f"{reading_text}, so it is not reached"
         else:
-            found = f"{held}, so whether it is reached is open: {paper} lies in the interval"
+            answer = f"{reading_text}, so whether it is reached is open: {paper} lies in the interval"
     accuracy = {
         "above": "is higher beyond its interval",
         "below": "is lower beyond its interval",
@@ -263,15 +263,17 @@ def paper_bar_sentence(contrast: Contrast | None) -> str:
     }[stance(contrast.test)]
     how_often = " (one seed)" if len(contrast.seeds) == 1 else ""
     at = f"{points_text(contrast.test, unit=_POINTS)}, " if contrast.test.value is not None else ""
-    return f"The bar is the paper's {paper} more gain{how_often}: {found}. Test accuracy, {at}{accuracy}."
+    return f"The bar is the paper's {paper} more gain{how_often}: {answer}. Test accuracy, {at}{accuracy}."
 
 
 def _second_stage_sentence(contrast: Contrast | None) -> str:
     """Stage 2 against stage 1 of the main arm, with the paper's headline beside it."""
     if contrast is None or not contrast.seeds:
         return ""
-    told = f"With stage 2 of {contrast.arm} against its stage 1 alone, which takes fewer steps, {_reading_b(contrast)}"
-    return f"{told}; {_beside_the_paper(contrast.reading_b)}."
+    sentence = (
+        f"With stage 2 of {contrast.arm} against its stage 1 alone, which takes fewer steps, {_reading_b(contrast)}"
+    )
+    return f"{sentence}; {_beside_the_paper(contrast.reading_b)}."
 
 
 def _reading_b(contrast: Contrast) -> str:
@@ -293,23 +295,23 @@ def _beside_the_paper(reading: Measure) -> str:
 
 
 def _within(measure: Measure) -> str:
-    found = {
+    phrase = {
         "above": "beyond what chance would give",
         "below": "beyond what chance would give",
         "open": "no more than chance could give",
         "unknown": "how much of it is chance is not known",
     }[stance(measure)]
-    return f"{found} (one seed)" if len(measure.values) == 1 and stance(measure) != "unknown" else found
+    return f"{phrase} (one seed)" if len(measure.values) == 1 and stance(measure) != "unknown" else phrase
 
 
 def _lost_sentence(main: ArmFindings) -> str:
     if main.lost.value is None or not main.highly_known:
         return ""
-    held = mean_count(main.highly_known[0].value)
+    at_start = mean_count(main.highly_known[0].value)
     mean = f" (mean of {number_word(len(main.seeds))} seeds)" if len(main.seeds) > 1 else ""
     return (
         f"{main.name} made {mean_count(main.gained.value)} facts HighlyKnown that were not, and lost "
-        f"{mean_count(main.lost.value)} of the {held} that were{mean}."
+        f"{mean_count(main.lost.value)} of the {at_start} that were{mean}."
     )
 
 
@@ -327,11 +329,11 @@ def _other_relations_sentence(main: ArmFindings) -> str:
     if main.ood is None or main.ood.change.value is None:
         return ""
     change = f"{points_text(main.ood.change, unit=_POINTS)}, {_within(main.ood.change)}"
-    told = f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}"
+    sentence = f"On {plural(main.ood.num_facts, 'fact')} of relations never trained on, {main.name} changes by {change}"
     lost, known = accuracy_text(main.ood.lost), main.ood.right_at_start
     if main.ood.lost.value is not None:
-        told += f"; of the {mean_count(known.value)} that the base model has right it loses {str(lost).rstrip()}"
-    return f"{told}."
+        sentence += f"; of the {mean_count(known.value)} that the base model has right it loses {str(lost).rstrip()}"
+    return f"{sentence}."
 
 
 def _other_arms_sentence(comparison: Comparison) -> str:
@@ -349,8 +351,8 @@ def _other_arms_sentence(comparison: Comparison) -> str:
 def _limit_sentences(comparison: Comparison) -> Iterator[str]:
     yield from comparison.power
     main = comparison.arm(comparison.main)
-    named = {comparison.main: "main", comparison.reference: "reference"}
-    for name, role in named.items():
+    roles = {comparison.main: "main", comparison.reference: "reference"}
+    for name, role in roles.items():
         arm = comparison.arm(name)
         if arm is None:
             yield f"{name} ({role} arm) is not in this comparison."
@@ -361,9 +363,11 @@ def _limit_sentences(comparison: Comparison) -> Iterator[str]:
         elif missing:
             noun = "seed" if len(missing) == 1 else "seeds"
             yield f"{name} ({role} arm): not finished with {noun} {join_words(missing)}, and told without."
-    chosen = [stage.optimism for run in main.runs for stage in run.stages if stage.optimism is not None] if main else []
-    if main is not None and chosen:
-        size = signed_decimal(100 * sum(chosen) / len(chosen))
+    optimism = (
+        [stage.optimism for run in main.runs for stage in run.stages if stage.optimism is not None] if main else []
+    )
+    if main is not None and optimism:
+        size = signed_decimal(100 * sum(optimism) / len(optimism))
         yield (
             f"Test facts chose the epochs of {main.name}, as in the paper, so its test accuracy flatters: by {size}"
             f"{NBSP}points a stage against the epochs that validation facts choose."

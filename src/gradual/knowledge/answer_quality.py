@@ -112,18 +112,18 @@ def quality_by_level(
 
 def answer_quality(answers: Mapping[str, AnsweredFact]) -> AnswerQuality:
     """The quality of some answers, by the id of their facts."""
-    told: Sequence[AnsweredFact] = list(answers.values())
+    facts: Sequence[AnsweredFact] = list(answers.values())
     return AnswerQuality(
-        right=share_of(each.is_right for each in told),
+        right=share_of(each.is_right for each in facts),
         confidently_wrong=share_of(confidently_wrong(answers).values()),
         very_confidently_wrong=share_of(confidently_wrong(answers, VERY_CONFIDENT).values()),
         unsure_and_wrong=share_of(unsure_and_wrong(answers).values()),
-        refused=share_of(each.is_refused for each in told),
-        confidence_of_right=mean_confidence([each for each in told if each.is_right]),
-        confidence_of_wrong=mean_confidence([each for each in told if each.is_wrong]),
-        calibration_error=calibration_error(told),
-        auroc=auroc(told),
-        area_under_risk_coverage=area_under_risk_coverage(told),
-        accuracy_of_surest_half=accuracy_of_surest(told, 0.5),
-        accuracy_of_surest_80_percent=accuracy_of_surest(told, 0.8),
+        refused=share_of(each.is_refused for each in facts),
+        confidence_of_right=mean_confidence([each for each in facts if each.is_right]),
+        confidence_of_wrong=mean_confidence([each for each in facts if each.is_wrong]),
+        calibration_error=calibration_error(facts),
+        auroc=auroc(facts),
+        area_under_risk_coverage=area_under_risk_coverage(facts),
+        accuracy_of_surest_half=accuracy_of_surest(facts, 0.5),
+        accuracy_of_surest_80_percent=accuracy_of_surest(facts, 0.8),
     )

@@ -76,8 +76,8 @@ class MapDiff:
             *(warning_line(text) for text in self.warnings),
             f"{plural(self.num_facts, 'fact')} in both maps, {self.only_in_a} only in the first, "
             f"{self.only_in_b} only in the second",
-            *(f"{name}: {len(found)}" for name, found in moves),
-            *(f"  {name}  {each.id}: {each.before} -> {each.after}" for name, found in moves for each in found),
+            *(f"{name}: {len(changes)}" for name, changes in moves),
+            *(f"  {name}  {each.id}: {each.before} -> {each.after}" for name, changes in moves for each in changes),
         ]
 
     def __str__(self) -> str:
@@ -129,7 +129,7 @@ def compare_maps(map_a: KnowledgeMap, map_b: KnowledgeMap) -> MapDiff:
 
 
 def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> list[str]:
-    found = []
+    texts = []
     one, other = (_with_sampling_seed(each.info.probe) for each in (map_a, map_b))
     in_one = {name for name in one.keys() ^ other.keys() if name.partition(".")[0] in _KEPT_WHERE_SET}
     settings = [
@@ -138,27 +138,27 @@ def _warnings(map_a: KnowledgeMap, map_b: KnowledgeMap, common: list[str]) -> li
         if name in in_one or one[name] != other[name]
     ]
     if settings:
-        found.append(f"the maps were made with other probe settings: {', '.join(settings)}")
+        texts.append(f"the maps were made with other probe settings: {', '.join(settings)}")
     shots_a, shots_b = _shots(map_a), _shots(map_b)
-    changed = sum(_shots_by_set(map_a[each], shots_a) != _shots_by_set(map_b[each], shots_b) for each in common)
-    if changed:
-        found.append(f"the maps ask {changed} of {plural(len(common), 'fact')} with other exemplars")
+    num_reasked = sum(_shots_by_set(map_a[each], shots_a) != _shots_by_set(map_b[each], shots_b) for each in common)
+    if num_reasked:
+        texts.append(f"the maps ask {num_reasked} of {plural(len(common), 'fact')} with other exemplars")
     reworded = sum(
         (map_a[each].question, sorted(map_a[each].answers)) != (map_b[each].question, sorted(map_b[each].answers))
         for each in common
     )
     if reworded:
-        found.append(f"{plural(reworded, 'fact')} of one id have another question or other targets in the second map")
+        texts.append(f"{plural(reworded, 'fact')} of one id have another question or other targets in the second map")
     num_open = sum(any(known.open_levels(each) for known in (map_a, map_b)) for each in common)
     if num_open:
-        found.append(
+        texts.append(
             f"the level of {plural(num_open, 'fact')} is open in a map (too few log-probabilities); counted is the "
             "worse of its two levels, but not as promoted or demoted to the other one"
         )
     arithmetic = [name for name in _ARITHMETIC if map_a.info.model.get(name) != map_b.info.model.get(name)]
     if arithmetic:
-        found.append(f"the models computed with another {' and '.join(arithmetic)}; near ties may differ by that alone")
-    return found
+        texts.append(f"the models computed with another {' and '.join(arithmetic)}; near ties may differ by that alone")
+    return texts
 
 
 def _value(probe: Mapping[str, Json], name: str) -> str:

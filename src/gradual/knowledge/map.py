@@ -158,8 +158,8 @@ def open_levels(sets: Sequence[SetAnswer], *, tolerance: float, num_samples: int
     is_drawn = any(answer.n_samples is not None for answer in sets)
     if is_drawn or widest <= tolerance * 1.001 or any(answer.greedy_correct for answer in sets):
         return None
-    found = possible_levels(0.0, [each.p_lower for each in sets], [each.p_upper for each in sets], num_samples)
-    return (found[0], found[1]) if len(found) > 1 else None
+    levels = possible_levels(0.0, [each.p_lower for each in sets], [each.p_upper for each in sets], num_samples)
+    return (levels[0], levels[1]) if len(levels) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +356,7 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
     write_table(folder / PROMPTS_FILE, _PROMPTS, prompts)
     info = knowledge.info
     storage.write_json(folder / COST_FILE, info.cost.as_json())
-    written = MapFile(
+    file = MapFile(
         schema_version=schema,
         probe=dict(info.probe),
         model=dict(info.model),
@@ -364,7 +364,7 @@ def write_map(knowledge: KnowledgeMap, folder: Path) -> None:
         levels=knowledge.levels(),
         files={name: storage.sha256_of_file(folder / name) for name in (FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE)},
     )
-    storage.write_json(folder / MAP_FILE, written.as_json())
+    storage.write_json(folder / MAP_FILE, file.as_json())
 
 
 def read_map(folder: Path, *, with_answers: bool = True) -> KnowledgeMap:
@@ -430,8 +430,8 @@ def read_map_file(folder: Path) -> MapFile:
         )
     info = storage.read_json(folder / MAP_FILE)
     if info.get("schema") not in (SCHEMA_VERSION, SCHEMA_WITH_CONFIDENCE, SCHEMA_WITH_REFUSALS):
-        found = f"expected format {SCHEMA_VERSION} to {SCHEMA_WITH_REFUSALS}, found {info.get('schema')!r}"
-        raise RunDirError(f"{folder / MAP_FILE}: {found}; read it with the version of gradual that wrote it")
+        fault = f"expected format {SCHEMA_VERSION} to {SCHEMA_WITH_REFUSALS}, found {info.get('schema')!r}"
+        raise RunDirError(f"{folder / MAP_FILE}: {fault}; read it with the version of gradual that wrote it")
     return check_content(info, MapFile, where=str(folder / MAP_FILE))
 
 

@@ -63,8 +63,8 @@ def unload_adapter(model: Any) -> None:
 def compute_activations_again(model: Any, again: bool) -> None:
     """Switches on or off that a model computes its activations again in the backward pass in place of keeping them."""
     change = "enable" if again else "disable"
-    named = getattr(model, f"activation_checkpointing_{change}", None)  # younger transformers' name
-    (named or getattr(model, f"gradient_checkpointing_{change}"))()
+    switch = getattr(model, f"activation_checkpointing_{change}", None)  # younger transformers' name
+    (switch or getattr(model, f"gradient_checkpointing_{change}"))()
 
 
 def save_adapter(model: Any, folder: Path) -> None:

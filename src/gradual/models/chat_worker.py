@@ -79,17 +79,17 @@ def _to_json(
 
 def environment() -> jinja2.Environment:
     """What a chat template is rendered in."""
-    made = ImmutableSandboxedEnvironment(
+    sandbox = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
     )
-    made.filters["tojson"] = _to_json
-    made.globals |= {
+    sandbox.filters["tojson"] = _to_json
+    sandbox.globals |= {
         "raise_exception": _raise_exception,
         "strftime_now": TODAY.strftime,
         "dict": _Dict(),
         "namespace": _Namespace,
     }
-    return made
+    return sandbox
 
 
 def _answer(template: jinja2.Template | None, request: dict[str, Any]) -> tuple[jinja2.Template, dict[str, str]]:

@@ -81,8 +81,8 @@ def check_adapter_folder(folder: Path) -> None:
     if library is not None and not str(library).startswith("transformers."):
         _refuse(path, "a class of transformers in auto_mapping", json.dumps(library)[:80], "set auto_mapping to null")
     if not (folder / _ADAPTER_WEIGHTS).is_file():
-        found = ", ".join(sorted(each.name for each in folder.glob("adapter_model*"))) or "none"
-        _refuse(folder, f"weights in {_ADAPTER_WEIGHTS}", found, "save the adapter as safetensors")
+        names = ", ".join(sorted(each.name for each in folder.glob("adapter_model*"))) or "none"
+        _refuse(folder, f"weights in {_ADAPTER_WEIGHTS}", names, "save the adapter as safetensors")
     safetensors_shapes(folder / _ADAPTER_WEIGHTS)
 
 
@@ -176,14 +176,14 @@ def _refuse_fetched_code(path: Path, settings: dict[str, Any]) -> None:
 
 def _walk_settings(settings: dict[str, Any]) -> Iterator[tuple[str, object]]:
     """Every name in the settings with its value, however deep."""
-    left: list[tuple[str, object]] = list(settings.items())
-    while left:
-        key, value = left.pop()
+    stack: list[tuple[str, object]] = list(settings.items())
+    while stack:
+        key, value = stack.pop()
         yield key, value
         if isinstance(value, dict):
-            left += value.items()
+            stack += value.items()
         elif isinstance(value, list):
-            left += [(key, inner) for inner in value]
+            stack += [(key, inner) for inner in value]
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -209,8 +209,8 @@ def weight_shards(index: Path) -> list[str]:
         _refuse(index, 'an object in "weight_map"', f"a value of type {type(shards).__name__}")
     for shard in shards.values():
         if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]+\.safetensors", shard):
-            found = json.dumps(shard)[:80]
-            _refuse(index, "names of .safetensors files in the same folder", found, "save the model as safetensors")
+            name = json.dumps(shard)[:80]
+            _refuse(index, "names of .safetensors files in the same folder", name, "save the model as safetensors")
     return sorted(set(shards.values()))
 
 
@@ -229,8 +229,8 @@ def _refuse_oversized(path: Path, settings: dict[str, Any], shapes: dict[str, tu
             height = each.get(name)
             # Packed weights hold up to eight numbers in one.
             if isinstance(width, int) and isinstance(height, int) and width * height > 8 * weights:
-                found = f"{width} x {height}"
-                _refuse(path, f"hidden_size x {name} of at most the {weights:,} weights", found)
+                size = f"{width} x {height}"
+                _refuse(path, f"hidden_size x {name} of at most the {weights:,} weights", size)
 
 
 def _refuse(path: Path, expected: str, found: str, remedy: str = "download it again") -> NoReturn:
@@ -325,7 +325,7 @@ def endless_pattern(patterns: Sequence[str], texts: Sequence[str]) -> str | None
     """
     if not patterns:
         return None
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _MATCH_SCRIPT],
         input=json.dumps([list(patterns), list(texts)]),
         stdout=subprocess.PIPE,
@@ -333,5 +333,5 @@ def endless_pattern(patterns: Sequence[str], texts: Sequence[str]) -> str | None
         encoding="utf-8",
         check=False,
     )
-    *_, last = ["0", *done.stdout.split()]
+    *_, last = ["0", *process.stdout.split()]
     return None if last == "done" else patterns[int(last)]

@@ -40,8 +40,8 @@ def weight_bytes(model: Any, quantization: str = "none") -> int:
     if quantization == "none":
         return total
     size = _BYTES_OF_QUANTISED[quantization]
-    saved: int = sum(round(each.numel() * (each.element_size() - size)) for each in _linear_weights(model))
-    return total - saved
+    saving: int = sum(round(each.numel() * (each.element_size() - size)) for each in _linear_weights(model))
+    return total - saving
 
 
 def largest_linear_bytes(model: Any) -> int:
@@ -69,14 +69,14 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[misc]
         for each in tree_iter((args, kwargs)):  # what was there before is not counted, nor are views of it
             if isinstance(each, torch.Tensor):
                 self._seen.setdefault(each.untyped_storage(), None)
-        made = func(*args, **(kwargs or {}))
-        for each in tree_iter(made):
+        result = func(*args, **(kwargs or {}))
+        for each in tree_iter(result):
             if isinstance(each, torch.Tensor) and (storage := each.untyped_storage()) not in self._seen:
                 self._seen[storage] = None
                 self.now += storage.nbytes()
                 weakref.finalize(storage, self._free, storage.nbytes())
         self.peak = max(self.peak, self.now)
-        return made
+        return result
 
     def _free(self, size: int) -> None:
         self.now -= size
@@ -88,8 +88,8 @@ def counted_shapes(model: Any) -> Iterator[LiveBytes]:
     with FakeTensorMode(allow_non_fake_inputs=True), LiveBytes() as live:
         for module in model.modules():
             for name, weight in [each for each in module._parameters.items() if each[1] is not None]:
-                filled = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
-                module._parameters[name] = torch.nn.Parameter(filled, requires_grad=weight.requires_grad)
+                hollow_weight = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
+                module._parameters[name] = torch.nn.Parameter(hollow_weight, requires_grad=weight.requires_grad)
             for name, value in [each for each in module._buffers.items() if each[1] is not None]:
                 module._buffers[name] = torch.empty(value.shape, dtype=value.dtype, device="cpu")
         model.tie_weights()

@@ -133,14 +133,15 @@ def check_model(settings: ModelConfig) -> None:
             "the file and give its folder"
         )
     if folder.is_dir():
-        wanted = settings.gguf_file or "config.json"
-        if not (folder / wanted).is_file():
-            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+        file_name = settings.gguf_file or "config.json"
+        if not (folder / file_name).is_file():
+            entries = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
             raise ModelError(
-                f'model "{name}": expected {wanted} in the folder, found {found} - give the folder of a saved model'
+                f'model "{name}": expected {file_name} in the folder, found {entries} - give the folder of a saved '
+                "model"
             )
         if settings.gguf_file:
-            check_gguf(folder / wanted)
+            check_gguf(folder / file_name)
         else:
             check_model_folder(folder, trust_remote_code=settings.trust_remote_code)
         return
@@ -295,9 +296,9 @@ def _refuse_missing_weights(name: str, report: Mapping[str, Any]) -> None:
             f'model "{name}": expected weights for all its layers, found none for {missing[0]} '
             f"({len(missing)} missing in all) - download it again, or name another model"
         )
-    for key, found, expected in sorted(report.get("mismatched_keys") or ()):
+    for key, shape, expected in sorted(report.get("mismatched_keys") or ()):
         raise ModelError(
-            f'model "{name}": expected {key} of shape {tuple(expected)} as in config.json, found {tuple(found)} in the '
+            f'model "{name}": expected {key} of shape {tuple(expected)} as in config.json, found {tuple(shape)} in the '
             "weights - download it again, or name another model"
         )
 
@@ -390,18 +391,18 @@ def _add_checked_adapter(model: Any, folder: str) -> Any:
     from peft import PeftModel
 
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as records:
             warnings.simplefilter("always")
             adapted = PeftModel.from_pretrained(model, folder)
     except Exception as error:  # noqa: BLE001 - as in _name_library_errors
-        found = _join_lines(error)
+        fault = _join_lines(error)
     else:
-        lacking = [str(each.message) for each in caught if "missing adapter keys" in str(each.message)]
+        lacking = [str(each.message) for each in records if "missing adapter keys" in str(each.message)]
         if not lacking:
             return adapted
-        found = " ".join(lacking[0].split())[:400]
+        fault = " ".join(lacking[0].split())[:400]
     raise ModelError(
-        f'model.adapter "{folder}": does not fit the model: {found} - name the model that it was trained on'
+        f'model.adapter "{folder}": does not fit the model: {fault} - name the model that it was trained on'
     )
 
 

@@ -16,7 +16,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was not enough memory, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in _CPU_MESSAGES)
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _CPU_MESSAGES)
 
 
 def free_memory() -> None:

@@ -46,15 +46,15 @@ def placement_options(settings: ModelConfig, device: str, dtype: Any) -> dict[st
 
     logging.getLogger(_PACKAGE).setLevel(logging.ERROR)  # it tells of every cast, in every pass
     if settings.quantization == "nf4":  # as in QLoRA (arXiv 2305.14314, section 3), double quantisation included
-        chosen = BitsAndBytesConfig(
+        quantization = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
         )
     else:  # LLM.int8() (arXiv 2208.07339)
-        chosen = BitsAndBytesConfig(load_in_8bit=True)
-    return {"quantization_config": chosen, "device_map": settings.device_map or {"": device}}
+        quantization = BitsAndBytesConfig(load_in_8bit=True)
+    return {"quantization_config": quantization, "device_map": settings.device_map or {"": device}}
 
 
 def placement_fingerprint(settings: ModelConfig) -> dict[str, str]:

@@ -57,10 +57,10 @@ class Ranks:
             return value
         import torch.distributed as dist
 
-        held = [value]
-        with _ended_processes_told():
-            dist.broadcast_object_list(held, src=0, group=self.group, device="cpu")
-        return held[0]
+        values = [value]
+        with _name_lost_processes():
+            dist.broadcast_object_list(values, src=0, group=self.group, device="cpu")
+        return values[0]
 
     def gather(self, value: Any) -> list[Any]:
         """What each process gives, by number, in every process; they wait as in `share`.
@@ -72,10 +72,10 @@ class Ranks:
             return [value]
         import torch.distributed as dist
 
-        held = [None] * self.total
-        with _ended_processes_told():
-            dist.all_gather_object(held, value, group=self.group)
-        return held
+        values = [None] * self.total
+        with _name_lost_processes():
+            dist.all_gather_object(values, value, group=self.group)
+        return values
 
     def wait(self) -> None:
         """Comes back when every process has come here.
@@ -94,7 +94,7 @@ class Ranks:
         if self.total > 1:
             import torch.distributed as dist
 
-            with _ended_processes_told():
+            with _name_lost_processes():
                 dist.all_reduce(numbers)
         return numbers
 
@@ -108,9 +108,9 @@ class Ranks:
         for number, other in enumerate(others, start=1):
             names = sorted(name for name in first.keys() | other.keys() if first.get(name) != other.get(name))
             if names:
-                told = [f"{name} is {first.get(name)!r} in process 0 and {other.get(name)!r} in it" for name in names]
+                texts = [f"{name} is {first.get(name)!r} in process 0 and {other.get(name)!r} in it" for name in names]
                 raise LaunchError(
-                    f"process {number} of the launch would do another run: {'; '.join(told[:4])} - start all with the "
+                    f"process {number} of the launch would do another run: {'; '.join(texts[:4])} - start all with the "
                     "same command, files and versions"
                 )
 
@@ -171,9 +171,11 @@ def device_of_rank(name: str) -> str:
 
     if ":" in name:
         raise LaunchError(f"model.device: {name} is one GPU, and several processes were launched - use cuda or auto")
-    own, found = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    if own >= found:
-        raise LaunchError(f"expected a GPU for each process, found {found} for at least {own + 1} - launch {found}")
+    own, num_gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if own >= num_gpus:
+        raise LaunchError(
+            f"expected a GPU for each process, found {num_gpus} for at least {own + 1} - launch {num_gpus}"
+        )
     return f"cuda:{own}"
 
 
@@ -197,7 +199,7 @@ def launch(device: str) -> Iterator[Ranks]:
     on_gpus = device != "cpu" and torch.cuda.is_available()
     if on_gpus:
         torch.cuda.set_device(device_of_rank("cuda"))
-    with _ended_processes_told():
+    with _name_lost_processes():
         dist.init_process_group("nccl" if on_gpus else "gloo", timeout=_MEETING)
         group = dist.new_group(backend="gloo", timeout=_LONG)
     try:
@@ -209,14 +211,14 @@ def launch(device: str) -> Iterator[Ranks]:
 
 
 @contextmanager
-def _ended_processes_told() -> Iterator[None]:
+def _name_lost_processes() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        found = " ".join(str(error).split())[:160]
+        message = " ".join(str(error).split())[:160]
         raise LaunchError(
             "another process of this launch has ended or does not answer; what it said tells why, and where it said "
-            f"nothing, the system may have wanted its memory ({found}) - the same command goes on"
+            f"nothing, the system may have wanted its memory ({message}) - the same command goes on"
         ) from error
 
 

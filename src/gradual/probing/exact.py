@@ -153,8 +153,8 @@ class FactTask:
             return (_Fate.RIGHT if self.targets.accepts(finished_text(answer)) else _Fate.DEAD), answer
         piece = vocabulary.piece(token)
         if ends_line(piece):
-            ended = answer + until_line_end(piece)
-            return (_Fate.RIGHT if self.targets.accepts(finished_text(ended)) else _Fate.DEAD), ended
+            whole = answer + until_line_end(piece)
+            return (_Fate.RIGHT if self.targets.accepts(finished_text(whole)) else _Fate.DEAD), whole
         longer = answer + piece
         return (_Fate.OPEN if self.targets.is_alive(settled_text(longer)) else _Fate.DEAD), longer
 
@@ -198,39 +198,39 @@ class ExactProbe:
         """Asks how likely refusals are, in the trees that hold the greedy answers already."""
         if self._refusals is None:
             return
-        asked = [search for task in tasks for search in task.searches if search.refusal is None]
-        for search in asked:
+        searches = [search for task in tasks for search in task.searches if search.refusal is None]
+        for search in searches:
             search.refusal = Search(search.row, self._refusals, search.prompt_end, search.wants_confidence)
-        self._refusals.searches = [search.refusal for search in asked if search.refusal is not None]
+        self._refusals.searches = [search.refusal for search in searches if search.refusal is not None]
         self._search([self._refusals])
-        for search in asked:
+        for search in searches:
             if search.refusal is not None and search.refusal.greedy_correct and search.greedy_correct is False:
                 search.same = search.refusal
 
     def _search(self, tasks: Sequence[FactTask]) -> None:
         """Opens nodes until none is left to open."""
-        while chosen := [pair for task in tasks for pair in self._to_open(task)]:
-            self._open(chosen)
+        while pairs := [pair for task in tasks for pair in self._to_open(task)]:
+            self._open(pairs)
 
     def _to_open(self, task: FactTask) -> list[tuple[Search, _OpenNode]]:
         """The open nodes to read next: greedy ones, and the likeliest until what is left fits the tolerance."""
-        chosen = []
+        pairs = []
         wants_bounds = self._wants_bounds(task)
         for search in task.searches:
-            left = search.open_mass if wants_bounds else 0.0
+            rest = search.open_mass if wants_bounds else 0.0
             # Of a wrong answer the confidence is another search's; temperature 1 is of no use here any more.
-            left_t1 = search.open_mass_t1 if search.greedy_correct is not False else 0.0
-            greedy_wanted = search.greedy_correct is None
+            rest_t1 = search.open_mass_t1 if search.greedy_correct is not False else 0.0
+            wants_greedy = search.greedy_correct is None
             room = MOST_NODES - search.num_opened
             for node in sorted(search.open_nodes, key=lambda node: -(node.mass + node.mass_t1)):
-                is_loose = left > self._settings.tolerance and (room > 0 or not search.is_of_same_answer)
-                is_loose |= left_t1 / T1_TOLERANCE > self._settings.tolerance and room > 0
-                if is_loose or (greedy_wanted and node.is_greedy):
-                    chosen.append((search, node))
-                    left -= node.mass
-                    left_t1 -= node.mass_t1
+                is_loose = rest > self._settings.tolerance and (room > 0 or not search.is_of_same_answer)
+                is_loose |= rest_t1 / T1_TOLERANCE > self._settings.tolerance and room > 0
+                if is_loose or (wants_greedy and node.is_greedy):
+                    pairs.append((search, node))
+                    rest -= node.mass
+                    rest_t1 -= node.mass_t1
                     room -= 1
-        return chosen
+        return pairs
 
     def _wants_bounds(self, task: FactTask) -> bool:
         """Whether probabilities are asked, or can still decide a level once all greedy verdicts are known."""
@@ -239,30 +239,30 @@ class ExactProbe:
         is_asked = len(task.searches) == self._settings.num_exemplar_sets
         return is_asked and settled_level(task, self._settings) is None
 
-    def _open(self, chosen: Sequence[tuple[Search, _OpenNode]]) -> None:
+    def _open(self, pairs: Sequence[tuple[Search, _OpenNode]]) -> None:
         """Reads the chosen nodes, with the usual rest of their targets behind them, and settles what they show."""
-        wanted: dict[Node, int] = {}
+        place_of: dict[Node, int] = {}
         chains: list[list[int]] = []
-        for search, opened in chosen:
+        for search, open_node in pairs:
             search.num_opened += 1
             tree = self._forest.trees[search.row]
-            start = [opened.parent] if opened.token < 0 else tree.add(opened.parent, [opened.token])
-            rest = search.fact.paths.get(opened.answer, ())
-            rest = rest[: self._settings.max_new_tokens - 1 - opened.depth]
+            start = [open_node.parent] if open_node.token < 0 else tree.add(open_node.parent, [open_node.token])
+            rest = search.fact.paths.get(open_node.answer, ())
+            rest = rest[: self._settings.max_new_tokens - 1 - open_node.depth]
             chain = start + tree.add(start[0], rest)
             chains.append(chain)
             for node in chain:
-                wanted.setdefault((search.row, node), len(wanted))
-        found = self._reads.at(list(wanted))
-        for (search, opened), chain in zip(chosen, chains, strict=True):
-            search.open_nodes.remove(opened)
-            self._settle_chain(search, opened, chain, [found[wanted[search.row, node]] for node in chain])
+                place_of.setdefault((search.row, node), len(place_of))
+        choices = self._reads.at(list(place_of))
+        for (search, open_node), chain in zip(pairs, chains, strict=True):
+            search.open_nodes.remove(open_node)
+            self._settle_chain(search, open_node, chain, [choices[place_of[search.row, node]] for node in chain])
 
     def _settle_chain(
-        self, search: Search, opened: _OpenNode, chain: Sequence[int], choices: Sequence[Choices]
+        self, search: Search, open_node: _OpenNode, chain: Sequence[int], choices: Sequence[Choices]
     ) -> None:
         """Goes down a chain of read nodes, from the opened one, settling each."""
-        current = opened
+        current = open_node
         for index, node in enumerate(chain):
             children = self._settle(search, current, node, choices[index])
             next_token = self._forest.trees[search.row].tokens[chain[index + 1]] if index + 1 < len(chain) else None
@@ -272,29 +272,29 @@ class ExactProbe:
                 break
             current = following
 
-    def _settle(self, search: Search, opened: _OpenNode, node: int, found: Choices) -> list[_OpenNode]:
+    def _settle(self, search: Search, open_node: _OpenNode, node: int, choices: Choices) -> list[_OpenNode]:
         """Adds what ends rightly at a node to the lower bound and returns the children that can still become right."""
         children = []
-        is_last = opened.depth + 1 >= self._settings.max_new_tokens
-        kept = int((found.tokens >= 0).sum())
-        search.unseen += opened.mass * float(found.unseen)
-        search.unseen_t1 += opened.mass_t1 * float(found.unseen_t1)
-        rows = (row[:kept].tolist() for row in (found.tokens, found.chances, found.chances_t1))
+        is_last = open_node.depth + 1 >= self._settings.max_new_tokens
+        count = int((choices.tokens >= 0).sum())
+        search.unseen += open_node.mass * float(choices.unseen)
+        search.unseen_t1 += open_node.mass_t1 * float(choices.unseen_t1)
+        rows = (row[:count].tolist() for row in (choices.tokens, choices.chances, choices.chances_t1))
         for place, (token, chance, chance_t1) in enumerate(zip(*rows, strict=True)):
-            is_greedy = opened.is_greedy and place == 0
+            is_greedy = open_node.is_greedy and place == 0
             if chance == 0.0 and chance_t1 == 0.0 and not is_greedy:
                 break  # likeliest first: what top_p cuts off comes last
-            fate, answer = search.fact.fate(opened.answer, token, self._vocabulary)
+            fate, answer = search.fact.fate(open_node.answer, token, self._vocabulary)
             if fate is _Fate.OPEN and is_last:
                 fate = _Fate.RIGHT if search.fact.targets.accepts(finished_text(answer)) else _Fate.DEAD
             if fate is _Fate.RIGHT:
-                search.p_lower += opened.mass * chance
-                search.p_t1_lower += opened.mass_t1 * chance_t1
+                search.p_lower += open_node.mass * chance
+                search.p_t1_lower += open_node.mass_t1 * chance_t1
             elif fate is _Fate.OPEN:
-                masses = opened.mass * chance, opened.mass_t1 * chance_t1
-                children.append(_OpenNode(node, token, *masses, answer, opened.depth + 1, is_greedy))
+                masses = open_node.mass * chance, open_node.mass_t1 * chance_t1
+                children.append(_OpenNode(node, token, *masses, answer, open_node.depth + 1, is_greedy))
             if is_greedy:
-                self._follow_greedy(search, node, token, fate, answer, is_last=is_last, logits=found.logits)
+                self._follow_greedy(search, node, token, fate, answer, is_last=is_last, logits=choices.logits)
         return children
 
     def _follow_greedy(
@@ -336,18 +336,20 @@ class ExactProbe:
                 parent, token = search.wrong_end
                 ends.append((search.row, self._forest.trees[search.row].add(parent, [token])[0]))
             unique = list(dict.fromkeys(ends))
-            likeliest = {end: int(found.tokens[0]) for end, found in zip(unique, self._reads.at(unique), strict=True)}
+            likeliest = {
+                end: int(choices.tokens[0]) for end, choices in zip(unique, self._reads.at(unique), strict=True)
+            }
             going_on = []
             for search, end in zip(writing, ends, strict=True):
                 token = likeliest[end]
                 depth = self._forest.trees[search.row].depths[end[1]] - base_depth[id(search)]
                 piece = b"" if token in self._vocabulary.stops else self._vocabulary.piece(token)
                 search.greedy_answer += until_line_end(piece)
-                ended = (
+                is_over = (
                     token in self._vocabulary.stops or ends_line(piece) or depth + 1 >= self._settings.max_new_tokens
                 )
-                search.wrong_end = None if ended else (end[1], token)
-                if not ended:
+                search.wrong_end = None if is_over else (end[1], token)
+                if not is_over:
                     going_on.append(search)
             writing = going_on
 
@@ -365,8 +367,8 @@ class ExactProbe:
         path: list[int] = []
         node, tree = search.prompt_end, self._forest.trees[search.row]
         while True:
-            [found] = self._reads.at([(search.row, node)])
-            token = int(found.tokens[0])
+            [choices] = self._reads.at([(search.row, node)])
+            token = int(choices.tokens[0])
             has_ended = token in self._vocabulary.stops or ends_line(self._vocabulary.piece(token))
             if has_ended or len(path) + 1 >= self._settings.max_new_tokens:
                 return path

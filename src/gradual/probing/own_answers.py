@@ -132,15 +132,15 @@ class _Writer:
 
     def _add_a_token(self, writing: Sequence[_Writing]) -> None:
         places = {place: number for number, place in enumerate(dict.fromkeys(answer.place for answer in writing))}
-        found = self._forest.read(list(places))
-        scaled = found.logits.astype(np.float64) / self._temperature
-        cumulative = np.cumsum(np.exp(scaled - scaled[:, :1]), axis=1)
+        next_tokens = self._forest.read(list(places))
+        logits = next_tokens.logits.astype(np.float64) / self._temperature
+        cumulative = np.cumsum(np.exp(logits - logits[:, :1]), axis=1)
         for answer in writing:
             row = places[answer.place]
             total = cumulative[row, -1]
             place = np.searchsorted(cumulative[row], answer.numbers[len(answer.tokens)] * total, side="right")
             last = np.searchsorted(cumulative[row], total)  # rounding may leave the number at the total itself
-            self._add(answer, int(found.tokens[row, min(place, last)]))
+            self._add(answer, int(next_tokens.tokens[row, min(place, last)]))
 
     def _add(self, answer: _Writing, token: int) -> None:
         answer.tokens.append(token)

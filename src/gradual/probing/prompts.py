@@ -29,8 +29,8 @@ class ProbePrompts:
 
     def prompt(self, fact: Fact, number: int) -> str:
         """The whole prompt of a fact under one exemplar set."""
-        chosen = self.exemplar_sets[fact.relation][number]
-        before, after = self._frame(chosen.shots_for(fact), fact.system)
+        exemplar_set = self.exemplar_sets[fact.relation][number]
+        before, after = self._frame(exemplar_set.shots_for(fact), fact.system)
         return before + fact.question + after
 
     def completions(self, fact: Fact) -> list[str]:
@@ -42,18 +42,20 @@ class ProbePrompts:
         prompts = []
         for relation, members in by_relation(facts).items():
             system = Counter(sorted(fact.system for fact in members)).most_common(1)[0][0]
-            for chosen in self.exemplar_sets[relation]:
-                usual = self._frame(chosen.shots, system)
-                frames = {(chosen.shots, system): usual}
-                of_fact = {"": (chosen.shots, usual)}
+            for exemplar_set in self.exemplar_sets[relation]:
+                usual = self._frame(exemplar_set.shots, system)
+                frames = {(exemplar_set.shots, system): usual}
+                of_fact = {"": (exemplar_set.shots, usual)}
                 for fact in members:
-                    shots = chosen.shots_for(fact)
+                    shots = exemplar_set.shots_for(fact)
                     frame = frames.get((shots, fact.system)) or self._frame(shots, fact.system)
                     frames[shots, fact.system] = frame
-                    if (shots, frame) != (chosen.shots, usual):
+                    if (shots, frame) != (exemplar_set.shots, usual):
                         of_fact[fact.id] = (shots, frame)
                 for fact_id, (shots, frame) in of_fact.items():
-                    prompts.append(Prompt(relation, chosen.index, fact_id, tuple(shot.id for shot in shots), *frame))
+                    prompts.append(
+                        Prompt(relation, exemplar_set.index, fact_id, tuple(shot.id for shot in shots), *frame)
+                    )
         return prompts
 
     def _frame(self, shots: Sequence[Fact], system: str) -> tuple[str, str]:

@@ -45,12 +45,12 @@ class NodeReads:
         new = [node for node in nodes if node not in self._known]
         if not new:
             return [self._known[node] for node in nodes]
-        found = self._forest.read(new)
-        chances, unseen = sampling_chances(found, self._settings)
+        next_tokens = self._forest.read(new)
+        chances, unseen = sampling_chances(next_tokens, self._settings)
         chances_t1, unseen_t1 = np.zeros_like(chances), np.zeros_like(unseen)
         if self._at_one:
-            chances_t1, unseen_t1 = sampling_chances(found, self._at_one)
-        parts = (found.tokens, found.logits, chances, chances_t1, unseen, unseen_t1)
+            chances_t1, unseen_t1 = sampling_chances(next_tokens, self._at_one)
+        parts = (next_tokens.tokens, next_tokens.logits, chances, chances_t1, unseen, unseen_t1)
         choices = [Choices(*rows) for rows in zip(*parts, strict=True)]
         if not self._remembers:
             return choices
@@ -59,7 +59,7 @@ class NodeReads:
 
 
 def sampling_chances(
-    found: NextTokens, settings: ProbeConfig
+    next_tokens: NextTokens, settings: ProbeConfig
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Probabilities with which a sampler draws each token: temperature, then top-k, then top-p, renormalised.
 
@@ -70,10 +70,12 @@ def sampling_chances(
         tokens that are told (the others weigh less than they might) or to others (they weigh all that they might), so
         a chance of right answers is at least what the first add up to, and at most that and the remainder.
     """
-    scaled = found.logits.astype(np.float64) / settings.temperature
-    weights = np.exp(scaled - scaled[:, :1])
-    if found.unseen is not None and bool((found.unseen.mass > 0.0).any()):
-        return _bounded_chances(weights, _unseen_weights(found, found.unseen, settings.temperature), settings.top_p)
+    logits = next_tokens.logits.astype(np.float64) / settings.temperature
+    weights = np.exp(logits - logits[:, :1])
+    if next_tokens.unseen is not None and bool((next_tokens.unseen.mass > 0.0).any()):
+        return _bounded_chances(
+            weights, _unseen_weights(next_tokens, next_tokens.unseen, settings.temperature), settings.top_p
+        )
     chances: npt.NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     if settings.top_p < 1.0:
         before = np.cumsum(chances, axis=1) - chances
@@ -82,15 +84,15 @@ def sampling_chances(
     return chances, np.zeros(len(chances))
 
 
-def _unseen_weights(found: NextTokens, unseen: UnseenTokens, temperature: float) -> npt.NDArray[np.float64]:
+def _unseen_weights(next_tokens: NextTokens, unseen: UnseenTokens, temperature: float) -> npt.NDArray[np.float64]:
     """(N,) the most that the weights of unseen tokens may come to, that of the likeliest token being 1.
 
     Each is at most as likely as the last token that is told (probability q), and all together have at most the mass R:
     the sum of their r^a, a being 1 / temperature, is then at most R q^(a-1) where a >= 1 (r^a is convex: as many as
     possible have q), and n min(q, R/n)^a for n tokens in either case. Ties with the k-th likeliest are among them.
     """
-    power, first = 1.0 / temperature, found.logits[:, 0].astype(np.float64)
-    last = np.where(found.tokens >= 0, found.logits, np.inf).min(axis=1).astype(np.float64)
+    power, first = 1.0 / temperature, next_tokens.logits[:, 0].astype(np.float64)
+    last = np.where(next_tokens.tokens >= 0, next_tokens.logits, np.inf).min(axis=1).astype(np.float64)
     most = np.zeros(len(first))
     rows = unseen.mass > 0.0
     mass, last, first = np.log(unseen.mass[rows]), last[rows], first[rows]
@@ -107,10 +109,10 @@ def _bounded_chances(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """As `sampling_chances`, from (N, K) weights and the most that (N,) further tokens may weigh."""
     if top_p < 1.0:
-        before, told = np.cumsum(weights, axis=1) - weights, weights.sum(axis=1, keepdims=True)
-        most = told + unseen[:, None]
-        is_sure, is_possible = before < top_p * told, before < top_p * most
-        reaches_unseen = (told < top_p * most)[:, 0]
+        before, mass = np.cumsum(weights, axis=1) - weights, weights.sum(axis=1, keepdims=True)
+        most = mass + unseen[:, None]
+        is_sure, is_possible = before < top_p * mass, before < top_p * most
+        reaches_unseen = (mass < top_p * most)[:, 0]
         unseen = np.where(is_possible & ~is_sure, weights, 0.0).sum(axis=1) + np.where(reaches_unseen, unseen, 0.0)
         weights = np.where(is_sure, weights, 0.0)
     total = weights.sum(axis=1) + unseen

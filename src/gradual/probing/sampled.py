@@ -124,17 +124,17 @@ class SampledProbe:
     def _read(self, writing: Sequence[_Answer]) -> None:
         """Reads the nodes at which the answers stand, where that has not been done for another answer."""
         nodes = [node for node in dict.fromkeys(answer.place for answer in writing) if node not in self._choices]
-        found = self._forest.read(nodes)
-        chances, unseen = sampling_chances(found, self._settings)
+        next_tokens = self._forest.read(nodes)
+        chances, unseen = sampling_chances(next_tokens, self._settings)
         if unseen.any():
             raise ProbeError(
                 f"expected the {self._settings.top_k} likeliest tokens and those that tie with them, found fewer - "
                 "samples cannot be drawn from a part; use probe.method: exact, or a server that gives more"
             )
         for place, node in enumerate(nodes):
-            count = int((found.tokens[place] >= 0).sum())
-            gap = float(found.logits[place, 0] - found.logits[place, 1]) if count > 1 else float("inf")
-            self._choices[node] = _Choice(found.tokens[place, :count], np.cumsum(chances[place, :count]), gap)
+            count = int((next_tokens.tokens[place] >= 0).sum())
+            gap = float(next_tokens.logits[place, 0] - next_tokens.logits[place, 1]) if count > 1 else float("inf")
+            self._choices[node] = _Choice(next_tokens.tokens[place, :count], np.cumsum(chances[place, :count]), gap)
 
     def _step(self, answer: _Answer) -> None:
         """Adds one token to an answer and judges it where it ends."""
@@ -170,15 +170,15 @@ class _Choice:
         if answer.draws is None:
             answer.margin = min(answer.margin, self.gap)
             return int(self.tokens[0])
-        drawn = int(np.searchsorted(self.cumulative, answer.draws[answer.length], side="right"))
-        return int(self.tokens[min(drawn, len(self.tokens) - 1)])
+        place = int(np.searchsorted(self.cumulative, answer.draws[answer.length], side="right"))
+        return int(self.tokens[min(place, len(self.tokens) - 1)])
 
 
 def _as_set_answer(number: int, one: _Set) -> SetAnswer:
     """Counts of the answers that were written; with none sampled, the probability is left open between 0 and 1."""
-    written = [sample for sample in one.samples if sample.is_finished]
-    n_right = sum(sample.is_right for sample in written)
-    share = n_right / len(written) if written else None
+    samples = [sample for sample in one.samples if sample.is_finished]
+    n_right = sum(sample.is_right for sample in samples)
+    share = n_right / len(samples) if samples else None
     return SetAnswer(
         number,
         greedy_correct=one.greedy.is_right,
@@ -187,5 +187,5 @@ def _as_set_answer(number: int, one: _Set) -> SetAnswer:
         p_upper=share if share is not None else 1.0,
         margin=one.greedy.margin,
         n_right=n_right,
-        n_samples=len(written),
+        n_samples=len(samples),
     )

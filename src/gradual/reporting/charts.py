@@ -133,7 +133,7 @@ def _bands(
     start, end = lefts[0] + _NODE, lefts[1]
     middle = (start + end) / 2
     leaving, arriving = dict(tops[0]), dict(tops[1])
-    drawn = []
+    shapes = []
     for before in BEST_FIRST:
         for now in BEST_FIRST:
             number = flow.get(before, {}).get(now, 0)
@@ -149,33 +149,33 @@ def _bands(
             words = (
                 f"{before} → {now}: {count(number)} facts" if before != now else f"stayed {now}: {count(number)} facts"
             )
-            drawn.append(f'<path class="band lv-{before}" d="{path}"><title>{escape(words)}</title></path>')
+            shapes.append(f'<path class="band lv-{before}" d="{path}"><title>{escape(words)}</title></path>')
             leaving[before] += thick
             arriving[now] += thick
-    return "".join(drawn)
+    return "".join(shapes)
 
 
 def _nodes(
     column: FlowColumn, tops: Mapping[Level, float], left: float, *, scale: float, side: str, narrow: bool
 ) -> str:
-    drawn = []
+    shapes = []
     total = sum(column.counts.values())
     for level in BEST_FIRST:
         number = column.counts.get(level, 0)
         thick = max(number * scale, 1.0)
         share = percent(number / total if total else None)
         title = f"{column.label}: {level} {count(number)} ({share})"
-        drawn.append(
+        shapes.append(
             f'<rect class="node lv-{level}" x="{px(left)}" y="{px(tops[level])}" width="{px(_NODE)}" '
             f'height="{px(thick)}"><title>{escape(title)}</title></rect>'
         )
         middle = tops[level] + thick / 2 + 4.5
         if side == "middle":
-            drawn.append(svg_text(left + _NODE + 5, middle, count(number), "start", "halo num"))
+            shapes.append(svg_text(left + _NODE + 5, middle, count(number), "start", "halo num"))
             continue
         x, anchor = (left - 7, "end") if side == "start" else (left + _NODE + 7, "start")
-        drawn.append(svg_text(x, middle, _level_label(level, column.counts, narrow), anchor, "num"))
-    return "".join(drawn)
+        shapes.append(svg_text(x, middle, _level_label(level, column.counts, narrow), anchor, "num"))
+    return "".join(shapes)
 
 
 def _short_stage_name(name: str, columns: int) -> str:
@@ -193,13 +193,13 @@ def level_strip(counts: Mapping[Level, float]) -> Svg:
     if not total:
         return NOTHING
     left = 0.0
-    drawn = []
+    shapes = []
     for level in BEST_FIRST:
         wide = 100 * counts.get(level, 0) / total
         if wide:
-            drawn.append(f'<rect class="lv-{level}" x="{px(left)}" width="{px(wide)}" height="10"/>')
+            shapes.append(f'<rect class="lv-{level}" x="{px(left)}" width="{px(wide)}" height="10"/>')
         left += wide
-    return svg(100, 10, _counts_text(counts), "".join(drawn), stretch=True)
+    return svg(100, 10, _counts_text(counts), "".join(shapes), stretch=True)
 
 
 def share_strip(label: str, share: float | None, low: float | None, high: float | None) -> Svg:
@@ -207,12 +207,12 @@ def share_strip(label: str, share: float | None, low: float | None, high: float 
     if share is None or low is None or high is None:
         return NOTHING
     left, right, value = (100 * min(max(part, 0.0), 1.0) for part in (low, high, share))
-    drawn = (
+    shapes = (
         '<rect class="track" y="4.5" width="100" height="1"/>'
         f'<rect class="span" x="{px(left)}" y="3" width="{px(max(right - left, 0.5))}" height="4"/>'
         f'<rect class="mark" x="{px(min(max(value - 0.9, 0.0), 98.2))}" width="1.8" height="10"/>'
     )
-    return svg(100, 10, f"{label}: {share_estimate(share, low, high)}", drawn, stretch=True)
+    return svg(100, 10, f"{label}: {share_estimate(share, low, high)}", shapes, stretch=True)
 
 
 def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best: float | None, shares: bool) -> Svg:
@@ -220,34 +220,34 @@ def curve(points: Sequence[tuple[float, float]], axis: Axis, *, title: str, best
 
     `shares` writes values as percentages. Points that are not finite are left out; empty text without points.
     """
-    shown = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-    if not shown:
+    dots = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    if not dots:
         return NOTHING
     width, height, left, right, top, bottom = 340.0, 200.0, 46.0, 14.0, 14.0, 170.0
-    epochs = Axis(low=0.0, high=max(1.0, math.ceil(max(x for x, _ in shown))), ticks=())
+    epochs = Axis(low=0.0, high=max(1.0, math.ceil(max(x for x, _ in dots))), ticks=())
     every = max(1, math.ceil(epochs.high / 10))
-    drawn = []
+    shapes = []
     for tick in axis.ticks:
         y = axis.place(tick, bottom, top)
         words = percent(tick, digits=tick_digits(axis, 100)) if shares else f"{tick:.{tick_digits(axis)}f}"
-        drawn.append(f'<path class="grid" d="M{px(left)} {px(y)}H{px(width - right)}"/>')
-        drawn.append(svg_text(left - 6, y + 4, words, "end", "tick"))
+        shapes.append(f'<path class="grid" d="M{px(left)} {px(y)}H{px(width - right)}"/>')
+        shapes.append(svg_text(left - 6, y + 4, words, "end", "tick"))
     for whole in range(0, int(epochs.high) + 1, every):
-        drawn.append(svg_text(epochs.place(whole, left, width - right), bottom + 18, str(whole), "middle", "tick"))
-    placed = [(epochs.place(x, left, width - right), axis.place(y, bottom, top), x, y) for x, y in shown]
-    drawn.append(f'<path class="line" d="M{"L".join(f"{px(x)} {px(y)}" for x, y, _, _ in placed)}"/>')
-    for x, y, epoch, value in placed:
+        shapes.append(svg_text(epochs.place(whole, left, width - right), bottom + 18, str(whole), "middle", "tick"))
+    places = [(epochs.place(x, left, width - right), axis.place(y, bottom, top), x, y) for x, y in dots]
+    shapes.append(f'<path class="line" d="M{"L".join(f"{px(x)} {px(y)}" for x, y, _, _ in places)}"/>')
+    for x, y, epoch, value in places:
         words = percent(value) if shares else f"{value:.3f}"
-        kept = best is not None and epoch == best
-        drawn.append(
-            f'<circle class="{"kept" if kept else "dot"}" cx="{px(x)}" cy="{px(y)}" r="{6 if kept else 3}">'
+        is_best = best is not None and epoch == best
+        shapes.append(
+            f'<circle class="{"kept" if is_best else "dot"}" cx="{px(x)}" cy="{px(y)}" r="{6 if is_best else 3}">'
             f"<title>{escape(f'epoch {epoch:g}: {words}')}</title></circle>"
         )
-        if kept:
+        if is_best:
             anchor = "end" if x > width - 60 else "middle"
             below = y < top + 24
-            drawn.append(svg_text(x, y + (22 if below else -11), words, anchor, "halo num"))
-    return svg(width, height, title, "".join(drawn))
+            shapes.append(svg_text(x, y + (22 if below else -11), words, anchor, "halo num"))
+    return svg(width, height, title, "".join(shapes))
 
 
 def risk_curves(title: str, curves: Sequence[RiskCurve], *, width: int) -> Svg:
@@ -255,32 +255,32 @@ def risk_curves(title: str, curves: Sequence[RiskCurve], *, width: int) -> Svg:
 
     The lower, the better. Colours go by place (`series-0`, `series-1` ..., from the sixth on again).
     """
-    shown = [one for one in curves if one.points]
-    if not shown:
+    series = [one for one in curves if one.points]
+    if not series:
         return NOTHING
     narrow = width < SHORT_LABELS_BELOW
     left, right, line = 46.0, width - 14.0, 19.0
-    top = 12 + line * len(shown)
+    top = 12 + line * len(series)
     bottom = top + (190.0 if narrow else 240.0)
-    risks = make_axis([0.0, *(risk for one in shown for _, risk in one.points)], floor=0.0, ceiling=1.0)
+    risks = make_axis([0.0, *(risk for one in series for _, risk in one.points)], floor=0.0, ceiling=1.0)
     shares = Axis(0.0, 1.0, tuple(tick / 5 for tick in range(6)))
-    drawn = []
+    shapes = []
     for tick in risks.ticks:
         y = risks.place(tick, bottom, top)
-        drawn.append(f'<path class="grid" d="M{px(left)} {px(y)}H{px(right)}"/>')
-        drawn.append(svg_text(left - 6, y + 4, percent(tick, digits=tick_digits(risks, 100)), "end", "tick"))
+        shapes.append(f'<path class="grid" d="M{px(left)} {px(y)}H{px(right)}"/>')
+        shapes.append(svg_text(left - 6, y + 4, percent(tick, digits=tick_digits(risks, 100)), "end", "tick"))
     for tick in shares.ticks:
         x = shares.place(tick, left, right)
         side = "end" if tick == 1 else "middle"
-        drawn.append(svg_text(x, bottom + 18, percent(tick, digits=0), side, "tick"))
-    drawn.append(svg_text((left + right) / 2, bottom + 38, "answers counted, the surest first", "middle", "tick"))
-    for place, one in enumerate(shown):
+        shapes.append(svg_text(x, bottom + 18, percent(tick, digits=0), side, "tick"))
+    shapes.append(svg_text((left + right) / 2, bottom + 38, "answers counted, the surest first", "middle", "tick"))
+    for place, one in enumerate(series):
         kind, y = f"line series-{place % 6}", 10 + line * place
         path = "L".join(f"{px(shares.place(c, left, right))} {px(risks.place(r, bottom, top))}" for c, r in one.points)
-        drawn.append(f'<path class="{kind}" d="M{path}"><title>{escape(one.label)}</title></path>')
-        drawn.append(f'<path class="{kind}" d="M{px(left)} {px(y - 4)}h22"/>')
-        drawn.append(svg_text(left + 30, y, one.label, "start", "num"))
-    return svg(width, bottom + 44, f"{title}: {'; '.join(one.label for one in shown)}", "".join(drawn))
+        shapes.append(f'<path class="{kind}" d="M{path}"><title>{escape(one.label)}</title></path>')
+        shapes.append(f'<path class="{kind}" d="M{px(left)} {px(y - 4)}h22"/>')
+        shapes.append(svg_text(left + 30, y, one.label, "start", "num"))
+    return svg(width, bottom + 44, f"{title}: {'; '.join(one.label for one in series)}", "".join(shapes))
 
 
 def _counts_text(counts: Mapping[Level, float]) -> str:
@@ -297,27 +297,27 @@ def stacked_bars(title: str, bars: Sequence[Bar], *, width: int) -> Svg:
     left = 0.0 if narrow else label_width([bar.label for bar in bars])
     end = 0.0 if narrow else max(len(bar.words) for bar in bars) * DIGIT + 8
     scale = (width - left - end) / longest
-    drawn = []
+    shapes = []
     for k, bar in enumerate(bars):
         y = row_height * k + (21 if narrow else 4)
         x = left
         label_y = row_height * k + (15.5 if narrow else 19.5)
-        drawn.append(row_label(0.0, label_y, bar.label, bar.strong))
+        shapes.append(row_label(0.0, label_y, bar.label, bar.strong))
         for segment in bar.segments:
             wide = segment.value * scale
-            drawn.append(
+            shapes.append(
                 f'<g><title>{escape(f"{bar.label}: {segment.title}")}</title><rect class="{segment.kind}" '
                 f'x="{px(x)}" y="{px(y)}" width="{px(wide)}" height="20"/>'
             )
             if wide >= len(segment.words) * DIGIT + 8 and segment.words:
-                drawn.append(svg_text(x + wide / 2, y + 14.5, segment.words, "middle", f"on {segment.kind}-words"))
-            drawn.append("</g>")
+                shapes.append(svg_text(x + wide / 2, y + 14.5, segment.words, "middle", f"on {segment.kind}-words"))
+            shapes.append("</g>")
             x += wide
         if bar.words:
             at = (float(width), label_y, "end") if narrow else (x + 8, label_y, "start")
-            drawn.append(svg_text(at[0], at[1], bar.words, at[2], "num"))
+            shapes.append(svg_text(at[0], at[1], bar.words, at[2], "num"))
     parts = [f"{bar.label}: {', '.join(s.title for s in bar.segments)}" for bar in bars]
-    return svg(width, row_height * len(bars), f"{title}: {'; '.join(parts)}", "".join(drawn))
+    return svg(width, row_height * len(bars), f"{title}: {'; '.join(parts)}", "".join(shapes))
 
 
 def balance_bars(title: str, bars: Sequence[Balance], *, width: int) -> Svg:
@@ -333,20 +333,20 @@ def balance_bars(title: str, bars: Sequence[Balance], *, width: int) -> Svg:
     scale = (width - left - before - after) / (most_gained + most_lost)
     zero = left + before + most_lost * scale
     height = row_height * len(bars)
-    drawn = []
+    shapes = []
     for k, bar in enumerate(bars):
         y = row_height * k + (21 if narrow else 4)
-        drawn.append(row_label(0.0, row_height * k + (15.5 if narrow else 19), bar.label, bar.strong))
+        shapes.append(row_label(0.0, row_height * k + (15.5 if narrow else 19), bar.label, bar.strong))
         for kind, start, amount, words in (
             ("lost", zero - bar.lost * scale, bar.lost, f"lost {bar.lost_words}"),
             ("gained", zero, bar.gained, f"gained {bar.gained_words}"),
         ):
-            drawn.append(
+            shapes.append(
                 f'<rect class="{kind}" x="{px(start)}" y="{px(y)}" width="{px(amount * scale)}" '
                 f'height="18"><title>{escape(f"{bar.label}: {words}")}</title></rect>'
             )
-        drawn.append(svg_text(zero - bar.lost * scale - 6, y + 13.5, bar.lost_words, "end", "num"))
-        drawn.append(svg_text(zero + bar.gained * scale + 6, y + 13.5, bar.gained_words, "start", "num"))
-        drawn.append(f'<path class="zero" d="M{px(zero)} {px(y - 4)}v26"/>')
+        shapes.append(svg_text(zero - bar.lost * scale - 6, y + 13.5, bar.lost_words, "end", "num"))
+        shapes.append(svg_text(zero + bar.gained * scale + 6, y + 13.5, bar.gained_words, "start", "num"))
+        shapes.append(f'<path class="zero" d="M{px(zero)} {px(y - 4)}v26"/>')
     parts = [f"{bar.label}: gained {bar.gained_words}, lost {bar.lost_words}" for bar in bars]
-    return svg(width, height, f"{title}: {'; '.join(parts)}", "".join(drawn))
+    return svg(width, height, f"{title}: {'; '.join(parts)}", "".join(shapes))

@@ -119,21 +119,21 @@ def _wide_forest(
     ]
     between = 2 * _MARGIN * (len(panels) - 1)
     scale = max((width - labels - sum(room) - between) / len(panels), 60.0)
-    drawn = [f'<path class="rowline" d="M0 {px(top + row_height * k)}H{px(width)}"/>' for k in range(len(rows) + 1)]
+    shapes = [f'<path class="rowline" d="M0 {px(top + row_height * k)}H{px(width)}"/>' for k in range(len(rows) + 1)]
     left = labels
     for number, (panel, axis) in enumerate(zip(panels, axes, strict=True)):
         place = _Place(left + _MARGIN, left + scale, left + scale + room[number])
-        drawn.append(_panel_frame(panel, axis, place, (top, bottom), title_y=top - _head(panels) + 16))
+        shapes.append(_panel_frame(panel, axis, place, (top, bottom), title_y=top - _head(panels) + 16))
         for k, row in enumerate(rows):
             y = top + row_height * (k + 0.5)
-            drawn.append(_forest_cell(row, number, panel, axis, place, y))
+            shapes.append(_forest_cell(row, number, panel, axis, place, y))
             if panel.with_words:
                 kind = "num strong" if row.strong else "num"
-                drawn.append(svg_text(place.words, y + 4.5, row.cells[number].words, "end", kind))
+                shapes.append(svg_text(place.words, y + 4.5, row.cells[number].words, "end", kind))
         left += scale + room[number] + 2 * _MARGIN
     for k, row in enumerate(rows):
-        drawn.append(row_label(0.0, top + row_height * (k + 0.5) + 4.5, row.label, row.strong))
-    return svg(width, bottom + 26, about, "".join(drawn))
+        shapes.append(row_label(0.0, top + row_height * (k + 0.5) + 4.5, row.label, row.strong))
+    return svg(width, bottom + 26, about, "".join(shapes))
 
 
 def _narrow_forest(
@@ -141,20 +141,20 @@ def _narrow_forest(
 ) -> Svg:
     head = _head(panels)
     row_height, top = 46.0, head
-    drawn: list[str] = []
+    shapes: list[str] = []
     for number, (panel, axis) in enumerate(zip(panels, axes, strict=True)):
         bottom = top + row_height * len(rows)
         place = _Place(2 * _MARGIN, width - 2 * _MARGIN, width)
-        drawn.append(_panel_frame(panel, axis, place, (top, bottom), title_y=top - _head(panels) + 16))
+        shapes.append(_panel_frame(panel, axis, place, (top, bottom), title_y=top - _head(panels) + 16))
         for k, row in enumerate(rows):
             y = top + row_height * k
-            drawn.append(f'<path class="rowline" d="M0 {px(y)}H{px(width)}"/>')
-            drawn.append(row_label(0.0, y + 17, row.label, row.strong, kind="halo-plain"))
+            shapes.append(f'<path class="rowline" d="M0 {px(y)}H{px(width)}"/>')
+            shapes.append(row_label(0.0, y + 17, row.label, row.strong, kind="halo-plain"))
             kind = "halo-plain num strong" if row.strong else "halo-plain num"
-            drawn.append(svg_text(width, y + 17, row.cells[number].words, "end", kind))
-            drawn.append(_forest_cell(row, number, panel, axis, place, y + 33))
+            shapes.append(svg_text(width, y + 17, row.cells[number].words, "end", kind))
+            shapes.append(_forest_cell(row, number, panel, axis, place, y + 33))
         top = bottom + 34 + head
-    return svg(width, top - head, about, "".join(drawn))
+    return svg(width, top - head, about, "".join(shapes))
 
 
 def _head(panels: Sequence[Panel]) -> float:
@@ -168,42 +168,42 @@ def _panel_frame(panel: Panel, axis: Axis, place: _Place, rows: tuple[float, flo
     """Title, ticks and marked values of a panel whose rows lie between two heights."""
     top, bottom = rows
     middle = (place.left + place.right) / 2
-    drawn = [svg_text(middle, title_y, panel.title, "middle", "head")] if panel.title else []
+    shapes = [svg_text(middle, title_y, panel.title, "middle", "head")] if panel.title else []
     digits = tick_digits(axis)
     every = 2 if len(axis.ticks) * 38 > place.right - place.left else 1
     zero = min(range(len(axis.ticks)), key=lambda k: abs(axis.ticks[k]))
     for k, tick in enumerate(axis.ticks):
         x = px(axis.place(tick, place.left, place.right))
         kind = "zero" if panel.is_difference and k == zero and abs(tick) < 1e-9 else "grid"
-        drawn.append(f'<path class="{kind}" d="M{x} {px(top)}V{px(bottom)}"/>')
+        shapes.append(f'<path class="{kind}" d="M{x} {px(top)}V{px(bottom)}"/>')
         if (k - zero) % every == 0:
             words = f"{signed_decimal(tick, digits) if panel.is_difference else decimal(tick, digits)}{panel.unit}"
-            drawn.append(svg_text(float(x), bottom + 17, words, "middle", "tick"))
+            shapes.append(svg_text(float(x), bottom + 17, words, "middle", "tick"))
     if panel.landmark is not None:
         value, name = panel.landmark
         x = px(axis.place(value, place.left, place.right))
-        drawn.append(f'<path class="landmark" d="M{x} {px(top - 2)}V{px(bottom)}"/>')
-        drawn.append(svg_text(float(x), top - 7, name, "middle", "tick"))
-    return "".join(drawn)
+        shapes.append(f'<path class="landmark" d="M{x} {px(top - 2)}V{px(bottom)}"/>')
+        shapes.append(svg_text(float(x), top - 7, name, "middle", "tick"))
+    return "".join(shapes)
 
 
 def _forest_cell(row: ForestRow, number: int, panel: Panel, axis: Axis, place: _Place, y: float) -> str:
     cell = row.cells[number]
     words = f"{row.label}: {f'{panel.title} {cell.words}'.strip()}"
-    drawn = [f"<g><title>{escape(words)}</title>"]
+    shapes = [f"<g><title>{escape(words)}</title>"]
 
     def x(value: float) -> str:
         return px(axis.place(value, place.left, place.right))
 
     if cell.low is not None and cell.high is not None:
-        drawn.append(
+        shapes.append(
             f'<path class="whisker" d="M{x(cell.low)} {px(y)}H{x(cell.high)}M{x(cell.low)} '
             f'{px(y - 4)}v8M{x(cell.high)} {px(y - 4)}v8"/>'
         )
-    shown = cell.points if len(cell.points) > 1 else ()
-    drawn += [f'<circle class="seed" cx="{x(point)}" cy="{px(y + 8)}" r="2.2"/>' for point in shown]
+    points = cell.points if len(cell.points) > 1 else ()
+    shapes += [f'<circle class="seed" cx="{x(point)}" cy="{px(y + 8)}" r="2.2"/>' for point in points]
     if cell.value is not None:
         leaves_out_0 = cell.low is not None and cell.high is not None and (cell.low > 0 or cell.high < 0)
         kind = "dot" if leaves_out_0 or not panel.is_difference else "open-dot"
-        drawn.append(f'<circle class="{kind}" cx="{x(cell.value)}" cy="{px(y)}" r="4.8"/>')
-    return "".join(drawn) + "</g>"
+        shapes.append(f'<circle class="{kind}" cx="{x(cell.value)}" cy="{px(y)}" r="4.8"/>')
+    return "".join(shapes) + "</g>"

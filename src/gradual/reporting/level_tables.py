@@ -27,12 +27,12 @@ def transition_table(counts: Mapping[Level, Mapping[Level, float]], title: str) 
     for level in BEST_FIRST:
         row = counts.get(level, {})
         total = sum(row.values())
-        cells = [_moved_cell(row.get(now, 0), total, stayed=now == level) for now in BEST_FIRST]
+        cells = [_transition_cell(row.get(now, 0), total, stayed=now == level) for now in BEST_FIRST]
         rows.append([text_cell(level), *cells, Cell(mean_count(total), {"": total})])
     return make_table("transitions", title, ["from \\ to", *BEST_FIRST, "all"], rows, "")
 
 
-def _moved_cell(number: float, total: float, *, stayed: bool) -> Cell:
+def _transition_cell(number: float, total: float, *, stayed: bool) -> Cell:
     cell = count_in_total_cell(number, total)
     detail = cell.detail if number else ""
     return Cell(cell.value, cell.raw, detail, tint=number / total if total else 0.0, is_framed=stayed)

@@ -21,12 +21,14 @@ from gradual.reporting.level_tables import levels_table, transition_table
 from gradual.reporting.page import render_page
 from gradual.reporting.run_quality import quality_section
 from gradual.reporting.run_story import tell
-from gradual.reporting.run_transfer import bystanders_table, drift_table, transfer_table
+from gradual.reporting.run_transfer import benchmarks_table, bystanders_table, drift_table, transfer_table
 from gradual.reporting.svg import Axis, Drawing, Svg, draw_both, make_axis
 from gradual.reporting.table import Table
+from gradual.reporting.tuning import tuning_sentences, tuning_table
 from gradual.run.record import RunRecord, read_run
 from gradual.run.summary.summary_file import AccuracyShare, ExampleFact, LevelMoves, StageSummary, Summary
 from gradual.text import NBSP, share_estimate, span_name, stage_name
+from gradual.tuning.record import TuningFile, read_tuning
 
 _KINDS = {
     "promoted": "Promoted: known better at the end than at the start",
@@ -74,14 +76,14 @@ def report(run_dir: str | Path) -> Path:
             or the page cannot be written.
     """
     folder = Path(run_dir)
-    page = render(read_run(folder))
+    page = render(read_run(folder), read_tuning(folder))
     path = folder / "report.html"
     storage.write_bytes(path, page.encode())
     return path
 
 
-def render(run: RunRecord) -> str:
-    """The page of a record, as HTML text; the same record gives the same text."""
+def render(run: RunRecord, tuning: TuningFile | None = None) -> str:
+    """The page of a record, and of the tuning that chose its recipe; as HTML text, the same for the same record."""
     summary = run.summary
     matching = recorded_matching(summary.settings)
     whole = summary.transition(0, len(summary.levels) - 1)
@@ -89,7 +91,8 @@ def render(run: RunRecord) -> str:
         "run.html.j2",
         run=run,
         summary=summary,
-        sentences=tell(run),
+        sentences=(*(tuning_sentences(tuning) if tuning else ()), *tell(run)),
+        tuning=tuning_table(tuning) if tuning else None,
         lost=whole.lost(Level.HIGHLY_KNOWN) if whole else None,
         flow=_flow_drawing(summary),
         accuracy=_accuracy_drawing(summary.test_accuracy),
@@ -97,7 +100,7 @@ def render(run: RunRecord) -> str:
         quality=quality_section(summary),
         refusals=run_tables.refusals_table(summary),
         transfer=transfer_table(summary),
-        elsewhere=[bystanders_table(summary), drift_table(summary)],
+        elsewhere=[bystanders_table(summary), drift_table(summary), benchmarks_table(summary)],
         levels_by_probe=levels_table(summary.levels, [stage_name(probe) for probe in range(len(summary.levels))]),
         transitions=[_transition_table(moved) for moved in summary.transitions],
         highly_known_moves=run_tables.highly_known_moves_table(summary),

@@ -144,10 +144,10 @@ def _calibration_cell(scores: ConfidenceScores | None) -> Cell:
 def highly_known_moves_table(summary: Summary) -> Table:
     """HighlyKnown training facts gained and lost between probes."""
     rows = []
-    for moved in summary.transitions:
-        gained, lost = moved.gained(Level.HIGHLY_KNOWN), moved.lost(Level.HIGHLY_KNOWN)
+    for transition in summary.transitions:
+        gained, lost = transition.gained(Level.HIGHLY_KNOWN), transition.lost(Level.HIGHLY_KNOWN)
         cells = [number_cell(gained), number_cell(lost), signed_cell(gained - lost)]
-        rows.append([text_cell(span_name(moved.start, moved.end)), *cells])
+        rows.append([text_cell(span_name(transition.start, transition.end)), *cells])
     title = "HighlyKnown training facts: gained and lost"
     return make_table("highly-known-moves", title, ["", "gained", "lost", "net"], rows, "")
 

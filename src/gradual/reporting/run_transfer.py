@@ -8,10 +8,11 @@ from __future__ import annotations
 from gradual.knowledge.levels import Level
 from gradual.reporting.cells import NOTHING, number_cell, share_cell, text_cell
 from gradual.reporting.table import Cell, Table, make_table
+from gradual.run.measures.benchmarks import TaskScore
 from gradual.run.summary.quality_file import FactShare
 from gradual.run.summary.summary_file import Summary
 from gradual.run.summary.transfer_file import BystanderLoss, Form, FormScores, Group
-from gradual.text import NO_VALUE, count, decimal, join_words, plural, share_estimate, stage_name
+from gradual.text import NO_VALUE, count, decimal, join_words, plural, share_estimate, signed_decimal, stage_name
 
 GROUPS: dict[Group, str] = {
     "became_highly_known": "became HighlyKnown",
@@ -27,6 +28,10 @@ FORMS: dict[Form, str] = {
     "zero_shot": "without shots",
     "chat": "as chat",
 }
+
+
+_MOST_TOLD = 3
+"""Scores on other people's tasks that the sentence names."""
 
 
 def transfer_table(summary: Summary) -> Table:
@@ -92,9 +97,55 @@ def drift_table(summary: Summary) -> Table:
     return make_table("drift", "Drift: how far the model moved elsewhere", columns, rows, note)
 
 
+def benchmarks_table(summary: Summary) -> Table:
+    """What the model scores on other people's tasks before training and after the last stage."""
+    rows = []
+    for before, after in _score_pairs(summary):
+        number = NOTHING if before.num_examples is None else number_cell(before.num_examples)
+        change = after.value - before.value
+        told = Cell(signed_decimal(change, 4), {"": change})
+        rows.append(
+            [text_cell(before.task), text_cell(before.metric), number, *map(_score_cell, (before, after)), told]
+        )
+    columns = ["task", "metric", "examples", "before", "after", "difference"]
+    note = (
+        "By lm-evaluation-harness, under the base model and after the last stage, with the standard errors it gives. "
+        "Both models answered the same examples, so the difference is surer than these errors say."
+    )
+    return make_table("benchmarks", "Benchmarks: what it costs on other tasks", columns, rows, note)
+
+
+def _score_pairs(summary: Summary) -> list[tuple[TaskScore, TaskScore]]:
+    """Each number of each task, of the base model and after the last stage."""
+    stages = summary.benchmarks or []
+    if len(stages) < 2:
+        return []
+    after = {(each.task, each.metric): each for each in stages[-1].scores}
+    return [(each, after[key]) for each in stages[0].scores if (key := (each.task, each.metric)) in after]
+
+
+def _score_cell(score: TaskScore) -> Cell:
+    error = score.standard_error
+    words = decimal(score.value, 4) if error is None else f"{decimal(score.value, 4)} ± {decimal(error, 4)}"
+    return Cell(words, {"": score.value, "standard_error": error})
+
+
 def what_else_changed(summary: Summary) -> str:
-    """One sentence or two: what bystanders lost, and how far the model drifted; empty where neither was measured."""
-    return " ".join(sentence for sentence in (_bystanders(summary), _drift(summary)) if sentence)
+    """A sentence for each of these: what bystanders lost, how far the model drifted, scores on other people's tasks."""
+    parts = (_bystanders(summary), _drift(summary), _benchmarks(summary))
+    return " ".join(sentence for sentence in parts if sentence)
+
+
+def _benchmarks(summary: Summary) -> str:
+    pairs = _score_pairs(summary)
+    told = [
+        f"{each.task} ({each.metric}) from {decimal(each.value, 3)} to {decimal(after.value, 3)}"
+        for each, after in pairs
+    ]
+    if not told:
+        return ""
+    more = f" ({len(told) - _MOST_TOLD} more in the table)" if len(told) > _MOST_TOLD else ""
+    return f"On other tasks: {join_words(told[:_MOST_TOLD])}{more}."
 
 
 def _bystanders(summary: Summary) -> str:

@@ -7,6 +7,7 @@ __all__ = [
     "choice",
     "cost",
     "folder",
+    "measures",
     "pipeline",
     "planning",
     "record",

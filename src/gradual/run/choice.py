@@ -28,16 +28,16 @@ def validation_by_stage(run: RunDir) -> dict[int, float]:
     Raises:
         RunDirError: a file of a finished stage is damaged.
     """
-    found: dict[int, float] = {}
+    accuracies: dict[int, float] = {}
     for stage in finished_stages(run):
-        kept = read_stage(run, stage).best_epoch
+        best = read_stage(run, stage).best_epoch
         for line in read_epochs(run, stage):
             accuracy = line.eval_accuracy if line.validation_accuracy is None else line.validation_accuracy
             if line.epoch == 0 and stage == 1:
-                found[0] = accuracy
-            if line.epoch == kept:
-                found[stage] = accuracy
-    return found
+                accuracies[0] = accuracy
+            if line.epoch == best:
+                accuracies[stage] = accuracy
+    return accuracies
 
 
 def best_stage(validation: Mapping[int, float]) -> int:
@@ -45,7 +45,7 @@ def best_stage(validation: Mapping[int, float]) -> int:
     return max((stage for stage in validation if stage), key=lambda stage: (validation[stage], -stage))
 
 
-def choose_stage(run: RunDir, wanted: int | None) -> int:
+def choose_stage(run: RunDir, choice: int | None) -> int:
     """The stage that was asked for, or the one that validation facts choose.
 
     Raises:
@@ -55,15 +55,15 @@ def choose_stage(run: RunDir, wanted: int | None) -> int:
     status, stages = run.status, finished_stages(run)  # the status first: it tells what is no run folder
     if not stages:
         raise DataError(f"{run.path}: expected a finished stage, found none in a run that is {status} - go on with it")
-    if wanted is None:
+    if choice is None:
         validation = validation_by_stage(run)
         if not any(validation):
             raise RunDirError(f"{run.path}: the finished stages have kept no epochs to choose by; name one (--stage)")
         return best_stage(validation)
-    if wanted not in stages:
+    if choice not in stages:
         names = join_words([str(stage) for stage in stages])
-        raise DataError(f"--stage {wanted}: expected one of the finished stages of {run.path} ({names})")
-    return wanted
+        raise DataError(f"--stage {choice}: expected one of the finished stages of {run.path} ({names})")
+    return choice
 
 
 def refuse_other_weights(run: RunDir, fingerprint: Mapping[str, str]) -> None:
@@ -74,9 +74,9 @@ def refuse_other_weights(run: RunDir, fingerprint: Mapping[str, str]) -> None:
     """
     made_with = run.fingerprint
     for name in ("weights", "tokenizer"):
-        expected, found = made_with.get(f"model.{name}"), fingerprint.get(name)
-        if expected is not None and expected != found:
+        expected, actual = made_with.get(f"model.{name}"), fingerprint.get(name)
+        if expected is not None and expected != actual:
             raise RunDirError(
-                f"{run.path}: model.{name}: expected {expected}, which the run was made with, found {found} - bring "
+                f"{run.path}: model.{name}: expected {expected}, which the run was made with, found {actual} - bring "
                 "back the model as it was"
             )

@@ -117,6 +117,10 @@ class RunDir:
         """How far stage `index` has moved the model on what it was not trained on."""
         return self.path / "evaluation" / f"drift-{index}"
 
+    def benchmarks(self, index: int) -> Path:
+        """What the model after stage `index` scores on the tasks of `evaluation.lm_eval`; 0 is the base model."""
+        return self.path / "evaluation" / f"lm-eval-{index}"
+
     def stage(self, index: int) -> Path:
         """Folder of training stage `index`, from 1."""
         return self.path / "stages" / str(index)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gradual.config.base import settings_that_matter
@@ -39,8 +40,10 @@ from gradual.probing.unit_worker import CrewRunner, open_runner
 from gradual.progress import Advance, Progress, Silent, warn
 from gradual.run.anchors import Place, add_anchor, anchor_warnings, own_answers, stage_facts
 from gradual.run.cost import count_cost
-from gradual.run.drift import drift_rows, measure_drift, write_drift
 from gradual.run.folder import RunDir, RunStatus, open_run, write_facts
+from gradual.run.measures.benchmarks import benchmark_fingerprint, score_benchmarks, write_scores
+from gradual.run.measures.curves import curve_points
+from gradual.run.measures.drift import drift_rows, measure_drift, write_drift
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
 from gradual.run.stages import (
     encoder,
@@ -57,6 +60,7 @@ from gradual.selection.strategies import Selection
 from gradual.statistics.calibration import area_under_risk_coverage
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows
+from gradual.training.trackers import send_curves
 from gradual.training.train import StageResult, check_training, train_stage
 from gradual.workers.cluster import Cluster
 
@@ -155,6 +159,32 @@ def fit_loaded(
     return run
 
 
+def train_in_part(
+    config: RunConfig,
+    run_facts: RunFacts,
+    loaded: LoadedModel,
+    out: Path,
+    *,
+    stage: int,
+    num_epochs: int,
+    progress: Progress,
+    before: Callable[[RunDir, Sequence[Step]], None],
+) -> RunDir:
+    """Trains a stage of a run for so many epochs at most, with all that it rests on; asks no test fact.
+
+    The run is then as a kill would have left it: the same call with more epochs goes on, `fit_loaded` does the rest.
+
+    Raises:
+        RunDirError, TrainingError: as for `fit`.
+    """
+    with open_run(out, run_fingerprint(config, run_facts, loaded.fingerprint), config_yaml=dump_config(config)) as run:
+        fitting = _Fit(run, config, run_facts, loaded, progress, pauses={stage: num_epochs})
+        fitting.steps = [step for step in fitting.steps if step.is_needed_for(stage)]
+        before(run, fitting.steps)
+        fitting.each_step()
+    return run
+
+
 def check_questions(loaded: LoadedModel, steps: Sequence[Step]) -> None:
     """Finds out, before anything is computed, whether the model can be asked in every form that a run asks.
 
@@ -199,6 +229,7 @@ def run_fingerprint(
     data = {"facts.digest": run_facts.digest()}
     if run_facts.drift_text:
         data["drift_text.digest"] = hashlib.sha256(run_facts.drift_text.encode()).hexdigest()[:16]
+    data |= benchmark_fingerprint(config.evaluation)
     if num_processes > 1:
         data["launch.processes"] = str(num_processes)
     return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model | versions | data
@@ -219,6 +250,7 @@ class _Fit:
         progress: Progress,
         ranks: Ranks = ALONE,
         crew: CrewRunner | None = None,
+        pauses: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
         self.run = run
         self.config = config
@@ -227,13 +259,14 @@ class _Fit:
         self.progress = progress
         self.ranks = ranks
         self.crew = crew
+        self.pauses = pauses
+        """Epochs after which stages are left, by the number of the stage."""
         self.steps = planned_steps(config, run_facts)
 
     def all_steps(self, last_stage: int | None = None) -> None:
         """Does what is left of the run, or of its steps up to a stage."""
-        steps = [step for step in self.steps if last_stage is None or step.stage <= last_stage]
-        has_trained = all(self._do_step(step) for step in steps)
-        if has_trained and len(steps) < len(self.steps):
+        has_trained = self.each_step(last_stage)
+        if has_trained and last_stage is not None and last_stage < len(self.config.stages):
             return
         status: RunStatus = "complete" if has_trained else "nothing_to_train"
         summary = summarise(
@@ -244,7 +277,13 @@ class _Fit:
         )
         storage.write_json(self.run.cost, count_cost(self.run, len(self.config.stages)).as_json())
         storage.write_json(self.run.summary, summary.as_json())
+        if self.run.status == "running":  # of a run that had ended already, trackers have been told
+            send_curves(self.config.report_to, self.run.path, curve_points(self.run))
         self.run.set_status(status)
+
+    def each_step(self, last_stage: int | None = None) -> bool:
+        """Does the steps in order, or those up to a stage; False where one finds nothing to train on or is left."""
+        return all(self._do_step(step) for step in self.steps if last_stage is None or step.stage <= last_stage)
 
     def follow(self, fingerprint: Mapping[str, str]) -> None:
         """In a process that is not the first: shares each map and stage that the first comes to, until it has ended.
@@ -275,6 +314,8 @@ class _Fit:
             self._make_map(step, step.questions)
         elif step.kind == "drift":
             self._measure_drift(step)
+        elif step.kind == "lm_eval":
+            self._score_benchmarks(step)
         elif step.drawing is not None:
             return True  # its stage draws them, once it knows of which facts
         elif not self.run.is_done(step.name):
@@ -337,6 +378,17 @@ class _Fit:
         write_drift(self.run, step.stage, found, cost)
         self.run.mark_done(step.name, step.results(self.run))
 
+    def _score_benchmarks(self, step: Step) -> None:
+        """Tells what the model scores on other people's tasks, unless it is told."""
+        if self.run.is_done(step.name):
+            return
+        self.progress.say(f"{step.label}: {', '.join(self.config.evaluation.lm_eval)}")
+        adapter = self.run.adapter(step.stage) if step.stage else None
+        with with_adapter(self.loaded, adapter) as loaded:
+            found, cost = score_benchmarks(self.config.evaluation, loaded)
+        write_scores(self.run, step.stage, found, cost)
+        self.run.mark_done(step.name, step.results(self.run))
+
     def _train_stage(self, step: Step, stage: StageConfig) -> bool:
         """Trains a stage, unless it is done; False if there is nothing to train on."""
         index = step.stage
@@ -365,13 +417,15 @@ class _Fit:
         self.ranks.share((step, (stage, rows.as_data())))
         with self.progress.bar(step.name, num_steps, "steps") as advance:
             result = self._train(index, stage, rows, lambda: advance(1))
+        if result is None:
+            return False
         self._finish_stage(step, stage, selection, result)
         return True
 
     def _train(
         self, index: int, stage: StageConfig, rows: TrainingRows, on_step: Callable[[], None] = lambda: None
-    ) -> StageResult:
-        """Trains a stage, in all processes together."""
+    ) -> StageResult | None:
+        """Trains a stage, in all processes together; None where it is left before its end."""
         return train_stage(
             self.loaded,
             rows,
@@ -385,6 +439,7 @@ class _Fit:
             on_step=on_step,
             on_epoch=lambda record: self._note_epoch(index, record),
             ranks=self.ranks,
+            pause_after=self.pauses.get(index),
         )
 
     def _own_answers(

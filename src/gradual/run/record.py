@@ -57,9 +57,9 @@ def read_run(folder: Path) -> RunRecord:
     if not any((folder / part).exists() for part in ("run.json", "summary.json", "probes")):
         raise RunDirError(f"{folder}: not a run folder: neither run.json nor summary.json nor probes/ is in it")
     about = _read_if_there(folder / "run.json", RunInfo)
-    found = _read_if_there(folder / "summary.json", Summary)
+    summary_file = _read_if_there(folder / "summary.json", Summary)
     status = about.status if about else "unknown"
-    summary = found or Summary(levels=_levels_of_probes(folder), stages=_stages_of_files(RunDir(folder)))
+    summary = summary_file or Summary(levels=_levels_of_probes(folder), stages=_stages_of_files(RunDir(folder)))
     settings = summary.settings or _settings_of_config_file(folder / "config.yaml")
     fingerprint = summary.fingerprint or (about.fingerprint if about else {})
     summary = summary.model_copy(
@@ -73,18 +73,18 @@ def read_run(folder: Path) -> RunRecord:
         version=about.gradual_version if about else "",
         summary=summary,
         cost=_read_if_there(folder / "cost.json", RunCost) or RunCost(),
-        missing=_missing_parts(summary, has_summary=found is not None, ended=status == "nothing_to_train"),
+        missing=_missing_parts(summary, has_summary=summary_file is not None, ended=status == "nothing_to_train"),
     )
 
 
 def _missing_parts(summary: Summary, *, has_summary: bool, ended: bool) -> tuple[str, ...]:
-    planned = {found[0] for key in summary.settings if (found := setting_of_stage(key))}
+    numbers = {match[0] for key in summary.settings if (match := setting_of_stage(key))}
     trained = len(summary.stages)
-    last = trained if ended else max(len(planned), trained, len(summary.levels) - 1)
+    last = trained if ended else max(len(numbers), trained, len(summary.levels) - 1)
     missing = [] if has_summary else ["summary.json: the run has not been summed up yet"]
-    if ended and trained < len(planned):
+    if ended and trained < len(numbers):
         missing.append(f"stage {trained + 1}: no fact met its selection, so there was nothing to train on")
-    if not has_summary and not planned:
+    if not has_summary and not numbers:
         missing.append("config.yaml: the settings are not known, nor how many stages were meant")
     for step in possible_steps(last):
         where = f"{step.label} ({stage_name(step.stage)})"
@@ -118,10 +118,10 @@ def _stages_of_files(run: RunDir) -> list[StageSummary]:
     while True:
         number = len(stages) + 1
         epochs = read_typed_lines(run.epochs(number), EpochNumbers)
-        found = _read_if_there(run.stage_summary(number), StageSummary)
-        if found is None and not epochs:
+        summary = _read_if_there(run.stage_summary(number), StageSummary)
+        if summary is None and not epochs:
             return stages
-        stages.append((found or StageSummary()).model_copy(update={"epochs": epochs}))
+        stages.append((summary or StageSummary()).model_copy(update={"epochs": epochs}))
 
 
 def _settings_of_config_file(path: Path) -> dict[str, JsonValue]:

@@ -144,12 +144,12 @@ def show_fact(folder: Path, fact_id: str, *, probe: int | None = None) -> ShownF
             raise _unknown_fact_error(fact_id, [fact.id for fact in known], folder)
         return _shown_fact(known, fact_id, source=str(folder))
     if not (folder / "run.json").is_file():
-        found = "a folder without map.json and run.json" if folder.is_dir() else "no folder"
-        raise RunDirError(f"{folder}: expected a knowledge map or a run folder, found {found}; check the path")
-    return _shown_of_run(RunDir(folder), fact_id, probe)
+        fault = "a folder without map.json and run.json" if folder.is_dir() else "no folder"
+        raise RunDirError(f"{folder}: expected a knowledge map or a run folder, found {fault}; check the path")
+    return _fact_of_run(RunDir(folder), fact_id, probe)
 
 
-def _shown_of_run(run: RunDir, fact_id: str, probe: int | None) -> ShownFact:
+def _fact_of_run(run: RunDir, fact_id: str, probe: int | None) -> ShownFact:
     if not run.facts.is_file():
         raise RunDirError(f"{run.path} holds no facts yet; go on with the run first")
     splits = {fact.id: fact.split for fact in read_facts(run.facts)}
@@ -169,9 +169,9 @@ def _shown_of_run(run: RunDir, fact_id: str, probe: int | None) -> ShownFact:
     if probe is not None and not 0 <= probe < len(folders):
         raise DataError(f"--probe {probe}: expected 0 to {len(folders) - 1}, the probes that are in {run.path}")
     maps = [read_map(folder) for folder in folders]
-    chosen = len(maps) - 1 if probe is None else probe
+    index = len(maps) - 1 if probe is None else probe
     return dataclasses.replace(
-        _shown_fact(maps[chosen], fact_id, source=f"{split} fact, {stage_name(chosen)}"),
+        _shown_fact(maps[index], fact_id, source=f"{split} fact, {stage_name(index)}"),
         probes=tuple(_shown_probe(known[fact_id], number) for number, known in enumerate(maps)),
         trained=tuple(_stages_that_trained(run, fact_id)),
     )
@@ -274,10 +274,10 @@ def why(fact: FactKnowledge, info: MapInfo) -> str:
         return f"greedy is right under {right} of {sets}"
     never = f"greedy is never right under {sets}"
     join = "yet" if fact.level is Level.WEAKLY_KNOWN else "and"
-    drawn = [answer for answer in fact.sets if answer.n_right is not None and answer.n_samples is not None]
-    if drawn:
-        num_right = sum(answer.n_right or 0 for answer in drawn)
-        num_drawn = sum(answer.n_samples or 0 for answer in drawn)
+    sampled_sets = [answer for answer in fact.sets if answer.n_right is not None and answer.n_samples is not None]
+    if sampled_sets:
+        num_right = sum(answer.n_right or 0 for answer in sampled_sets)
+        num_drawn = sum(answer.n_samples or 0 for answer in sampled_sets)
         return f"{never}, {join} {num_right or 'none'} of {plural(num_drawn, 'sampled answer')} {_is(num_right)} right"
     samples = plural(round(_setting(info.probe, "num_samples")), "sample")
     bound = "at least" if fact.level is Level.WEAKLY_KNOWN else "less than"

@@ -193,14 +193,14 @@ def verdicts_by_epoch(epochs: Iterable[EpochLine], facts: Iterable[str], where: 
         RunDirError: there are more or fewer verdicts than facts.
     """
     ids = sorted(facts)
-    found = {}
+    verdicts = {}
     for line in epochs:
         if line.verdicts and len(line.verdicts) != len(ids):
-            told = f"expected {len(ids)} verdicts, found {len(line.verdicts)}"
-            raise RunDirError(f"{where}: epoch {line.epoch}: {told}; make the run again")
+            fault = f"expected {len(ids)} verdicts, found {len(line.verdicts)}"
+            raise RunDirError(f"{where}: epoch {line.epoch}: {fault}; make the run again")
         if line.verdicts:
-            found[line.epoch] = {fact: digit == "1" for fact, digit in zip(ids, line.verdicts, strict=True)}
-    return found
+            verdicts[line.epoch] = {fact: digit == "1" for fact, digit in zip(ids, line.verdicts, strict=True)}
+    return verdicts
 
 
 def validation_counts(run: RunDir, number: int, facts: Iterable[str]) -> PairedCounts:
@@ -210,11 +210,11 @@ def validation_counts(run: RunDir, number: int, facts: Iterable[str]) -> PairedC
         RunDirError: the verdicts were not kept, or are damaged.
     """
     verdicts = verdicts_by_epoch(read_epochs(run, number), facts, run.epochs(number))
-    kept = read_stage(run, number).best_epoch or 0
-    for epoch in (0, kept):
+    best = read_stage(run, number).best_epoch or 0
+    for epoch in (0, best):
         if epoch not in verdicts:
             raise RunDirError(f"{run.epochs(number)}: epoch {epoch}: expected verdicts, found none; make the run again")
-    return paired_counts(verdicts[0], verdicts[kept])
+    return paired_counts(verdicts[0], verdicts[best])
 
 
 def write_selection(selection: Selection, path: Path) -> None:

@@ -51,14 +51,14 @@ def starter_config(facts: str, model: str, *, num_parameters: int | None) -> str
     """
     head = f"model: {_text(model)}\nfacts:\n  path: {_text(facts)}\n"
     config = _parse(head)
-    found, run_facts = describe_source(config.facts), prepare(config)
+    source, run_facts = describe_source(config.facts), prepare(config)
     size = num_parameters or size_in_name(model)
     proposal = propose(size, len(run_facts.train))
     parts = {
         name: len(part)
         for name, part in (("train", run_facts.train), ("validation", run_facts.validation), ("test", run_facts.test))
     }
-    text = "\n".join([*_model_lines(model, size), *_facts_lines(facts, found, parts), *_stage_lines(proposal), ""])
+    text = "\n".join([*_model_lines(model, size), *_facts_lines(facts, source, parts), *_stage_lines(proposal), ""])
     _parse(text)
     return text
 
@@ -79,10 +79,10 @@ def write_starter_config(path: Path, text: str) -> None:
 
 def size_in_name(model: str) -> int | None:
     """Parameters of a model as its name says them (`Qwen2.5-7B`, `SmolLM2-135M`); None where it says none."""
-    found = _SIZE_IN_NAME.findall(Path(model).name.replace("_", " ").replace("-", " "))
-    if not found:
+    matches = _SIZE_IN_NAME.findall(Path(model).name.replace("_", " ").replace("-", " "))
+    if not matches:
         return None
-    number, unit = found[-1]
+    number, unit = matches[-1]
     return round(float(number) * (1e9 if unit.lower() == "b" else 1e6))
 
 
@@ -102,8 +102,8 @@ def propose(num_parameters: int | None, num_train: int) -> Proposal:
         rates, why = (2e-4, 1.5e-4), "usual for LoRA at this size (arXiv 2305.14314; stage 2: arXiv 2410.05802)"
     else:
         rates, why = (1e-4, 1e-4), "the best for the demo's model, which is as small"
-    wanted = num_train * _SHARE_HALF_KNOWN / _STEPS_AN_EPOCH
-    batch = next((size for size in (32, 16, 8) if size <= wanted), 4)
+    limit = num_train * _SHARE_HALF_KNOWN / _STEPS_AN_EPOCH
+    batch = next((size for size in (32, 16, 8) if size <= limit), 4)
     why_batch = f"ten steps an epoch or more, if a third of {count(num_train)} facts is MaybeKnown"
     return Proposal(rates, why, batch, why_batch)
 
@@ -120,10 +120,10 @@ def _text(value: str) -> str:
 
 
 def _model_lines(model: str, size: int | None) -> list[str]:
-    told = "its size is not known" if size is None else f"about {_size(size)} parameters"
+    comment = "its size is not known" if size is None else f"about {_size(size)} parameters"
     return [
         "# What is not here has its default; `gradual schema` tells every setting.",
-        f"model: {_text(model)}  # {told}",
+        f"model: {_text(model)}  # {comment}",
     ]
 
 
@@ -131,20 +131,20 @@ def _size(number: int) -> str:
     return f"{number / 1e9:.2g} billion" if number >= 1e9 else f"{number / 1e6:.3g} million"
 
 
-def _facts_lines(facts: str, found: SourceDescription, parts: Mapping[str, int]) -> list[str]:
-    relations = list(found.relations.items())
-    named = ", ".join(f"{visible(name)} {number}" for name, number in relations[:_MOST_RELATIONS])
+def _facts_lines(facts: str, source: SourceDescription, parts: Mapping[str, int]) -> list[str]:
+    relations = list(source.relations.items())
+    names = ", ".join(f"{visible(name)} {number}" for name, number in relations[:_MOST_RELATIONS])
     more = f", and {len(relations) - _MOST_RELATIONS} more" if len(relations) > _MOST_RELATIONS else ""
-    columns = ", ".join(f"{role} from {visible(column)}" for role, column in found.columns.items())
-    by = "by their own splits" if found.has_splits else "by splits, below"
-    divided = ", ".join(f"{name} {number}" for name, number in parts.items())
+    columns = ", ".join(f"{role} from {visible(column)}" for role, column in source.columns.items())
+    by = "by their own splits" if source.has_splits else "by splits, below"
+    sizes = ", ".join(f"{name} {number}" for name, number in parts.items())
     return [
         "facts:",
         f"  path: {_text(facts)}",
         f"  # Columns found: {columns or 'by the layout of the source'}. To change one: columns: {{question: NAME}}",
-        f"  # {plural(sum(found.relations.values()), 'fact')} in {plural(len(relations), 'relation')}: {named}{more}.",
-        f"  # Divided ({by}): {divided}; the others are exemplars.",
-        *([] if found.has_splits else ["  splits: {validation: 0.15, test: 0.3, exemplars_per_relation: 20}"]),
+        f"  # {plural(sum(source.relations.values()), 'fact')} in {plural(len(relations), 'relation')}: {names}{more}.",
+        f"  # Divided ({by}): {sizes}; the others are exemplars.",
+        *([] if source.has_splits else ["  splits: {validation: 0.15, test: 0.3, exemplars_per_relation: 20}"]),
         "probe:",
         "  prompt_style: plain  # chat: for a model that is asked through its chat template",
         "  matching: squad      # unicode: for answers in other languages or scripts, units and code",

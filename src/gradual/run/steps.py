@@ -16,8 +16,9 @@ from gradual.config.stage import StageConfig
 from gradual.facts.fact import Fact
 from gradual.facts.prepare import RunFacts
 from gradual.knowledge.map import COST_FILE, MAP_FILE
-from gradual.run.drift import DRIFT_FILE
 from gradual.run.folder import RunDir
+from gradual.run.measures.benchmarks import SCORES_FILE
+from gradual.run.measures.drift import DRIFT_FILE
 from gradual.run.transfer import facts_in_form, form_settings
 
 StepKind = Literal[
@@ -33,6 +34,7 @@ StepKind = Literal[
     "levels",
     "ood_levels",
     "drift",
+    "lm_eval",
     "own_answers",
     "stage",
 ]
@@ -55,7 +57,9 @@ _LOOK: tuple[StepKind, ...] = ("probe", "evaluation", "ood", "zero_shot", *_FORM
 """What is asked of the base model and after each stage, in this order."""
 _LEVELS: tuple[StepKind, ...] = ("levels", "ood_levels")
 """What is asked of the base model only."""
-_TESTING = frozenset({"evaluation", "ood", "zero_shot", *_FORMS, "drift"})
+_TESTING = frozenset({"evaluation", "ood", "zero_shot", *_FORMS, "drift", "lm_eval"})
+_FILES: dict[StepKind, str] = {"drift": DRIFT_FILE, "lm_eval": SCORES_FILE}
+"""What steps write in place of a map."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,13 @@ class Step:
     @property
     def makes_map(self) -> bool:
         """Whether the step makes a knowledge map."""
-        return self.kind not in ("facts", "own_answers", "stage", "drift")
+        return self.kind not in ("facts", "own_answers", "stage", *_FILES)
+
+    def is_needed_for(self, stage: int) -> bool:
+        """Whether a stage of training, by its number, rests on this step or is it."""
+        if self.kind in ("own_answers", "stage"):
+            return self.stage <= stage
+        return self.kind == "facts" or (self.kind == "probe" and self.stage < stage)
 
     @property
     def form(self) -> TransferForm | None:
@@ -116,6 +126,7 @@ class Step:
             "ood": run.ood_evaluation,
             "zero_shot": run.zero_shot_evaluation,
             "drift": run.drift,
+            "lm_eval": run.benchmarks,
             "own_answers": run.stage,
             "stage": run.stage,
         }
@@ -138,11 +149,11 @@ class Step:
         return sorted(path for path in self.folder(run).iterdir() if path.name != COST_FILE)
 
     def last_file(self, run: RunDir) -> Path | None:
-        """The file of a map, of drift or of own answers that is written last; None for other steps."""
+        """The file of a map, of own answers or of another measure that is written last; None for other steps."""
         if self.kind == "own_answers":
             return run.own_answers(self.stage)
-        if self.kind == "drift":
-            return self.folder(run) / DRIFT_FILE
+        if self.kind in _FILES:
+            return self.folder(run) / _FILES[self.kind]
         return self.folder(run) / MAP_FILE if self.makes_map else None
 
     def times(self, run: RunDir) -> Path | None:
@@ -160,6 +171,7 @@ def possible_steps(num_stages: int) -> Iterator[Step]:
             yield from (Step("own_answers", stage), Step("stage", stage))
         yield from (Step(kind, stage) for kind in _LOOK)
         yield from [Step("drift", stage)] if stage else [Step(kind) for kind in _LEVELS]
+        yield Step("lm_eval", stage)
 
 
 def planned_steps(config: RunConfig, run_facts: RunFacts) -> list[Step]:
@@ -172,8 +184,9 @@ def planned_steps(config: RunConfig, run_facts: RunFacts) -> list[Step]:
             stage = config.stages[step.stage - 1]
             if stage.anchor is not None and stage.anchor.kind == "own_answers":
                 steps.append(replace(step, drawing=stage))
-        elif step.kind == "facts" or (step.kind == "drift" and config.evaluation.drift):
-            steps.append(step)
+        elif step.kind in ("facts", *_FILES):
+            is_wanted = {"drift": config.evaluation.drift, "lm_eval": bool(config.evaluation.lm_eval)}
+            steps += [step] if is_wanted.get(step.kind, True) else []
         elif (questions := _questions(step.kind, config, run_facts)) is not None:
             steps.append(replace(step, questions=questions))
     return steps

@@ -58,9 +58,9 @@ def questions_left(run: RunDir, form: TransferForm, stage: int, facts: Sequence[
     if not stage:
         return list(facts)
     known = read_map(run.probe(stage), with_answers=False)
-    kept = []
+    rest = []
     for fact in facts:
         origin = origin_in_form(form, fact.id)
         if origin not in known or known.level_of(origin) is Level.HIGHLY_KNOWN:
-            kept.append(fact)
-    return kept
+            rest.append(fact)
+    return rest

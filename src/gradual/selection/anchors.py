@@ -44,8 +44,8 @@ def with_anchors(
         share: in (0, 1]; round(share * matching facts) are drawn.
         rng_seed: seed of the draw; a fact's place depends on the seed and its id only.
     """
-    chosen = {row.id for row in selection.rows}
-    others = [state for state in states if state.id not in chosen]
+    ids = {row.id for row in selection.rows}
+    others = [state for state in states if state.id not in ids]
     return _with_role(selection, others, select, share, "anchor", f"{rng_seed}/anchor")
 
 
@@ -54,14 +54,14 @@ def _with_role(
 ) -> Selection:
     matches = parse_expression(select)
     pool = [state for state in states if matches(state)]
-    drawn = draw(pool, round(share * len(pool)), seed)
-    reason = f"{role}, {len(drawn)} of {len(pool)} facts, from {select}"
-    added = {s.id: SelectedFact(s.id, role, s.first, s.before, s.now, reason) for s in drawn}
-    kept = [row for row in selection.rows if row.id not in added]
-    displaced = Counter(row.role for row in selection.rows if row.id in added)
+    sample = draw(pool, round(share * len(pool)), seed)
+    reason = f"{role}, {len(sample)} of {len(pool)} facts, from {select}"
+    additions = {s.id: SelectedFact(s.id, role, s.first, s.before, s.now, reason) for s in sample}
+    rest = [row for row in selection.rows if row.id not in additions]
+    displaced = Counter(row.role for row in selection.rows if row.id in additions)
     return replace(
         selection,
-        rows=tuple(sorted([*kept, *added.values()], key=lambda row: row.id)),
+        rows=tuple(sorted([*rest, *additions.values()], key=lambda row: row.id)),
         new_wanted=selection.new_wanted - displaced["new"],
         replay_wanted=selection.replay_wanted - displaced["replay"],
     )

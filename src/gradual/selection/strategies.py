@@ -150,10 +150,10 @@ def resolve_strategy(
     if name not in STRATEGIES:
         hint = did_you_mean(name, STRATEGIES) or f"; expected one of {', '.join(STRATEGIES)}"
         raise ConfigError(f'unknown strategy "{name}"{hint}')
-    named = STRATEGIES[name]
-    given = {"select": select, "replay": replay, "as_many_as": as_many_as, "stand_ins": stand_ins}
-    changes = {part: value for part, value in given.items() if value is not None}
-    return replace(named, name=f"{name} (modified)", **changes) if changes else named  # type: ignore[arg-type]
+    base = STRATEGIES[name]
+    parts = {"select": select, "replay": replay, "as_many_as": as_many_as, "stand_ins": stand_ins}
+    changes = {part: value for part, value in parts.items() if value is not None}
+    return replace(base, name=f"{name} (modified)", **changes) if changes else base  # type: ignore[arg-type]
 
 
 Role = Literal["new", "replay", "anchor", "abstain"]
@@ -236,8 +236,8 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
     """
     _refuse_duplicates(states)
     matching = _matching_facts(states, strategy.select)
-    wanted = len(matching) if strategy.as_many_as is None else len(_matching_facts(states, strategy.as_many_as))
-    new = matching if strategy.as_many_as is None else draw(matching, wanted, f"{rng_seed}/select")
+    num_new = len(matching) if strategy.as_many_as is None else len(_matching_facts(states, strategy.as_many_as))
+    new = matching if strategy.as_many_as is None else draw(matching, num_new, f"{rng_seed}/select")
     reason = f"matches {strategy.select}"
     if len(new) < len(matching):
         reason = f"drawn, {len(new)} of {len(matching)} facts, from {strategy.select}"
@@ -245,33 +245,33 @@ def select_facts(states: Sequence[FactState], strategy: Strategy, *, rng_seed: i
     if strategy.stand_ins is not None:
         number = len(_matching_facts(states, strategy.stand_ins.as_many_as))
         pool = _leave_out(_matching_facts(states, strategy.stand_ins.pool), new)
-        drawn = draw(pool, number, f"{rng_seed}/stand-ins")
-        reason = f"drawn, {len(drawn)} of {len(pool)} facts, from {strategy.stand_ins.pool}"
-        rows += [_selected_fact(state, "new", reason) for state in drawn]
-        wanted += number
-        new = [*new, *drawn]
+        sample = draw(pool, number, f"{rng_seed}/stand-ins")
+        reason = f"drawn, {len(sample)} of {len(pool)} facts, from {strategy.stand_ins.pool}"
+        rows += [_selected_fact(state, "new", reason) for state in sample]
+        num_new += number
+        new = [*new, *sample]
 
-    replay_wanted = 0
+    num_replay = 0
     if strategy.replay is not None:
         pool = _leave_out(_matching_facts(states, strategy.replay.pool), new)
-        replay_wanted = strategy.replay.num_facts(len(new))
-        drawn = draw(pool, replay_wanted, f"{rng_seed}/replay")
-        reason = f"replayed, {len(drawn)} of {len(pool)} facts, from {strategy.replay.pool}"
-        rows += [_selected_fact(state, "replay", reason) for state in drawn]
+        num_replay = strategy.replay.num_facts(len(new))
+        sample = draw(pool, num_replay, f"{rng_seed}/replay")
+        reason = f"replayed, {len(sample)} of {len(pool)} facts, from {strategy.replay.pool}"
+        rows += [_selected_fact(state, "replay", reason) for state in sample]
     return Selection(
         rows=tuple(sorted(rows, key=lambda row: row.id)),
         strategy=strategy,
-        new_wanted=wanted,
-        replay_wanted=replay_wanted,
+        new_wanted=num_new,
+        replay_wanted=num_replay,
     )
 
 
 def _refuse_duplicates(states: Sequence[FactState]) -> None:
-    seen: set[str] = set()
+    ids: set[str] = set()
     for state in states:
-        if state.id in seen:
+        if state.id in ids:
             raise DataError(f'fact id "{state.id}" occurs twice; expected every training fact once')
-        seen.add(state.id)
+        ids.add(state.id)
 
 
 def _matching_facts(states: Sequence[FactState], expression: str) -> list[FactState]:
@@ -279,8 +279,8 @@ def _matching_facts(states: Sequence[FactState], expression: str) -> list[FactSt
     return [state for state in states if matches(state)]
 
 
-def _leave_out(states: Sequence[FactState], chosen: Sequence[FactState]) -> list[FactState]:
-    ids = {state.id for state in chosen}
+def _leave_out(states: Sequence[FactState], others: Sequence[FactState]) -> list[FactState]:
+    ids = {state.id for state in others}
     return [state for state in states if state.id not in ids]
 
 

@@ -37,10 +37,10 @@ def limit_unknown(
     """
     if max_share is None:
         return selection
-    chosen = {row.id for row in selection.rows}
+    ids = {row.id for row in selection.rows}
     unknown: dict[str, list[FactState]] = {}
     num_others: dict[str, int] = {}
-    for state in (state for state in states if state.id in chosen):
+    for state in (state for state in states if state.id in ids):
         if state.now is Level.UNKNOWN:
             unknown.setdefault(state.relation, []).append(state)
         else:

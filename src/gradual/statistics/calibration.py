@@ -99,14 +99,14 @@ def calibration_error(answers: Sequence[AnsweredFact], *, num_bins: int = NUM_BI
 
     if num_bins < 1:
         raise ValueError(f"expected at least 1 bin, found {num_bins}")
-    ordered = sorted(each for each in answers if not each.is_refused)
-    if not ordered:
+    ranking = sorted(each for each in answers if not each.is_refused)
+    if not ranking:
         return None
-    confidence_N = np.array([each.confidence for each in ordered])
-    right_BN = np.array([[each.is_right for each in ordered]], dtype=float)
-    drawn_BN = np.random.default_rng(_DRAWING_SEED).random((NUM_DRAWS, len(ordered))) < confidence_N
+    confidence_N = np.array([each.confidence for each in ranking])
+    right_BN = np.array([[each.is_right for each in ranking]], dtype=float)
+    draws_BN = np.random.default_rng(_DRAWING_SEED).random((NUM_DRAWS, len(ranking))) < confidence_N
     value = _errors(confidence_N, right_BN, num_bins)[0]
-    return CalibrationError(float(value), float(_errors(confidence_N, drawn_BN.astype(float), num_bins).mean()))
+    return CalibrationError(float(value), float(_errors(confidence_N, draws_BN.astype(float), num_bins).mean()))
 
 
 def _errors(confidence_N: Array, right_BN: Array, num_bins: int) -> Array:
@@ -131,14 +131,14 @@ def auroc(answers: Sequence[AnsweredFact]) -> float | None:
     confidence says nothing; None where all answers are right, or all are wrong. Knows the order of confidences only:
     a model whose confidence rises everywhere keeps it.
     """
-    ordered = sorted(each for each in answers if not each.is_refused)
-    right = sum(each.is_right for each in ordered)
-    wrong = len(ordered) - right
+    ranking = sorted(each for each in answers if not each.is_refused)
+    right = sum(each.is_right for each in ranking)
+    wrong = len(ranking) - right
     if not right or not wrong:
         return None
     ranks = 0.0
-    for start, end in _ties([each.confidence for each in ordered]):
-        ranks += (start + 1 + end) / 2 * sum(each.is_right for each in ordered[start:end])
+    for start, end in _ties([each.confidence for each in ranking]):
+        ranks += (start + 1 + end) / 2 * sum(each.is_right for each in ranking[start:end])
     return (ranks - right * (right + 1) / 2) / (right * wrong)
 
 
@@ -152,9 +152,9 @@ def risk_coverage(answers: Sequence[AnsweredFact]) -> list[float]:
     """
     risks: list[float] = []
     wrong = 0.0
-    ordered = _surest_first(answers)
-    for start, end in _ties([each.confidence for each in ordered]):
-        wrong_here = sum(not each.is_right for each in ordered[start:end])
+    ranking = _surest_first(answers)
+    for start, end in _ties([each.confidence for each in ranking]):
+        wrong_here = sum(not each.is_right for each in ranking[start:end])
         size = end - start
         risks += [(wrong + wrong_here * count / size) / (start + count) for count in range(1, size + 1)]
         wrong += wrong_here
@@ -268,7 +268,7 @@ def accuracy_of_surest_over_seeds(
     """
     if not 0 < coverage <= 1:
         raise ValueError(f"expected a coverage above 0 and at most 1, found {coverage}")
-    return _over_seeds(lambda told: _weighted_accuracy_of_surest(told, coverage), answers, groups)
+    return _over_seeds(lambda of_seed: _weighted_accuracy_of_surest(of_seed, coverage), answers, groups)
 
 
 def _over_seeds(
@@ -312,11 +312,11 @@ def _weighted_auroc(answers: Sequence[AnsweredFact]) -> Statistic:
     """`auroc` when answer i counts weights[b, i] times; NaN where no right or no wrong answer counts."""
     import numpy as np
 
-    given = [place for place, each in enumerate(answers) if not each.is_refused]
-    add_up = _ties_by_weight([answers[place] for place in given])
+    places = [place for place, each in enumerate(answers) if not each.is_refused]
+    add_up = _ties_by_weight([answers[place] for place in places])
 
     def chance(weights_BN: Array) -> Array:
-        size_BT, wrong_BT = add_up(weights_BN[:, given])
+        size_BT, wrong_BT = add_up(weights_BN[:, places])
         right_BT = size_BT - wrong_BT
         surer_BT = right_BT.cumsum(axis=1) - right_BT / 2
         pairs_B = right_BT.sum(axis=1) * wrong_BT.sum(axis=1)
@@ -349,11 +349,11 @@ def _surest_first(answers: Sequence[AnsweredFact]) -> list[AnsweredFact]:
     return sorted(answers, key=lambda each: -each.confidence)
 
 
-def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
+def _ties(numbers: Sequence[float]) -> list[tuple[int, int]]:
     """Where each run of equal numbers begins, and where the next one does."""
     ends: list[tuple[int, int]] = []
     start = 0
-    for _, group in groupby(ordered):
+    for _, group in groupby(numbers):
         size = sum(1 for _ in group)
         ends.append((start, start + size))
         start += size

@@ -157,6 +157,29 @@ def smallest_visible_difference(num_facts: int, discordant_share: float, *, powe
     return difference if difference <= discordant_share else None
 
 
+def facts_to_see(difference: float, discordant_share: float, *, power: float) -> int:
+    """How many facts McNemar's test needs to see a difference in accuracy with `power`; at least 4.
+
+    n = (z_a sqrt(s) + z_b sqrt(s - d^2))^2 / d^2, rounded up: what `smallest_visible_difference` solves for d.
+
+    Args:
+        difference: d, above 0 and at most `discordant_share`.
+        discordant_share: share s of the facts, in (0, 1], whose verdict changes in either direction.
+        power: chance in [0.5, 1) of a result with p < 0.05 (two-sided) when the difference is real.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    if not 0 < difference <= discordant_share <= 1 or not 0.5 <= power < 1:
+        raise ValueError(
+            "expected 0 < difference <= discordant_share <= 1 and power in [0.5, 1), "
+            f"found {difference}, {discordant_share} and {power}"
+        )
+    z_a, z_b = _two_sided_z(0.95), NormalDist().inv_cdf(power)
+    top = z_a * math.sqrt(discordant_share) + z_b * math.sqrt(discordant_share - difference * difference)
+    return max(4, math.ceil((top / difference) ** 2))
+
+
 def _two_sided_z(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence between 0 and 1, found {confidence}")

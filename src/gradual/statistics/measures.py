@@ -33,8 +33,8 @@ def share(count: int, total: int) -> Share:
 
 def share_of(verdicts: Iterable[bool]) -> Share:
     """Share of true verdicts, with its 95 % Wilson interval."""
-    found = accuracy(verdicts)
-    return Share(found.correct, found.total, found.accuracy, found.low, found.high)
+    proportion = accuracy(verdicts)
+    return Share(proportion.correct, proportion.total, proportion.accuracy, proportion.low, proportion.high)
 
 
 def mean_over_seeds(values: Sequence[float | None]) -> Measure:
@@ -51,21 +51,21 @@ def mean_number(counts: Sequence[int | None], total: int) -> Measure:
 
     All seeds count the same facts, so more seeds make it no narrower.
     """
-    found = mean_over_seeds(counts)
-    if found.value is None or total == 0:
-        return found
-    low, high = wilson(round(found.value), total)
-    return Measure(found.value, low * total, high * total, found.sd, found.values)
+    mean = mean_over_seeds(counts)
+    if mean.value is None or total == 0:
+        return mean
+    low, high = wilson(round(mean.value), total)
+    return Measure(mean.value, low * total, high * total, mean.sd, mean.values)
 
 
 def mean_accuracy(shares: Sequence[Share | None]) -> Measure:
     """An accuracy over seeds; the interval is Wilson's at the mean, for the number of facts of one seed."""
-    found = mean_over_seeds([None if each is None else each.share for each in shares])
-    if found.value is None:
-        return found
+    mean = mean_over_seeds([None if each is None else each.share for each in shares])
+    if mean.value is None:
+        return mean
     total = max(each.total for each in shares if each is not None)
-    low, high = wilson(round(found.value * total), total)
-    return Measure(found.value, low, high, found.sd, found.values)
+    low, high = wilson(round(mean.value * total), total)
+    return Measure(mean.value, low, high, mean.sd, mean.values)
 
 
 def differences(after: Sequence[Mapping[str, bool]], before: Sequence[Mapping[str, bool]]) -> list[dict[str, float]]:
@@ -81,33 +81,35 @@ def mean_of(values: BySeed, groups: Mapping[str, str], *, times: float = 1.0) ->
     """Mean of a number by fact and seed, times a constant, with its interval; what was resampled stands beside it."""
     if not any(values):
         return EMPTY, None
-    found = resampled_mean(values, groups)
+    estimation = resampled_mean(values, groups)
     by_seed = [times * math.fsum(one.values()) / len(one) if one else None for one in values]
     known = [value for value in by_seed if value is not None]
     note = ONE_SEED if len(values) == 1 else ""
-    bounds = [None if bound is None else times * bound for bound in (found.value, found.low, found.high)]
-    return Measure(bounds[0], bounds[1], bounds[2], _sd(known), tuple(by_seed), note), found
+    bounds = [None if bound is None else times * bound for bound in (estimation.value, estimation.low, estimation.high)]
+    return Measure(bounds[0], bounds[1], bounds[2], _sd(known), tuple(by_seed), note), estimation
 
 
-def measure_of(found: Estimation, by_seed: Sequence[float | None]) -> Measure:
+def measure_of(estimation: Estimation, by_seed: Sequence[float | None]) -> Measure:
     """What was resampled as a measure, with the same number of each seed beside it."""
     known = [value for value in by_seed if value is not None]
     note = ONE_SEED if len(by_seed) == 1 else ""
-    if found.value is None:
+    if estimation.value is None:
         return Measure(None, None, None, None, tuple(by_seed), NOT_DEFINED)
-    return Measure(found.value, found.low, found.high, _sd(known), tuple(by_seed), note)
+    return Measure(estimation.value, estimation.low, estimation.high, _sd(known), tuple(by_seed), note)
 
 
 def change_of(tops: BySeed, bottoms: BySeed, groups: Mapping[str, str]) -> Measure:
     """Sum above / sum below - 1 with its interval; undefined where what stands below may be 0 or a loss."""
     if not any(tops):
         return EMPTY
-    found = resampled_change(tops, bottoms, groups)
+    estimation = resampled_change(tops, bottoms, groups)
     by_seed = tuple(_change(sum(top.values()), sum(bottom.values())) for top, bottom in zip(tops, bottoms, strict=True))
-    if found.value is None:
+    if estimation.value is None:
         return Measure(None, None, None, None, by_seed, NO_GAIN_TO_COMPARE)
     known = [value for value in by_seed if value is not None]
-    return Measure(found.value, found.low, found.high, _sd(known), by_seed, ONE_SEED if len(tops) == 1 else "")
+    return Measure(
+        estimation.value, estimation.low, estimation.high, _sd(known), by_seed, ONE_SEED if len(tops) == 1 else ""
+    )
 
 
 def ratio_of(tops: BySeed, bottoms: BySeed, groups: Mapping[str, str]) -> Measure:
@@ -118,14 +120,14 @@ def ratio_of(tops: BySeed, bottoms: BySeed, groups: Mapping[str, str]) -> Measur
         bottoms: the same, for the same facts.
         groups: the group (relation) of each fact.
     """
-    found = change_of(tops, bottoms, groups)
-    value, low, high = (None if each is None else each + 1 for each in (found.value, found.low, found.high))
+    change = change_of(tops, bottoms, groups)
+    value, low, high = (None if each is None else each + 1 for each in (change.value, change.low, change.high))
     return replace(
-        found,
+        change,
         value=value,
         low=low,
         high=high,
-        values=tuple(each if each is None else each + 1 for each in found.values),
+        values=tuple(each if each is None else each + 1 for each in change.values),
     )
 
 

@@ -93,11 +93,11 @@ def conditional_odds_ratio(table: TwoByTwo) -> OddsRatio:
     if not _is_informative(_check(table)):
         return OddsRatio(None, None, None, None, 0, _NOTHING_VARIES)
     cells = [list(table[:2]), list(table[2:])]
-    found = odds_ratio(cells, kind="conditional")
-    low, high = found.confidence_interval(0.95)
+    estimate = odds_ratio(cells, kind="conditional")
+    low, high = estimate.confidence_interval(0.95)
     p_value = float(fisher_exact(cells).pvalue)
-    reason = _INFINITE if math.isinf(found.statistic) else _ZERO if found.statistic == 0 else ""
-    return OddsRatio(_finite(found.statistic), _finite(low), _finite(high), p_value, 1, reason)
+    reason = _INFINITE if math.isinf(estimate.statistic) else _ZERO if estimate.statistic == 0 else ""
+    return OddsRatio(_finite(estimate.statistic), _finite(low), _finite(high), p_value, 1, reason)
 
 
 def _check(table: TwoByTwo) -> TwoByTwo:

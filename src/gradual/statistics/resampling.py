@@ -116,11 +116,11 @@ def resampled_statistic(
     clusters = _clusters(facts, groups)
     place = {cluster: number for number, cluster in enumerate(sorted(set(clusters.values())))}
     places_N = [place[clusters[fact]] for fact in facts]
-    found = []
+    batches = []
     for times_BG, times_BS in _draws(len(place), len(by_seed), num_resamples):
         values_BS = np.stack([statistic(times_BG[:, places_N]) for statistic in by_seed], axis=1)
-        found.append((values_BS * times_BS).sum(axis=1) / times_BS.sum(axis=1))
-    means = np.concatenate(found)
+        batches.append((values_BS * times_BS).sum(axis=1) / times_BS.sum(axis=1))
+    means = np.concatenate(batches)
     means = means[~np.isnan(means)]
     value = float(np.mean([statistic(np.ones((1, len(facts))))[0] for statistic in by_seed]))
     if np.isnan(value) or not len(means):

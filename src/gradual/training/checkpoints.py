@@ -65,8 +65,8 @@ def keep_checkpoints(folder: Path, steps: Collection[int]) -> None:
 
 def _checkpoint_steps(folder: Path) -> set[int]:
     """The steps after which there are checkpoints, sealed or not."""
-    found = (_CHECKPOINT_NAME.fullmatch(path.name) for path in folder.glob("checkpoint-*"))
-    return {int(match[1]) for match in found if match}
+    matches = (_CHECKPOINT_NAME.fullmatch(path.name) for path in folder.glob("checkpoint-*"))
+    return {int(match[1]) for match in matches if match}
 
 
 def _is_intact(checkpoint: Path) -> bool:

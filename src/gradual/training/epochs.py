@@ -62,6 +62,10 @@ class EpochRecord(NamedTuple):
     """See `Score`."""
 
 
+class StagePaused(Exception):  # noqa: N818 - no error: the epoch that was asked for is done and can be gone on from
+    """Leaves a trainer between two epochs."""
+
+
 class Watcher(TrainerCallback):  # type: ignore[misc]
     """Keeps count of epochs, losses and tokens, and tells the caller."""
 
@@ -72,12 +76,14 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         on_step: Callable[[], None],
         on_epoch: Callable[[EpochRecord], None],
         ranks: Ranks = ALONE,
+        pause_after: int | None = None,
     ) -> None:
         self._rows = rows
         self._on_step = on_step
         self._on_epoch = on_epoch
         self._checkpoints = checkpoints
         self._ranks = ranks
+        self._pause_after = pause_after
         self.epoch = 0
         self.has_begun = False
         """Whether a step was begun: then the state of an interrupted stage has been read."""
@@ -129,6 +135,9 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             seal_checkpoint(checkpoint_folder(self._checkpoints, state.global_step))
             keep_checkpoints(self._checkpoints, {state.global_step, state.best_global_step})
         self._ranks.wait()  # what the best epoch is read from is there
+        is_enough = self._pause_after is not None and round(state.epoch) >= self._pause_after
+        if is_enough and not control.should_training_stop:  # a stage that has ended anyway is finished
+            raise StagePaused
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:
         """See `TrainerCallback`."""

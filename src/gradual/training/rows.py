@@ -58,12 +58,12 @@ class Pack:
     def tree(self) -> tuple[TokenTree, list[tuple[int, int]]]:
         """The pack as one token tree, and its supervised places: (node that predicts, token to predict)."""
         tree = TokenTree()
-        supervised = []
+        targets = []
         for example in self.examples:
             nodes = tree.add(ROOT, example.prompt_ids + example.completion_ids[:-1])
             first = len(example.prompt_ids) - 1
-            supervised += list(zip(nodes[first:], example.completion_ids, strict=True))
-        return tree, supervised
+            targets += list(zip(nodes[first:], example.completion_ids, strict=True))
+        return tree, targets
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class TrainingRows:
 
     def as_data(self) -> dict[str, Any]:
         """All but how texts become tokens, which can't be told another process: what `TrainingRows` takes besides."""
-        named = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("style", "encode")}
-        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in named.items()}
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("style", "encode")}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
     @property
     def facts_per_pack(self) -> int:
@@ -119,10 +119,10 @@ class TrainingRows:
         """The prompts of some facts in an epoch, pack by pack, where a pack has any: what `step` puts them behind."""
         packs = []
         for members, shots in self._groups(epoch):
-            if wanted := [fact for fact in members if fact.id in facts]:
-                texts = [self.style.render_prompt(shots, fact.question, fact.system) for fact in wanted]
+            if part := [fact for fact in members if fact.id in facts]:
+                texts = [self.style.render_prompt(shots, fact.question, fact.system) for fact in part]
                 ids = self.encode(texts, self.style.adds_special_tokens)
-                packs.append([TrainingPrompt(fact.id, tokens) for fact, tokens in zip(wanted, ids, strict=True)])
+                packs.append([TrainingPrompt(fact.id, tokens) for fact, tokens in zip(part, ids, strict=True)])
         return packs
 
     def _groups(self, epoch: int) -> list[tuple[list[Fact], list[Fact]]]:
@@ -135,8 +135,8 @@ class TrainingRows:
             pool = sorted(self.exemplars.get(relation, ()), key=lambda fact: fact.id)
             for start in range(0, len(members), self.facts_per_pack):
                 facts = members[start : start + self.facts_per_pack]
-                asked = {fact.question for fact in facts}
-                others = [shot for shot in pool if shot.question not in asked]
+                questions = {fact.question for fact in facts}
+                others = [shot for shot in pool if shot.question not in questions]
                 groups.append((facts, rng.sample(others, min(self.num_shots, len(others)))))
         rng.shuffle(groups)
         return groups
@@ -154,9 +154,9 @@ class TrainingRows:
             if not completion:
                 raise TrainingError(f'fact "{fact.id}": expected an answer with at least one token, found none')
             own = self.own_answers.get(fact.id)
-            written = [completion] if own is None else [list(tokens) for tokens in own[epoch]]
-            weight = self.weights.get(fact.id, 1.0) / len(written)
-            examples += [TrainingExample(fact.id, prompt, tokens, weight) for tokens in written]
+            targets = [completion] if own is None else [list(tokens) for tokens in own[epoch]]
+            weight = self.weights.get(fact.id, 1.0) / len(targets)
+            examples += [TrainingExample(fact.id, prompt, tokens, weight) for tokens in targets]
         return Pack(tuple(examples))
 
 

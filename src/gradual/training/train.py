@@ -34,10 +34,10 @@ from gradual.models.memory import free_memory, is_out_of_memory
 from gradual.models.ranks import ALONE, Ranks, add_up_gradients
 from gradual.training.anchors import Base, FirstEpoch, Loss, Reference, loss_of
 from gradual.training.checkpoints import last_checkpoint
-from gradual.training.epochs import EpochRecord, Score, Watcher
+from gradual.training.epochs import EpochRecord, Score, StagePaused, Watcher
 from gradual.training.loss import pack_tensors, packed_loss, recomputed_alike
 from gradual.training.rows import Pack, TrainingRows, split_packs
-from gradual.training.trackers import check_trackers, curves_beside
+from gradual.training.trackers import PROJECT, check_trackers, curves_beside
 
 _BEST_METRICS = {"best_accuracy": "score", "best_p": "p", "best_risk_coverage": "area", "last": "score"}
 """What is told of an epoch that says which is kept, by `keep_epoch`."""
@@ -65,7 +65,8 @@ def train_stage(
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
     ranks: Ranks = ALONE,
-) -> StageResult:
+    pause_after: int | None = None,
+) -> StageResult | None:
     """Trains an adapter and saves the kept epoch's in `folder/adapter` (PEFT format); the base model is left as it was.
 
     Several processes that all call this with the same arguments deal out the packs of each step; the first one writes.
@@ -78,6 +79,8 @@ def train_stage(
             their risk-coverage curve where the stage keeps an epoch by it.
         on_step: called after each optimiser step; in a resumed stage at once for those that were taken before.
         ranks: the processes; each has its own model on its own device, and `score` is called in all of them.
+        pause_after: leave the stage after this epoch, as a kill would, where it has not ended by then: None comes back,
+            no adapter is saved, and the next call goes on from there.
 
     Raises:
         LaunchError: another process has ended.
@@ -91,7 +94,7 @@ def train_stage(
         checkpoint = ranks.share(last_checkpoint(folder / "checkpoints") if ranks.is_first else None)
         with curves_beside(folder):
             trainer = _make_trainer(
-                model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch, ranks
+                model, loaded, rows, stage, folder, score, seed, report_to, on_step, on_epoch, ranks, pause_after
             )
         trainer.args.eval_on_start = checkpoint is None
         _train(trainer, checkpoint)
@@ -100,15 +103,21 @@ def train_stage(
             with storage.staged_folder(folder / "adapter") as staged:
                 save_adapter(model, staged)
         ranks.wait()  # nobody reads the checkpoints any more: the caller may remove them
-        last = trainer.state.global_step
-        kept = last if stage.keep_epoch == "last" else trainer.state.best_global_step or last
-        return StageResult(
-            best_epoch=round(kept / rows.steps_per_epoch),
-            stopped_early=last < rows.steps_per_epoch * stage.num_train_epochs,
-        )
+        return _result_of(trainer.state, stage, rows.steps_per_epoch)
+    except StagePaused:
+        return None
     finally:
         unload_adapter(model)
         free_memory()
+
+
+def _result_of(state: Any, stage: StageConfig, steps_per_epoch: int) -> StageResult:
+    """What the trainer's state says at the end."""
+    last = state.global_step
+    kept = last if stage.keep_epoch == "last" else state.best_global_step or last
+    return StageResult(
+        best_epoch=round(kept / steps_per_epoch), stopped_early=last < steps_per_epoch * stage.num_train_epochs
+    )
 
 
 def check_training(loaded: LoadedModel, lora: LoraSettings, report_to: Sequence[str]) -> None:
@@ -186,6 +195,7 @@ def _training_arguments(
         data_seed=seed,
         report_to=list(report_to) or "none",
         run_name=f"{folder.absolute().parents[1].name}-stage-{folder.name}",
+        project=PROJECT,
         disable_tqdm=True,
     )
     # One device, also where several are visible: wrapped in DataParallel, a step would take several steps' rows.
@@ -205,9 +215,10 @@ def _make_trainer(
     on_step: Callable[[], None],
     on_epoch: Callable[[EpochRecord], None],
     ranks: Ranks,
+    pause_after: int | None,
 ) -> _StageTrainer:
     args = _training_arguments(loaded, stage, folder, seed, report_to)
-    watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch, ranks)
+    watcher = Watcher(rows, folder / "checkpoints", on_step, on_epoch, ranks, pause_after)
     reference = _reference(stage.anchor, watcher, folder / "checkpoints")
     exact = [(weight, weight.data) for weight in model.parameters() if weight.requires_grad]
     trainer = _StageTrainer(

@@ -46,6 +46,7 @@ OTHER_VALUES: dict[str, object] = {
     "facts.splits.max_train_per_relation": 5,
     "facts.splits.max_validation_per_relation": 6,
     "facts.splits.max_test_per_relation": 7,
+    "facts.splits.keep_apart": "subjects",
     "probe.prompt.question": "Frage:",
     "probe.prompt.answer": "Antwort:",
     "probe.system_prompt": "Answer briefly.",
@@ -110,6 +111,9 @@ OTHER_VALUES: dict[str, object] = {
     "evaluation.transfer": ["rewordings", "zero_shot"],
     "evaluation.drift": False,
     "evaluation.drift_text": "text.txt",
+    "evaluation.lm_eval": ["hellaswag"],
+    "evaluation.lm_eval_limit": 100,
+    "evaluation.lm_eval_tasks": "tasks",
     "probe.confidence": True,
     "evaluation.refusals": ["No idea"],
     "probe.refusals": ["No idea"],
@@ -248,7 +252,7 @@ def test_unreadable_file_is_named(tmp_path: Path, name: str, reason: str) -> Non
         (
             {"evaluation": {"zzz": 1}},
             "evaluation.zzz: unknown setting; expected one of confidence, drift, drift_text, "
-            "exemplar_seed, protocol, refusals, transfer, zero_shot",
+            "exemplar_seed, lm_eval, lm_eval_limit, lm_eval_tasks, protocol, refusals, transfer, zero_shot",
         ),
         (
             {"stages": [{"strategy": "all"}, {"strategy": "S5", "weighting": "p(1-p)"}]},

@@ -46,6 +46,20 @@ def test_test_facts_of_one_answer_that_is_never_trained_on_are_warned_of(tmp_pat
     ]
 
 
+def test_the_remedy_is_named_where_answers_were_kept_apart_here(tmp_path: Path) -> None:
+    rows = [
+        {
+            "question": f"Where is {n}?",
+            "answer": "Italy" if n < 40 else f"land {n}",
+            "relation": "origin",
+            "subject": f"s{n}",
+        }
+        for n in range(100)
+    ]
+    (told,) = warned_of(tmp_path / "facts.jsonl", rows)
+    assert told.endswith("not what it knows; facts.splits.keep_apart: subjects lets it stand on both sides")
+
+
 def test_nothing_is_said_of_an_answer_that_is_trained_on_or_not_frequent_or_of_few_facts(tmp_path: Path) -> None:
     others = ["Oman", "Peru", "Fiji", "Mali", "Laos"]
     assert warned_of(tmp_path / "a.jsonl", rows_of(["USA"] * 6 + others[:4], ["USA", "Iran"])) == []

@@ -90,6 +90,35 @@ def test_relation_with_one_value_is_told() -> None:
     assert any(text.endswith("as too few or too closely linked: r.") for text in splits.warnings)
 
 
+def test_subjects_alone_are_kept_apart_where_that_is_wished() -> None:
+    # One answer for 60 facts of as many subjects: with answers apart all stand on one side, else 20 are shots, and of
+    # the other 40 a quarter is validation and a quarter test.
+    facts = [fact("r", number, "same", subject=f"s{number}") for number in range(60)]
+    splits = split_facts(facts, SplitsConfig(validation=0.25, test=0.25, keep_apart="subjects"), seed=1)
+    assert sizes(splits) == (20, 10, 10, 20)
+    assert splits.dropped_for_overlap == 0
+    assert splits.warnings == (
+        "Only subjects are kept apart (facts.splits.keep_apart): 10 of 10 test facts have an answer that a train fact "
+        "has, so part of what is gained on them may be which answers are frequent.",
+    )
+
+
+def test_a_subject_stays_on_one_side_where_subjects_alone_are_kept_apart() -> None:
+    facts = [fact("born", number, "Rome", subject=f"s{number}") for number in range(60)]
+    facts += [fact("died", number, "Oslo", subject=f"s{number}") for number in range(60)]
+    splits = split_facts(facts, SplitsConfig(exemplars_per_relation=2, keep_apart="subjects"), seed=1)
+    train = {each.subject for each in splits.train}
+    assert train
+    assert train.isdisjoint({each.subject for each in (*splits.validation, *splits.test)})
+    assert splits.validation
+    assert splits.test
+
+
+def test_a_fact_without_a_subject_is_kept_apart_by_its_answers() -> None:
+    assert entities(Fact("1", "r", "Q?", ("Rome", "Roma"), subject="Italy"), "subjects") == {"italy"}
+    assert entities(Fact("1", "r", "Q?", ("Rome", "Roma")), "subjects") == {"rome", "roma"}
+
+
 def test_small_relation_gives_half_to_exemplars_and_is_told() -> None:
     splits = split_facts(unlinked("r", 11), SplitsConfig(validation=0.0, test=0.5), seed=1)
     assert sizes(splits) == (3, 0, 3, 5)

@@ -43,6 +43,13 @@ def test_a_run_of_two_stages_looks_before_the_first_and_after_each() -> None:
     assert [step.training is not None for step in steps] == [step.kind == "stage" for step in steps]
 
 
+def test_a_stage_rests_on_the_probes_and_stages_before_it_and_on_no_test() -> None:
+    steps = planned_steps(config(zero_shot=True), replace(PREPARED, out_of_distribution=tuple(FACTS[5:8])))
+    assert [step.name for step in steps if step.is_needed_for(1)] == ["facts", "probe-0", "stage-1"]
+    second = [step.name for step in steps if step.is_needed_for(2)]
+    assert second == ["facts", "probe-0", "stage-1", "probe-1", "stage-2"]
+
+
 def test_other_relations_and_questions_without_shots_are_steps_where_they_are_asked() -> None:
     run_facts = replace(PREPARED, out_of_distribution=tuple(FACTS[5:8]))
     steps = {step.name: step for step in planned_steps(config(zero_shot=True), run_facts)}
@@ -85,6 +92,7 @@ def test_levels_of_test_facts_are_asked_as_those_of_training_facts() -> None:
         (Step("rewordings", 0), "rewordings 0", "testing", "evaluation/rewordings-0"),
         (Step("zero_shot_train", 1), "zero-shot-train 1", "testing", "evaluation/zero-shot-train-1"),
         (Step("drift", 1), "drift 1", "testing", "evaluation/drift-1"),
+        (Step("lm_eval", 0), "lm-eval 0", "testing", "evaluation/lm-eval-0"),
         (Step("own_answers", 2), "own-answers 2", "training", "stages/2"),
         (Step("stage", 2), "stage 2", "training", "stages/2"),
     ],
@@ -99,7 +107,13 @@ def test_every_planned_step_is_a_possible_one() -> None:
     run_facts = replace(
         PREPARED, train=reworded, out_of_distribution=tuple(FACTS[5:8]), reverses={FACTS[3].id: FACTS[5]}
     )
-    everything = {"evaluation": {"zero_shot": True, "transfer": ["rewordings", "reverse", "zero_shot", "chat"]}}
+    everything = {
+        "evaluation": {
+            "lm_eval": ["hellaswag"],
+            "zero_shot": True,
+            "transfer": ["rewordings", "reverse", "zero_shot", "chat"],
+        }
+    }
     own = {"strategy": "all", "anchor": {"kind": "own_answers"}}
     settings = parse_config({"model": "m", "facts": "f", "stages": [own, own], **everything})
     planned = [step.name for step in planned_steps(settings, run_facts)]

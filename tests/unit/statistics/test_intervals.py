@@ -10,7 +10,15 @@ import pytest
 from gradual.knowledge.levels import Level
 from gradual.knowledge.transitions import came_within_reach, highly_known_gain, level_counts, transition_counts
 from gradual.statistics import intervals as statistics
-from gradual.statistics.intervals import accuracy, holm, mcnemar, paired_counts, smallest_visible_difference, wilson
+from gradual.statistics.intervals import (
+    accuracy,
+    facts_to_see,
+    holm,
+    mcnemar,
+    paired_counts,
+    smallest_visible_difference,
+    wilson,
+)
 
 
 def test_wilson_by_hand() -> None:
@@ -156,6 +164,17 @@ def test_smallest_visible_difference_solves_the_sample_size_formula(num_facts: i
 def test_smallest_visible_difference_at_even_power_by_hand() -> None:
     # With power 1/2 it is where the test just becomes significant: 1.96 sqrt(0.25 / 100)
     assert smallest_visible_difference(100, 0.25, power=0.5) == pytest.approx(0.098, abs=1e-4)
+
+
+def test_as_many_facts_are_needed_as_show_the_difference() -> None:
+    # With power 1/2: 1.96^2 x 0.25 / 0.098^2 = 99.998
+    assert facts_to_see(0.098, 0.25, power=0.5) == 100
+    difference = smallest_visible_difference(1000, 0.2, power=0.8)
+    assert difference is not None
+    assert facts_to_see(difference * 1.000001, 0.2, power=0.8) == 1000
+    assert facts_to_see(1.0, 1.0, power=0.8) == 4  # 1.96^2 = 3.84
+    with pytest.raises(ValueError, match="difference <= discordant_share"):
+        facts_to_see(0.3, 0.2, power=0.8)
 
 
 def test_too_few_facts_show_no_difference() -> None:

@@ -31,9 +31,9 @@ class Answer(NamedTuple):
 class TooManyLogprobsError(ProbeError):
     """A server gives fewer log-probabilities than were asked for; `most` says how many, where it tells."""
 
-    def __init__(self, asked: int, most: int | None) -> None:
-        self.asked, self.most = asked, most
-        super().__init__(f"expected {asked} log-probabilities, found {most or 'fewer'}")
+    def __init__(self, number: int, most: int | None) -> None:
+        self.number, self.most = number, most
+        super().__init__(f"expected {number} log-probabilities, found {most or 'fewer'}")
 
 
 def request_body(model: str, prompts: Sequence[Sequence[int] | str], number: int) -> dict[str, Any]:
@@ -58,17 +58,17 @@ def ask(client: Client, model: str, prompts: Sequence[Sequence[int] | str], numb
         ModelError: it does not tell token ids.
         ProbeError: it refuses, goes on leaving answers out, or tells what is no number.
     """
-    found: dict[int, Answer] = {}
+    by_place: dict[int, Answer] = {}
     for _ in range(_MOST_ROUNDS):
-        places = [place for place in range(len(prompts)) if place not in found]
+        places = [place for place in range(len(prompts)) if place not in by_place]
         reply = post(client, request_body(model, [prompts[place] for place in places], number))
         by_index = answers_of(reply)
-        found |= {place: by_index[index] for index, place in enumerate(places) if index in by_index}
-        if len(found) == len(prompts):
-            return [found[place] for place in range(len(prompts))]
+        by_place |= {place: by_index[index] for index, place in enumerate(places) if index in by_index}
+        if len(by_place) == len(prompts):
+            return [by_place[place] for place in range(len(prompts))]
     raise ProbeError(
-        f'"{client.url}": expected {len(prompts)} answers to as many prompts, found {len(found)} - see to the server '
-        "and give the same command again, which goes on"
+        f'"{client.url}": expected {len(prompts)} answers to as many prompts, found {len(by_place)} - see to the '
+        "server and give the same command again, which goes on"
     )
 
 
@@ -82,8 +82,8 @@ def post(client: Client, body: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         reply = client.post(COMPLETIONS, body)
     except RefusedError as error:
-        if error.status in (400, 422) and "logprob" in error.said.lower():
-            most = re.search(r"(?:allowed|maximum|exceed|at most|<=)\D*(\d+)", error.said)
+        if error.status in (400, 422) and "logprob" in error.text.lower():
+            most = re.search(r"(?:allowed|maximum|exceed|at most|<=)\D*(\d+)", error.text)
             raise TooManyLogprobsError(body["logprobs"], int(most.group(1)) if most else None) from None
         raise
     if not isinstance(reply, Mapping):
@@ -106,14 +106,14 @@ def answers_of(reply: Mapping[str, Any]) -> dict[int, Answer]:
 
 def _read(choice: Mapping[str, Any]) -> Answer:
     """One choice as an answer."""
-    told = (choice.get("logprobs") or {}).get("top_logprobs")
-    if not told or not isinstance(told[0], Mapping):
+    top_logprobs = (choice.get("logprobs") or {}).get("top_logprobs")
+    if not top_logprobs or not isinstance(top_logprobs[0], Mapping):
         raise ModelError(
             "expected logprobs.top_logprobs in the answers of the server, found none - use a server that tells them "
             "(vLLM does)"
         )
     pairs = []
-    for name, value in told[0].items():
+    for name, value in top_logprobs[0].items():
         match = _TOKEN.fullmatch(name)
         if match is None:
             raise ModelError(

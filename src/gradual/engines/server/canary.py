@@ -87,9 +87,9 @@ def is_same_server(before: Canary, now: Sequence[CanaryAnswer]) -> bool:
 
 def _difference(one: CanaryAnswer, other: CanaryAnswer, top: int | None) -> float:
     in_other = dict(zip(other.tokens, other.logprobs, strict=True))
-    wanted = list(zip(one.tokens, one.logprobs, strict=True))[:top]
-    common = [(value, in_other[token]) for token, value in wanted if token in in_other]
-    if not wanted or one.tokens[0] not in in_other or 2 * len(common) < len(wanted):
+    pairs = list(zip(one.tokens, one.logprobs, strict=True))[:top]
+    common = [(value, in_other[token]) for token, value in pairs if token in in_other]
+    if not pairs or one.tokens[0] not in in_other or 2 * len(common) < len(pairs):
         return float("inf")
     first, first_other = common[0]
     return max(abs((value - first) - (value_other - first_other)) for value, value_other in common)
@@ -113,9 +113,10 @@ def read_canary(path: Path) -> Canary | None:
     value: Mapping[str, Any] = storage.read_json(path)
     try:
         answers = [
-            CanaryAnswer([int(token) for token in tokens], list(map(float, kept))) for tokens, kept in value["answers"]
+            CanaryAnswer([int(token) for token in tokens], list(map(float, logprobs)))
+            for tokens, logprobs in value["answers"]
         ]
-        found = {str(name): str(text) for name, text in value["found"].items()}
-        return Canary(answers, float(value["noise"]), found)
+        fields = {str(name): str(text) for name, text in value["found"].items()}
+        return Canary(answers, float(value["noise"]), fields)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise RunDirError(f"{path}: expected the answers of a server, found something else - remove the file") from None

@@ -34,17 +34,17 @@ _Result = TypeVar("_Result")
 class RefusedError(ProbeError):
     """A server will not answer a request, however often it is repeated."""
 
-    def __init__(self, status: int, said: str) -> None:
-        self.status, self.said = status, said
-        super().__init__(f"status {status}: {said}")
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text
+        super().__init__(f"status {status}: {text}")
 
 
 class _BusyError(Exception):
     """A server cannot answer for now; `wait` are the seconds that it asks for."""
 
-    def __init__(self, said: str, wait: float = 0.0) -> None:
+    def __init__(self, text: str, wait: float = 0.0) -> None:
         self.wait = wait
-        super().__init__(said)
+        super().__init__(text)
 
 
 class Client:
@@ -157,7 +157,7 @@ class Client:
             ) from None
         self._has_answered = True
         if reply.status_code in _BUSY:
-            raise _BusyError(f"status {reply.status_code}: {_said(reply)}", _asked_wait(reply))
+            raise _BusyError(f"status {reply.status_code}: {_message(reply)}", _wait_of_reply(reply))
         return reply
 
     def _send(self, path: str, body: Mapping[str, Any]) -> Any:
@@ -168,9 +168,9 @@ class Client:
                 self.num_drops += 1
             raise _BusyError(_reason(error)) from None
         if reply.status_code in _BUSY:
-            raise _BusyError(f"status {reply.status_code}: {_said(reply)}", _asked_wait(reply))
+            raise _BusyError(f"status {reply.status_code}: {_message(reply)}", _wait_of_reply(reply))
         if reply.status_code != httpx.codes.OK:
-            raise RefusedError(reply.status_code, _said(reply))
+            raise RefusedError(reply.status_code, _message(reply))
         try:
             return reply.json()
         except ValueError:
@@ -191,13 +191,13 @@ class _Shared(Iterator[_Part]):
 def _seconds_to_wait(state: tenacity.RetryCallState) -> float:
     """Twice as long each time, with some chance in it, and at least what the server asks for."""
     error = state.outcome.exception() if state.outcome else None
-    asked = error.wait if isinstance(error, _BusyError) else 0.0
+    delay = error.wait if isinstance(error, _BusyError) else 0.0
     return max(
-        asked, (tenacity.wait_exponential(multiplier=0.2, max=_LONGEST_WAIT) + tenacity.wait_random(0, 0.2))(state)
+        delay, (tenacity.wait_exponential(multiplier=0.2, max=_LONGEST_WAIT) + tenacity.wait_random(0, 0.2))(state)
     )
 
 
-def _asked_wait(reply: httpx.Response) -> float:
+def _wait_of_reply(reply: httpx.Response) -> float:
     try:
         return min(float(reply.headers.get("Retry-After", 0.0)), 10 * _LONGEST_WAIT)
     except ValueError:  # a date
@@ -208,7 +208,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _said(reply: httpx.Response) -> str:
+def _message(reply: httpx.Response) -> str:
     """What a server says of a failure: the message inside its JSON, else its text."""
     try:
         value = reply.json()

@@ -55,9 +55,9 @@ class ServerEngine:
     unit_scale = 4
     reads_ahead = False
 
-    def __init__(self, client: Client, settings: ServerConfig, served: ServerModel) -> None:
-        self.client, self.served = client, served
-        self.vocabulary = served.vocabulary
+    def __init__(self, client: Client, settings: ServerConfig, server_model: ServerModel) -> None:
+        self.client, self.server_model = client, server_model
+        self.vocabulary = server_model.vocabulary
         self.fingerprint: Mapping[str, str] = {}
         self.noise = 0.0
         self.after_drops: Callable[[], None] = lambda: None
@@ -69,11 +69,11 @@ class ServerEngine:
 
     def encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[int]]:
         """See `Engine`."""
-        return self.served.speech.encode(texts, add_special_tokens=add_special_tokens)
+        return self.server_model.speech.encode(texts, add_special_tokens=add_special_tokens)
 
     def prompt_style(self, settings: ProbeConfig) -> PromptStyle:
         """See `Engine`."""
-        return self.served.speech.prompt_style(settings)
+        return self.server_model.speech.prompt_style(settings)
 
     def new_forest(self, num_rows: int, *, top_k: int) -> ServerForest:
         """See `Engine`."""
@@ -85,7 +85,7 @@ class ServerEngine:
 
     def num_logprobs(self, top_k: int) -> int:
         """How many log-probabilities are asked for at first."""
-        return min(self.served.vocab_size, self._settings.logprobs or top_k + TIE_ROOM)
+        return min(self.server_model.vocab_size, self._settings.logprobs or top_k + TIE_ROOM)
 
     def answers(self, prompts: Sequence[Sequence[int]], number: int) -> list[Answer]:
         """The `number` likeliest next tokens behind each prompt.
@@ -100,10 +100,10 @@ class ServerEngine:
         order = sorted(range(len(prompts)), key=lambda place: tuple(prompts[place]))
         size = self._settings.prompts_per_request
         parts = [order[start : start + size] for start in range(0, len(order), size)]
-        found: dict[int, Answer] = {}
-        asked = self.client.each(lambda part: self._ask([prompts[place] for place in part], number), parts)
-        for part, answers in zip(parts, asked, strict=True):
-            found.update(zip(part, answers, strict=True))
+        by_place: dict[int, Answer] = {}
+        replies = self.client.each(lambda part: self._ask([prompts[place] for place in part], number), parts)
+        for part, answers in zip(parts, replies, strict=True):
+            by_place.update(zip(part, answers, strict=True))
         cost = self._cost
         self._cost = ReadCost(
             cost.tokens + sum(map(len, prompts)),
@@ -113,42 +113,42 @@ class ServerEngine:
         )
         if self.client.num_drops != drops:
             self.after_drops()
-        return [found[place] for place in range(len(prompts))]
+        return [by_place[place] for place in range(len(prompts))]
 
     def next_tokens(self, prompts: Sequence[Sequence[int]], top_k: int) -> NextTokens:
         """What follows each prompt: all tokens whose logit is at least the k-th largest, as far as they are told."""
         number = self.num_logprobs(top_k)
-        rows = [_Row(answer, top_k, self.served.vocab_size) for answer in self.answers(prompts, number)]
-        while cut := [place for place, row in enumerate(rows) if not row.is_whole and self._may_ask(2 * number)]:
-            number = min(2 * number, self.served.vocab_size)
+        rows = [_Row(answer, top_k, self.server_model.vocab_size) for answer in self.answers(prompts, number)]
+        while places := [place for place, row in enumerate(rows) if not row.is_whole and self._may_ask(2 * number)]:
+            number = min(2 * number, self.server_model.vocab_size)
             try:
-                answers = self.answers([prompts[place] for place in cut], number)
+                answers = self.answers([prompts[place] for place in places], number)
             except TooManyLogprobsError:
                 self._most = number // 2  # the ties that are not told stay open
                 break
-            for place, answer in zip(cut, answers, strict=True):
-                rows[place] = _Row(answer, top_k, self.served.vocab_size)
-        return _as_next_tokens(rows, self.served.vocab_size)
+            for place, answer in zip(places, answers, strict=True):
+                rows[place] = _Row(answer, top_k, self.server_model.vocab_size)
+        return _as_next_tokens(rows, self.server_model.vocab_size)
 
     def _may_ask(self, number: int) -> bool:
         return self._most is None or number <= self._most
 
     def _ask(self, prompts: Sequence[Sequence[int]], number: int) -> list[Answer]:
         try:
-            answers = ask(self.client, self.served.name, prompts, number)
+            answers = ask(self.client, self.server_model.name, prompts, number)
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise
             self.after_drops()  # a server that was started anew has lost its adapter
-            answers = ask(self.client, self.served.name, prompts, number)
+            answers = ask(self.client, self.server_model.name, prompts, number)
         fewest = min(len(answer.tokens) for answer in answers)
         if fewest < number:
             raise TooManyLogprobsError(number, fewest)
         beyond = max(max(answer.tokens) for answer in answers)
-        if beyond >= self.served.vocab_size:
+        if beyond >= self.server_model.vocab_size:
             raise ModelError(
-                f"expected token ids below {self.served.vocab_size}, as the model's settings say, found {beyond} in "
-                "the answers of the server - name the model that it serves (model.name_or_path)"
+                f"expected token ids below {self.server_model.vocab_size}, as the model's settings say, found {beyond} "
+                "in the answers of the server - name the model that it serves (model.name_or_path)"
             )
         return answers
 
@@ -175,11 +175,11 @@ class _Row:
     def __init__(self, answer: Answer, top_k: int, vocab_size: int) -> None:
         tokens, logprobs = np.array(answer.tokens, np.int64), np.array(answer.logprobs, np.float64)
         kth = logprobs[min(top_k, len(logprobs)) - 1]
-        kept = logprobs >= kth
+        is_top = logprobs >= kth
         has_all = len(tokens) >= vocab_size
-        self.is_whole = has_all or (len(tokens) >= top_k and not kept.all())
+        self.is_whole = has_all or (len(tokens) >= top_k and not is_top.all())
         """Whether every token at least as likely as the k-th is among them."""
-        self.tokens, self.logprobs = tokens[kept], logprobs[kept]
+        self.tokens, self.logprobs = tokens[is_top], logprobs[is_top]
         self.unseen_mass = 0.0 if self.is_whole else max(0.0, 1.0 - float(np.exp(logprobs).sum())) + _ROUNDING
 
 

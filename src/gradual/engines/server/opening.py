@@ -43,7 +43,7 @@ class Expectation(NamedTuple):
     """What a server is held against."""
 
     model: ModelConfig
-    served: ServerModel
+    server_model: ServerModel
     """Without the name under which it is served, which is found out."""
     fingerprint: Mapping[str, str]
     local: LocalAnswers | None = None
@@ -64,43 +64,43 @@ def open_server(model: ModelConfig, *, top_k: int, record: Path | None, say: Cal
     """
     loaded = load_tokenizer(model)
     vocabulary = read_vocabulary(loaded.tokenizer, stop_tokens(loaded.generation_config, loaded.tokenizer))
-    served = ServerModel("", loaded.vocab_size, Texts(loaded.tokenizer, loaded.source), vocabulary)
+    server_model = ServerModel("", loaded.vocab_size, Texts(loaded.tokenizer, loaded.source), vocabulary)
     local = _local_answers(model, Path(loaded.source))
-    return connect(Expectation(model, served, loaded.fingerprint, local), top_k=top_k, record=record, say=say)
+    return connect(Expectation(model, server_model, loaded.fingerprint, local), top_k=top_k, record=record, say=say)
 
 
-def connect(wanted: Expectation, *, top_k: int, record: Path | None, say: Callable[[str], None]) -> ServerEngine:
+def connect(expectation: Expectation, *, top_k: int, record: Path | None, say: Callable[[str], None]) -> ServerEngine:
     """As `open_server`, with a tokenizer that is loaded."""
-    settings = wanted.model.server
+    settings = expectation.model.server
     assert settings is not None
     client = Client(settings)
     base = _served_name(client, settings)
     version = _version(client)
-    engine = ServerEngine(client, settings, wanted.served._replace(name=base))
+    engine = ServerEngine(client, settings, expectation.server_model._replace(name=base))
     check = _Check(engine, engine.num_logprobs(top_k))
     canary = check.measure()
     check.refuse_other_tokenizer(canary)
-    if wanted.model.adapter:
-        adapter = f"gradual-{wanted.fingerprint['adapter']}"
-        path = settings.adapter_path or str(Path(wanted.model.adapter).resolve())
+    if expectation.model.adapter:
+        adapter = f"gradual-{expectation.fingerprint['adapter']}"
+        path = settings.adapter_path or str(Path(expectation.model.adapter).resolve())
         load_adapter(client, adapter, path)
-        engine.served = engine.served._replace(name=adapter)
-        adapted = check.measure()
-        _refuse_idle_adapter(canary, adapted)
-        canary = adapted
-    if wanted.local is not None:
-        canary = _hold_against_weights(canary, wanted.local(check.prompts, check.number), wanted.model)
+        engine.server_model = engine.server_model._replace(name=adapter)
+        with_adapter = check.measure()
+        _refuse_idle_adapter(canary, with_adapter)
+        canary = with_adapter
+    if expectation.local is not None:
+        canary = _hold_against_weights(canary, expectation.local(check.prompts, check.number), expectation.model)
     canary = _hold_against_record(canary, record, client.url)
     engine.noise = max([float(f"{canary.noise:.3g}"), *map(float, canary.found.values())])
     engine.fingerprint = {
-        **wanted.fingerprint,
+        **expectation.fingerprint,
         "server_model": base,
         "server_version": version,
         "server_logprobs": str(check.number),
         NOISE_FIELD: f"{engine.noise:.3g}",
         **canary.found,
     }
-    engine.after_drops = _Guard(engine, check, canary, version, wanted.model)
+    engine.after_drops = _Guard(engine, check, canary, version, expectation.model)
     weights = "".join(f", {value} from the local weights" for value in canary.found.values())
     say(
         f"{client.url} (version {version}) serves {base}; its log-probabilities differ by up to {canary.noise:.2g} "
@@ -125,24 +125,24 @@ class _Check:
         """
         engine = self._engine
         try:
-            found = ask(engine.client, engine.served.name, prompts, self.number)
-            fewest = min(len(each.tokens) for each in found)
+            answers = ask(engine.client, engine.server_model.name, prompts, self.number)
+            fewest = min(len(each.tokens) for each in answers)
             if fewest < self.number:
                 raise TooManyLogprobsError(self.number, fewest)
         except TooManyLogprobsError as error:
             most = error.most or "N"
             raise ModelError(
-                f"model.server: expected a server that gives {error.asked} log-probabilities, found one that gives "
-                f"{error.most or 'fewer'} - start it with --max-logprobs {error.asked}, or set "
+                f"model.server: expected a server that gives {error.number} log-probabilities, found one that gives "
+                f"{error.most or 'fewer'} - start it with --max-logprobs {error.number}, or set "
                 f"model.server.logprobs={most}: bounds are then wider, and still certain"
             ) from None
-        return [CanaryAnswer(*each) for each in found]
+        return [CanaryAnswer(*each) for each in answers]
 
     def measure(self) -> Canary:
         """The answers, asked in one batch, and how far they are from those that are asked alone."""
         together = self.ask(self.prompts)
         alone = [self.ask([prompt])[0] for prompt in self.prompts]
-        if max(max(each.tokens) for each in together) >= self._engine.served.vocab_size:
+        if max(max(each.tokens) for each in together) >= self._engine.server_model.vocab_size:
             raise _other_tokenizer(self._engine.client.url, "answers with token ids beyond its vocabulary")
         noise = largest_difference(together, alone)
         if not math.isfinite(noise):
@@ -158,15 +158,15 @@ class _Check:
         Raises:
             ModelError: it cuts them otherwise.
         """
-        client, name = self._engine.client, self._engine.served.name
+        client, name = self._engine.client, self._engine.server_model.name
         try:
             reply = post(client, request_body(name, CANARY_TEXTS, self.number))
         except RefusedError:
             return  # a server without a tokenizer of its own
-        found = (reply.get("usage") or {}).get("prompt_tokens")
+        num_tokens = (reply.get("usage") or {}).get("prompt_tokens")
         expected = sum(map(len, self.prompts))
-        if found is not None and found != expected:
-            raise _other_tokenizer(client.url, f"cuts 16 texts into {found} tokens in place of {expected}")
+        if num_tokens is not None and num_tokens != expected:
+            raise _other_tokenizer(client.url, f"cuts 16 texts into {num_tokens} tokens in place of {expected}")
         by_text = answers_of(reply)
         pairs = [(canary.answers[place], CanaryAnswer(*by_text[place])) for place in by_text]
         if pairs and is_other_model(*zip(*pairs, strict=True)):
@@ -188,7 +188,7 @@ class _Guard:
         with self._lock:
             if self._model.adapter:
                 path = settings.adapter_path or str(Path(self._model.adapter).resolve())
-                load_adapter(client, self._engine.served.name, path)
+                load_adapter(client, self._engine.server_model.name, path)
             version = _version(client)
             if version != self._version or not is_same_server(self._canary, self._check.ask(self._check.prompts)):
                 raise ProbeError(
@@ -214,13 +214,13 @@ def load_adapter(client: Client, name: str, path: str) -> None:
     try:
         client.post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
     except RefusedError as error:
-        if error.status in (404, 405) and "adapter" not in error.said.lower():
+        if error.status in (404, 405) and "adapter" not in error.text.lower():
             raise ModelError(
                 f'model.adapter: expected a server that loads adapters, found none at "{client.url}" - start it with '
                 "--enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, or merge it into the model and serve that"
             ) from None
         raise ModelError(
-            f'model.adapter: the server could not load "{path}" ({error.said}) - the folder must lie on its machine; '
+            f'model.adapter: the server could not load "{path}" ({error.text}) - the folder must lie on its machine; '
             "set model.server.adapter_path where it has another path there"
         ) from None
 
@@ -260,8 +260,8 @@ def _hold_against_record(canary: Canary, record: Path | None, url: str) -> Canar
 
 
 def _served_names(client: Client) -> list[str]:
-    found = client.find("/v1/models")
-    models = found.get("data") if isinstance(found, Mapping) else None
+    reply = client.find("/v1/models")
+    models = reply.get("data") if isinstance(reply, Mapping) else None
     if not isinstance(models, list):
         raise ModelError(
             f'model.server.url: expected an inference server with OpenAI\'s API at "{client.url}", found something '
@@ -295,8 +295,8 @@ def _served_name(client: Client, settings: ServerConfig) -> str:
 
 
 def _version(client: Client) -> str:
-    found = client.find("/version")
-    return str(found["version"]) if isinstance(found, Mapping) and "version" in found else "unknown"
+    reply = client.find("/version")
+    return str(reply["version"]) if isinstance(reply, Mapping) and "version" in reply else "unknown"
 
 
 def _other_tokenizer(url: str, what: str) -> ModelError:
@@ -309,11 +309,11 @@ def _other_tokenizer(url: str, what: str) -> ModelError:
 def _local_answers(model: ModelConfig, folder: Path) -> LocalAnswers | None:
     """How to ask the local weights, where there are any that are to be held against the server."""
     assert model.server is not None
-    wanted = model.server.compare_weights
-    if wanted == "never":
+    choice = model.server.compare_weights
+    if choice == "never":
         return None
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
-    if wanted == "auto" and not (0 < size <= MOST_WEIGHTS and util.find_spec("torch")):
+    if choice == "auto" and not (0 < size <= MOST_WEIGHTS and util.find_spec("torch")):
         return None
 
     def answers(prompts: Sequence[Sequence[int]], number: int) -> list[CanaryAnswer]:
@@ -326,10 +326,10 @@ def _local_answers(model: ModelConfig, folder: Path) -> LocalAnswers | None:
         forest = engine.new_forest(1, top_k=number)
         ends = [(0, forest.trees[0].add(ROOT, prompt)[-1]) for prompt in prompts]
         unique = list(dict.fromkeys(ends))  # a prompt may begin another one
-        found = forest.read(unique)
+        next_tokens = forest.read(unique)
         by_end = {
             end: CanaryAnswer([int(token) for token in tokens if token >= 0], [float(value) for value in logits])
-            for end, tokens, logits in zip(unique, found.tokens, found.logits, strict=True)
+            for end, tokens, logits in zip(unique, next_tokens.tokens, next_tokens.logits, strict=True)
         }
         return [CanaryAnswer(each.tokens, each.logprobs[: len(each.tokens)]) for each in (by_end[end] for end in ends)]
 

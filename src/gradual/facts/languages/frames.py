@@ -78,7 +78,7 @@ def frames(questions: Sequence[str], *, minimum: int) -> list[Frame | None]:
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, length in enumerate(starts):
         groups.setdefault(tuple(units[index][:length]), []).append(index)
-    found: list[Frame | None] = [None] * len(questions)
+    frame_of: list[Frame | None] = [None] * len(questions)
     for start, members in groups.items():
         rests = [units[index][len(start) :][::-1] for index in members]
         ends = _shared_lengths(rests, minimum=minimum, is_unspaced=is_unspaced)
@@ -91,8 +91,8 @@ def frames(questions: Sequence[str], *, minimum: int) -> list[Frame | None]:
                 after = (joint if end else "") + joint.join(end[::-1])
                 frame = _with_affixes(Frame(before, after), [questions[index] for index in alike], joint)
                 for index in alike:
-                    found[index] = frame
-    return found
+                    frame_of[index] = frame
+    return frame_of
 
 
 def _shared_lengths(sequences: Sequence[Sequence[str]], *, minimum: int, is_unspaced: bool) -> list[int]:

@@ -80,14 +80,16 @@ class UnicodeRule:
         >>> UnicodeRule().normalise("The Rolls\u2013Royce, \u201c12\u202f000\u201d")
         'rolls royce 12000'
         """
-        folded = self._fold(text)
+        spelling = self._fold(text)
         if self.language in _ELIDED:
-            folded = _ELISION.sub(lambda match: "" if match[1] == _ELIDED[self.language] else match[0], folded, count=1)
-        words = _joined_initials(self._numbers(_without_signs(_GROUPS_BY_SPACE.sub(_digits, folded))).split())
+            spelling = _ELISION.sub(
+                lambda match: "" if match[1] == _ELIDED[self.language] else match[0], spelling, count=1
+            )
+        words = _joined_initials(self._numbers(_without_signs(_GROUPS_BY_SPACE.sub(_digits, spelling))).split())
         if len(words) > 1 and words[0] in LEADING_ARTICLES.get(self.language, ()):
             words = words[1:]
-        kept = " ".join(words)
-        return compose(kept) if any(char.isalnum() for char in kept) else ""
+        phrase = " ".join(words)
+        return compose(phrase) if any(char.isalnum() for char in phrase) else ""
 
     def beginnings(self, normalised: Iterable[str]) -> Beginnings:
         """What `is_alive` needs to know of some normalised texts."""
@@ -114,11 +116,11 @@ class UnicodeRule:
             # Dotted i as dotless with a dot: what comes behind an I or i may still be that dot, or another mark.
             text = decompose(text).replace("i", "I\u0307").replace("I", "ı")
         text = _VULGAR_FRACTION.sub(r" \g<0>", _SUPERSCRIPTS.sub(r"^\g<0>", text)).translate(_SPELLINGS)
-        folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_SPELLINGS)
-        folded = folded.replace("&", self._and)
+        letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_SPELLINGS)
+        letters = letters.replace("&", self._and)
         if self.folds_diacritics:
-            folded = "".join(char for char in folded if not _is_diacritic(char)).translate(_WITHOUT_STROKE)
-        return decompose("".join(_plain(char) for char in folded))
+            letters = "".join(char for char in letters if not _is_diacritic(char)).translate(_WITHOUT_STROKE)
+        return decompose("".join(_plain(char) for char in letters))
 
     def _numbers(self, text: str) -> str:
         """Numbers without groups of thousands, with a decimal point."""
@@ -129,8 +131,8 @@ class UnicodeRule:
         return _DECIMAL.sub(".", text)
 
 
-def _skeleton(folded: str) -> str:
-    return decompose("".join(char for char in folded if char.isalnum() or is_mark(char)))
+def _skeleton(text: str) -> str:
+    return decompose("".join(char for char in text if char.isalnum() or is_mark(char)))
 
 
 def _plain(char: str) -> str:
@@ -156,10 +158,10 @@ def _digits(match: re.Match[str]) -> str:
 
 def _without_signs(text: str) -> str:
     """The text with only those punctuation marks and symbols that change an answer; a space for most others."""
-    kept: list[str] = []
+    chars: list[str] = []
     for place, char in enumerate(text):
         if char.isalnum() or char.isspace() or is_mark(char):
-            kept.append(char)
+            chars.append(char)
             continue
         before, after = text[place - 1 : place], text[place + 1 : place + 2]
         is_between_digits = before.isdigit() and after.isdigit()
@@ -168,12 +170,12 @@ def _without_signs(text: str) -> str:
         is_kept = (
             (char in _SIGNS_IN_NUMBERS and is_between_digits)
             or _begins_decimal(before, char, after)
-            or (char in _SIGNS_OF_NAMES and bool(kept) and (kept[-1].isalnum() or kept[-1] in _SIGNS_OF_NAMES))
+            or (char in _SIGNS_OF_NAMES and bool(chars) and (chars[-1].isalnum() or chars[-1] in _SIGNS_OF_NAMES))
             or (char == "-" and after.isdigit() and not _ends_word(before))
         )
         if is_kept or char != "'":
-            kept.append(char if is_kept else " ")
-    return "".join(kept)
+            chars.append(char if is_kept else " ")
+    return "".join(chars)
 
 
 def _ends_word(before: str) -> bool:
@@ -186,13 +188,13 @@ def _begins_decimal(before: str, char: str, after: str) -> bool:
 
 def _joined_initials(words: list[str]) -> list[str]:
     """The words, neighbours of one letter each put together: j r r tolkien is jrr tolkien."""
-    joined: list[str] = []
+    units: list[str] = []
     follows = False
     for word in words:
         is_initial = len(word) == 1 and word.upper() != word
         if is_initial and follows:
-            joined[-1] += word
+            units[-1] += word
         else:
-            joined.append(word)
+            units.append(word)
         follows = is_initial
-    return joined
+    return units

@@ -97,13 +97,13 @@ def wordings(questions: Sequence[str], *, minimum: int, known: Collection[str] =
     counts = Counter(each.template for each in own)
     frequent = {template for template, count in counts.items() if count >= minimum} | set(known)
     usual = _longest_first(frequent)
-    found: list[Wording] = []
+    types: list[Wording] = []
     for question, alone in zip(questions, own, strict=True):
-        framed = None
+        in_frame = None
         if alone.template not in frequent:
-            framed = next((each for each in (_wording_in_frame(question, frame) for frame in usual) if each), None)
-        found.append(framed or alone)
-    return found
+            in_frame = next((each for each in (_wording_in_frame(question, frame) for frame in usual) if each), None)
+        types.append(in_frame or alone)
+    return types
 
 
 def _longest_first(templates: Collection[str]) -> list[str]:
@@ -115,12 +115,12 @@ def _by_frames(questions: Sequence[str], *, minimum: int, known: Collection[str]
     texts = [_plain(question).lower() for question in questions]
     own = [f"{frame.before}{BLANK}{frame.after}" if frame else "" for frame in frames(texts, minimum=minimum)]
     usual = _longest_first({*own, *known})
-    found: list[Wording] = []
+    types: list[Wording] = []
     for question, template in zip(questions, own, strict=True):
-        framed = _wording_in_frame(question, template) if template.count(BLANK) == 1 else None
+        in_frame = _wording_in_frame(question, template) if template.count(BLANK) == 1 else None
         others = (each for frame in usual if (each := _wording_in_frame(question, frame)))
-        found.append(framed or next(others, Wording(BLANK, "")))
-    return found
+        types.append(in_frame or next(others, Wording(BLANK, "")))
+    return types
 
 
 def is_wording_of(template: str, question: str) -> bool:
@@ -165,8 +165,8 @@ def _wording_in_frame(question: str, frame: str) -> Wording | None:
     """The question read as an instance of a template with one blank, or None if it is not one."""
     text = _plain(question)
     head, tail = frame.split(BLANK)
-    lowered = text.lower()
-    fits = lowered.startswith(head) and lowered.endswith(tail) and len(text) > len(head) + len(tail)
+    lower_case = text.lower()
+    fits = lower_case.startswith(head) and lower_case.endswith(tail) and len(text) > len(head) + len(tail)
     return Wording(frame, text[len(head) : len(text) - len(tail)].strip(_QUOTATION_MARKS)) if fits else None
 
 
@@ -177,9 +177,9 @@ def _variable_spans(text: str) -> list[_Span]:
 
 
 def _name_spans(text: str) -> list[_Span]:
-    quoted = [_Span(*match.span()) for match in _QUOTED.finditer(text)]
+    quotes = [_Span(*match.span()) for match in _QUOTED.finditer(text)]
     words = [_Span(*match.span()) for match in _WORD.finditer(text)]
-    is_variable = [_is_variable(text, word, quoted, is_first=index == 0) for index, word in enumerate(words)]
+    is_variable = [_is_variable(text, word, quotes, is_first=index == 0) for index, word in enumerate(words)]
     _bridge_links(text, words, is_variable)
     spans: list[_Span] = []
     follows = False
@@ -192,15 +192,15 @@ def _name_spans(text: str) -> list[_Span]:
     return [_without_ending(text, span) for span in spans]
 
 
-def _is_variable(text: str, word: _Span, quoted: Sequence[_Span], *, is_first: bool) -> bool:
-    if any(quote.start < word.end and word.start < quote.end for quote in quoted):
+def _is_variable(text: str, word: _Span, quotes: Sequence[_Span], *, is_first: bool) -> bool:
+    if any(quote.start < word.end and word.start < quote.end for quote in quotes):
         return True
-    written = text[word.start : word.end]
-    if is_first and written.lower() in _OPENERS:
+    text_of_word = text[word.start : word.end]
+    if is_first and text_of_word.lower() in _OPENERS:
         return False
-    if written.endswith(":") and text[max(0, word.start - 2)] == "?":
+    if text_of_word.endswith(":") and text[max(0, word.start - 2)] == "?":
         return False  # what begins a line behind the question, such as "Hint:"
-    return any(char.isupper() or char.isdigit() for char in written)
+    return any(char.isupper() or char.isdigit() for char in text_of_word)
 
 
 def _bridge_links(text: str, words: Sequence[_Span], is_variable: list[bool]) -> None:

@@ -98,8 +98,8 @@ def as_list(value: object, *, is_delimited: bool, separator: str | None) -> list
 
 def beside(value: object) -> object:
     """The aliases that stand beside an answer in its object (TriviaQA)."""
-    lowered = {key.lower(): each for key, each in value.items()} if isinstance(value, dict) else {}
-    return lowered.get("aliases")
+    by_name = {key.lower(): each for key, each in value.items()} if isinstance(value, dict) else {}
+    return by_name.get("aliases")
 
 
 def _has_inner(value: dict[str, object]) -> bool:
@@ -107,15 +107,15 @@ def _has_inner(value: dict[str, object]) -> bool:
 
 
 def _inner(value: dict[str, object]) -> object:
-    lowered = {key.lower(): each for key, each in value.items()}
-    return next((lowered[name] for name in _INNER_NAMES if name in lowered), None)
+    by_name = {key.lower(): each for key, each in value.items()}
+    return next((by_name[name] for name in _INNER_NAMES if name in by_name), None)
 
 
 def _in_text(text: str, *, is_delimited: bool, separator: str | None) -> list[object]:
     if text.startswith("[") and text.endswith("]"):
-        found = _in_brackets(text)
-        if found is not None:
-            return found
+        items = _in_brackets(text)
+        if items is not None:
+            return items
     if text.startswith(('["', "['")):
         raise BrokenListError(text)
     if separator == "none":

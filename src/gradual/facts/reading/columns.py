@@ -56,7 +56,7 @@ class Roles(NamedTuple):
         """The columns that must be read."""
         if self.layout is not None and self.layout.change is not None:
             return part.columns
-        chosen = (
+        selectors = (
             self.question,
             *self.answers,
             self.aliases,
@@ -68,28 +68,28 @@ class Roles(NamedTuple):
             *self.rewordings,
             self.reverse_of,
         )
-        return tuple(dict.fromkeys(name for each in chosen for name in each.columns(part.columns)))
+        return tuple(dict.fromkeys(name for each in selectors for name in each.columns(part.columns)))
 
 
 def find_roles(part: Part, columns: ColumnsConfig, problems: Problems) -> Roles | None:
     """Which column is which, as `columns`, a layout or `DETECTED` say; None, and problems noted, if one is missing."""
     layout = layout_of(part) if columns.question is None or columns.answers is None else None
     if layout is not None and layout.refusal is not None:
-        found, remedy = layout.refusal
-        problems.add(part.name, expected="questions with short answers", found=found, remedy=remedy)
+        fault, remedy = layout.refusal
+        problems.add(part.name, expected="questions with short answers", found=fault, remedy=remedy)
         return None
     detected = _columns_by_name(part, layout)
-    named = _columns_by_setting(part, columns, problems)
-    if named is None:
+    by_setting = _columns_by_setting(part, columns, problems)
+    if by_setting is None:
         return None
-    roles_of = detected | named
+    roles_of = detected | by_setting
     answers, rewordings = roles_of.pop("answers"), roles_of.pop("rewordings")
-    chosen = {role: each[0] for role, each in roles_of.items()}
+    selectors = {role: each[0] for role, each in roles_of.items()}
     if columns.answers is not None:
-        chosen["aliases"] = Selector()
+        selectors["aliases"] = Selector()
     if isinstance(columns.question, dict):
-        chosen["question"] = selector_by_relation(columns.question, chosen["relation"].text)
-    roles = Roles(answers=answers, rewordings=rewordings, layout=layout, **chosen)
+        selectors["question"] = selector_by_relation(columns.question, selectors["relation"].text)
+    roles = Roles(answers=answers, rewordings=rewordings, layout=layout, **selectors)
     if not _is_complete(part, roles, problems):
         return None
     _tell(part, roles, columns)
@@ -97,51 +97,51 @@ def find_roles(part: Part, columns: ColumnsConfig, problems: Problems) -> Roles 
 
 
 def _columns_by_name(part: Part, layout: Layout | None) -> dict[str, tuple[Selector, ...]]:
-    lowered = {name.strip().lower(): name for name in reversed(part.columns)}
+    by_name = {name.strip().lower(): name for name in reversed(part.columns)}
     if layout is not None and layout.change is not None:
-        lowered |= {name: name for name in ("question", "answers")}
-    found: dict[str, tuple[Selector, ...]] = {
-        role: (selector_of(lowered[name]) if (name := next((n for n in names if n in lowered), "")) else Selector(),)
+        by_name |= {name: name for name in ("question", "answers")}
+    roles: dict[str, tuple[Selector, ...]] = {
+        role: (selector_of(by_name[name]) if (name := next((n for n in names if n in by_name), "")) else Selector(),)
         for role, names in DETECTED.items()
     }
-    found["choices"] = (Selector(),)
+    roles["choices"] = (Selector(),)
     if layout is None:
-        return found
+        return roles
     if isinstance(layout.question, tuple):
-        found["question"] = (Selector(" and ".join(layout.question), layout.question, joins=True),)
+        roles["question"] = (Selector(" and ".join(layout.question), layout.question, joins=True),)
     elif layout.question is not None:
-        found["question"] = (selector_of(layout.question),)
+        roles["question"] = (selector_of(layout.question),)
     if layout.answers is not None:
-        found["answers"] = tuple(selector_of(path) for path in layout.answers)
-        found["aliases"] = (Selector(),)
+        roles["answers"] = tuple(selector_of(path) for path in layout.answers)
+        roles["aliases"] = (Selector(),)
     for role in ("relation", "subject", "id"):
         path: str | None = getattr(layout, role)
         if path is not None:
-            found[role] = (selector_of(path) if first_column(path, part.columns) else Selector(),)
-    return found
+            roles[role] = (selector_of(path) if first_column(path, part.columns) else Selector(),)
+    return roles
 
 
 def _columns_by_setting(
     part: Part, columns: ColumnsConfig, problems: Problems
 ) -> dict[str, tuple[Selector, ...]] | None:
     """The roles that the user has named a column for; None, and a problem noted, if there is no such column."""
-    found: dict[str, tuple[Selector, ...]] = {}
+    roles: dict[str, tuple[Selector, ...]] = {}
     for role in ("question", "answers", "relation", "subject", "split", "id", "choices", "rewordings", "reverse_of"):
-        named = getattr(columns, role)
-        if named is None or isinstance(named, dict):
+        setting = getattr(columns, role)
+        if setting is None or isinstance(setting, dict):
             continue
-        texts = [str(each) for each in (named if isinstance(named, list) else [named])]
+        texts = [str(each) for each in (setting if isinstance(setting, list) else [setting])]
         if texts == [NO_COLUMN] and role not in ("question", "answers"):
-            found[role] = (Selector(),)
+            roles[role] = (Selector(),)
             continue
-        found[role] = tuple(selector_of(text) for text in texts)
-        for path in (path for selector in found[role] for path in selector.paths):
+        roles[role] = tuple(selector_of(text) for text in texts)
+        for path in (path for selector in roles[role] for path in selector.paths):
             if not first_column(path, part.columns):
                 expected = f"the column {quote(path)} (facts.columns.{role})"
                 available = f"the columns {shown_names(part.columns)}"
                 problems.add(part.name, expected=expected, found=available, remedy="correct the name")
                 return None
-    return found
+    return roles
 
 
 def _is_complete(part: Part, roles: Roles, problems: Problems) -> bool:
@@ -188,9 +188,9 @@ def _is_multiple_choice(part: Part, roles: Roles, problems: Problems) -> bool:
     """Whether answers only say which of several choices is right; noted if so, unless the choices are asked."""
     if roles.choices:
         return False
-    lowered = {name.strip().lower(): name for name in part.columns}
-    choices = next((lowered[name] for name in CHOICES if name in lowered), "")
-    has_letters = any(letters <= set(lowered) for letters in _LETTERED)
+    by_name = {name.strip().lower(): name for name in part.columns}
+    choices = next((by_name[name] for name in CHOICES if name in by_name), "")
+    has_letters = any(letters <= set(by_name) for letters in _LETTERED)
     if not choices and not has_letters:
         return False
     values = [roles.answers[0].find(row.values) for row in islice(part.read(roles.columns(part)), 5)]
@@ -199,8 +199,8 @@ def _is_multiple_choice(part: Part, roles: Roles, problems: Problems) -> bool:
     remedy = "name the column of the right choice's text (facts.columns.answers)"
     if choices:
         remedy = f"set facts.columns.choices: {choices} to ask with the choices, or {remedy}"
-    found = f"multiple choice ({quote(values[0])}, one of {quote(choices or 'the lettered columns')})"
-    problems.add(part.name, expected=f"answers in {quote(roles.answers[0].text)}", found=found, remedy=remedy)
+    fault = f"multiple choice ({quote(values[0])}, one of {quote(choices or 'the lettered columns')})"
+    problems.add(part.name, expected=f"answers in {quote(roles.answers[0].text)}", found=fault, remedy=remedy)
     return True
 
 
@@ -216,14 +216,14 @@ def _is_label(value: object) -> bool:
 
 def _tell(part: Part, roles: Roles, columns: ColumnsConfig) -> None:
     if roles.layout is not None:
-        used = [("question", roles.question.text), *(("answers", each.text) for each in roles.answers)]
-        used += [(name, each.text) for name in ("relation", "subject") if (each := getattr(roles, name))]
-        warnings.warn(describe_layout(part.name, roles.layout, used), Remark, stacklevel=4)
+        pairs = [("question", roles.question.text), *(("answers", each.text) for each in roles.answers)]
+        pairs += [(name, each.text) for name in ("relation", "subject") if (each := getattr(roles, name))]
+        warnings.warn(describe_layout(part.name, roles.layout, pairs), Remark, stacklevel=4)
     further = [name for name in part.columns if _FURTHER_ANSWER.fullmatch(name.strip())]
     if further and columns.answers is None:
-        listed = ", ".join([roles.answers[0].text, *further])
+        names = ", ".join([roles.answers[0].text, *further])
         warnings.warn(
             f"{part.name}: columns that look like further answers are not read: {', '.join(further)} - "
-            f"facts.columns.answers: [{listed}] reads them",
+            f"facts.columns.answers: [{names}] reads them",
             stacklevel=4,
         )

@@ -70,9 +70,9 @@ def _turns_beside(prompt: str, answer: str) -> Change:
     def change(row: Mapping[str, object]) -> dict[str, object] | str:
         if is_chat(row.get(prompt)) and number_of_turns(row[prompt]) != 1:
             return f"a conversation of {number_of_turns(row[prompt]) + 1} turns"
-        asked = last_text(row.get(prompt), "user")
+        question = last_text(row.get(prompt), "user")
         system = last_text(row.get(prompt), "system") if is_chat(row.get(prompt)) else None
-        return {**row, "question": asked, "answers": last_text(row.get(answer), "assistant"), "system": system or ""}
+        return {**row, "question": question, "answers": last_text(row.get(answer), "assistant"), "system": system or ""}
 
     return change
 
@@ -92,13 +92,13 @@ def _cloze(row: Mapping[str, object]) -> dict[str, object] | str:
     if not isinstance(sentence, str):
         return {**row, "question": sentence}
     subject = row.get("sub_label")
-    filled = sentence.replace("[X]", subject) if isinstance(subject, str) else sentence
-    return {**row, "question": _MASK.sub(_BLANK, filled)}
+    text = sentence.replace("[X]", subject) if isinstance(subject, str) else sentence
+    return {**row, "question": _MASK.sub(_BLANK, text)}
 
 
 def _webquestions(row: Mapping[str, object]) -> dict[str, object] | str:
-    listed = _SEMPRE_ANSWER.findall(str(row.get("targetValue", "")))
-    return {**row, "answers": [quoted or bare for quoted, bare in listed]}
+    matches = _SEMPRE_ANSWER.findall(str(row.get("targetValue", "")))
+    return {**row, "answers": [quotation or bare for quotation, bare in matches]}
 
 
 def _has_turns(column: str) -> Callable[[Mapping[str, object]], bool]:
@@ -182,8 +182,8 @@ def layout_of(part: Part) -> Layout | None:
     possible = [each for each in LAYOUTS if all(first_column(path, columns) for path in each.needs)]
     if not possible:
         return None
-    wanted = sorted({first_column(path, columns) for each in possible for path in each.needs})
-    rows = [row.values for row in islice(part.read(wanted), _SAMPLE_ROWS)]
+    column_names = sorted({first_column(path, columns) for each in possible for path in each.needs})
+    rows = [row.values for row in islice(part.read(column_names), _SAMPLE_ROWS)]
     return next((each for each in possible if any(each.fits(row) for row in rows)), None)
 
 

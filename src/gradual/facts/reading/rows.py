@@ -62,7 +62,7 @@ class _Tally:
     systems: Counter[str] = field(default_factory=Counter)
     single: int = 0
     """Answers that came as one text, not as a list."""
-    joined: dict[str, list[str]] = field(default_factory=dict)
+    by_separator: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_facts(part: Part, roles: Roles, config: FactsConfig, problems: Problems) -> Iterator[StatedFact]:
@@ -71,11 +71,11 @@ def read_facts(part: Part, roles: Roles, config: FactsConfig, problems: Problems
     layout = roles.layout
     for row in part.read(roles.columns(part)):
         if layout is not None and layout.change is not None:
-            changed = layout.change(row.values)
-            if isinstance(changed, str):
-                tally.unused[changed] += 1
+            change = layout.change(row.values)
+            if isinstance(change, str):
+                tally.unused[change] += 1
                 continue
-            row = Row(row.where, changed)
+            row = Row(row.where, change)
         fact = _RowReader(row, roles, part, config, problems, tally).fact()
         if fact is not None:
             name, repeats = (layout.name, layout.repeats) if layout else ("", "")
@@ -100,7 +100,7 @@ def _tell(part: Part, roles: Roles, config: FactsConfig, problems: Problems, tal
         text = f"{part.name}: records with the system turn {quote(system)}: {count}"
         others = f" (and {len(tally.systems) - 1} others)" if len(tally.systems) > 1 else ""
         warnings.warn(f"{text}{others}; it begins chat prompts (probe.prompt_style: chat)", Remark, stacklevel=4)
-    for separator, texts in tally.joined.items():
+    for separator, texts in tally.by_separator.items():
         is_many = len(texts) >= max(_FEWEST_JOINED, _SHARE_JOINED * tally.single)
         if is_many and config.answer_separator is None:
             problems.add(
@@ -130,11 +130,11 @@ class _RowReader:
         if rewordings is None or reverse_of is None:
             return None
         if self._roles.choices:
-            asked = self._with_choices(question, answers[0])
-            if asked is None:
+            with_choices = self._with_choices(question, answers[0])
+            if with_choices is None:
                 return None
-            rewordings = tuple(f"{each}{asked[0].removeprefix(question)}" for each in rewordings)
-            question, answers = asked
+            rewordings = tuple(f"{each}{with_choices[0].removeprefix(question)}" for each in rewordings)
+            question, answers = with_choices
         self._tally.unescaped += self._has_entities
         system = self._row.values.get("system") if self._roles.layout else None
         system = system.strip() if isinstance(system, str) else ""
@@ -181,13 +181,13 @@ class _RowReader:
         for selector in self._roles.rewordings:
             value = selector.find(self._row.values)
             try:
-                found = [] if value is ABSENT else as_list(value, is_delimited=self._part.is_delimited, separator=None)
+                items = [] if value is ABSENT else as_list(value, is_delimited=self._part.is_delimited, separator=None)
             except BrokenListError:
-                found = None
-            if found is None:
+                items = None
+            if items is None:
                 self._note(f"text or a list of texts in {quote(selector.text)}", quote(value), 'write it as ["a", "b"]')
                 return None
-            for each in found if found != [""] else ():
+            for each in items if items != [""] else ():
                 text = self._valid_text(each, selector.text, "rewording", remedy, may_have_lines=True)
                 if text is None:
                     return None
@@ -206,7 +206,7 @@ class _RowReader:
 
     def _answers(self) -> tuple[str, ...] | None:
         """The accepted answers, each once, in order; those of the aliases column at the end."""
-        found: list[str] = []
+        answers: list[str] = []
         values = [selector.find(self._row.values) for selector in self._roles.answers]
         for selector, value in zip(self._roles.answers, values, strict=True):
             if len(values) > 1 and self._is_blank(value):
@@ -214,8 +214,8 @@ class _RowReader:
             texts = self._answers_in(selector, None if value is ABSENT else value)
             if texts is None:
                 return None
-            found += texts
-        if not found:
+            answers += texts
+        if not answers:
             layout, first = self._roles.layout, self._roles.answers[0]
             if layout is not None and layout.leaves_out_unanswered:
                 self._tally.unanswered += 1
@@ -223,7 +223,7 @@ class _RowReader:
                 remedy = "write the answer or delete the row"
                 self._note(f"a non-empty answer in {quote(first.text)}", _quote_or_absent(values[0]), remedy)
             return None
-        return tuple(dict.fromkeys([*found, *self._aliases(values[0])]))
+        return tuple(dict.fromkeys([*answers, *self._aliases(values[0])]))
 
     def _is_blank(self, value: object) -> bool:
         text = text_of(value)
@@ -234,11 +234,11 @@ class _RowReader:
         """The answers in one value."""
         column = quote(selector.text)
         try:
-            found = self._as_list(value)
+            items = self._as_list(value)
         except BrokenListError as error:
             self._note(f"a list of texts in {column}", quote(str(error)), 'write it as ["a", "b"]')
             return None
-        if found is None:
+        if items is None:
             kind, remedy = quote(value), 'write it as "..."'
             if isinstance(value, dict):
                 kind = 'an object without "text"'
@@ -247,14 +247,14 @@ class _RowReader:
             self._note(f"text or a list of texts in {column}", kind, remedy)
             return None
         if self._roles.layout is not None and self._roles.layout.leaves_out_unanswered:
-            found = [answer for answer in found if answer not in (None, "")]
+            items = [answer for answer in items if answer not in (None, "")]
         texts: list[str] = []
-        for answer in found:
+        for answer in items:
             text = self._valid_text(answer, selector.text, "answer", "write the answer or delete the row")
             if text is None:
                 return None
             texts.append(text)
-        if len(found) == 1 and isinstance(value, str):
+        if len(items) == 1 and isinstance(value, str):
             self._count_separators(texts[0])
         return texts
 
@@ -263,7 +263,7 @@ class _RowReader:
         if len(text) <= _MOST_CHARACTERS_JOINED:
             for separator, pattern in _JOINED.items():
                 if pattern.search(text):
-                    self._tally.joined.setdefault(separator, []).append(text)
+                    self._tally.by_separator.setdefault(separator, []).append(text)
 
     def _aliases(self, answers: object) -> list[str]:
         """Further accepted answers, from a column of aliases or beside the answer; unusable ones are left out."""

@@ -59,11 +59,11 @@ class Selector:
         return tuple(dict.fromkeys(each for path in self.paths if (each := first_column(path, present))))
 
 
-def selector_of(written: str) -> Selector:
+def selector_of(text: str) -> Selector:
     """A column, path or template as a text says it."""
-    if _FIELD.search(written):
-        return Selector(written, tuple(dict.fromkeys(_FIELD.findall(written))), template=written)
-    return Selector(written, (written,))
+    if _FIELD.search(text):
+        return Selector(text, tuple(dict.fromkeys(_FIELD.findall(text))), template=text)
+    return Selector(text, (text,))
 
 
 def selector_by_relation(templates: Mapping[str, str], relation: str) -> Selector:
@@ -97,8 +97,10 @@ def _walk(value: object, steps: list[str]) -> object:
         if step == "[]":
             if not isinstance(value, list):
                 return ABSENT
-            found = [_walk(each, steps[place + 1 :]) for each in value]
-            flat = [one for each in found if each is not ABSENT for one in (each if isinstance(each, list) else [each])]
+            values = [_walk(each, steps[place + 1 :]) for each in value]
+            flat = [
+                one for each in values if each is not ABSENT for one in (each if isinstance(each, list) else [each])
+            ]
             return flat
         if not isinstance(value, Mapping) or step not in value:
             return ABSENT

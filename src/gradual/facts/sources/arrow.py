@@ -31,8 +31,8 @@ def parquet_part(path: Path, name: str) -> Part:
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the disk's fault, not the file's
-        found = f"something else ({first_line(error)})"
-        raise data_error(name, expected="a Parquet file", found=found, remedy="write it again") from None
+        fault = f"something else ({first_line(error)})"
+        raise data_error(name, expected="a Parquet file", found=fault, remedy="write it again") from None
     return _arrow_part(name, schema, lambda: file.iter_batches(batch_size=_BATCH_ROWS))
 
 
@@ -51,8 +51,8 @@ def saved_part(path: Path, name: str) -> Part:
     from pyarrow import ipc
 
     state = _saved_json(path / "state.json")
-    listed = state.get("_data_files")
-    names = [file.get("filename") for file in listed if isinstance(file, dict)] if isinstance(listed, list) else []
+    entries = state.get("_data_files")
+    names = [file.get("filename") for file in entries if isinstance(file, dict)] if isinstance(entries, list) else []
     files = [path / file for file in names if isinstance(file, str)]
     if not files or state.get("_indices_data_files"):
         where, remedy = f"{name}/state.json", "save the data set again with a current `datasets`"
@@ -67,8 +67,8 @@ def saved_part(path: Path, name: str) -> Part:
         with pyarrow.memory_map(str(files[0])) as stream:
             schema = ipc.open_stream(stream).schema
     except (pyarrow.ArrowException, ValueError) as error:
-        found = f"something else ({first_line(error)})"
-        raise data_error(name, expected="a saved data set", found=found, remedy="save it again") from None
+        fault = f"something else ({first_line(error)})"
+        raise data_error(name, expected="a saved data set", found=fault, remedy="save it again") from None
     return _arrow_part(name, schema, batches)
 
 
@@ -92,19 +92,19 @@ def _arrow_part(name: str, schema: pyarrow.Schema, batches: Any) -> Part:
             name, expected="each column once", found=f"{quote(twice[0])} twice", remedy="rename one of them"
         )
 
-    def read(wanted: Sequence[str]) -> Iterator[Row]:
+    def read(names: Sequence[str]) -> Iterator[Row]:
         import pyarrow
 
         number = 0
         try:
             for batch in batches():
-                lists = [batch.column(batch.schema.get_field_index(column)).to_pylist() for column in wanted]
+                lists = [batch.column(batch.schema.get_field_index(column)).to_pylist() for column in names]
                 for values in zip(*lists, strict=True):
                     number += 1
-                    yield Row(f"{name}: row {number}", dict(zip(wanted, values, strict=True)))
+                    yield Row(f"{name}: row {number}", dict(zip(names, values, strict=True)))
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-            where, found = f"{name}: row {number + 1}", f"damaged data ({first_line(error)})"
-            raise data_error(where, expected="a readable row", found=found, remedy="write the file again") from None
+            where, fault = f"{name}: row {number + 1}", f"damaged data ({first_line(error)})"
+            raise data_error(where, expected="a readable row", found=fault, remedy="write the file again") from None
 
     return Part(name, columns, read)
 

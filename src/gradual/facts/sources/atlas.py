@@ -52,9 +52,9 @@ def with_transfer(part: Part, table: AtlasWordings) -> Part:
     for where, values in rows:
         relation, own_id = str(values["relation"]), str(values["id"])
         reverse = table.reverse_id(relation, own_id)
-        added = {
+        further = {
             "rewordings": table.rewordings(relation, str(values["question"])),
             "reverse_of": reverse if reverse in ids else None,
         }
-        more.append(Row(where, values | added))
-    return Part(part.name, (*part.columns, "rewordings", "reverse_of"), lambda _wanted: more)
+        more.append(Row(where, values | further))
+    return Part(part.name, (*part.columns, "rewordings", "reverse_of"), lambda _names: more)

@@ -113,8 +113,8 @@ class Content:
         return "".join(self.pieces())
 
     def _damage_error(self, error: Exception) -> Exception:
-        found = f"damaged data ({quote(str(error))[1:-1]})"
-        return data_error(self.name, expected="a packed file", found=found, remedy="pack or download it again")
+        fault = f"damaged data ({quote(str(error))[1:-1]})"
+        return data_error(self.name, expected="a packed file", found=fault, remedy="pack or download it again")
 
     def _refuse_nul(self, text: str, line: int) -> None:
         nul = text.find("\0")
@@ -127,13 +127,13 @@ class Content:
         data, start = bytes(error.object), error.start
         line += data.count(b"\n", 0, start)
         where = f"{self.name}:{line}"
-        found = f"the byte 0x{data[start]:02x} at offset {offset + start}"
+        fault = f"the byte 0x{data[start]:02x} at offset {offset + start}"
         if self.encoding:
             expected, remedy = f"text in {encoding} (facts.encoding)", "name the encoding that it was saved in"
-            return data_error(where, expected=expected, found=found, remedy=remedy)
+            return data_error(where, expected=expected, found=fault, remedy=remedy)
         likely = _likely_encoding(data, start)
         hint = f", or set facts.encoding ({likely})" if likely else ""
-        return data_error(where, expected="UTF-8 text", found=found, remedy=f"save the file as UTF-8{hint}")
+        return data_error(where, expected="UTF-8 text", found=fault, remedy=f"save the file as UTF-8{hint}")
 
 
 def content_of_file(path: Path, name: str, encoding: str | None) -> Content:
@@ -142,9 +142,9 @@ def content_of_file(path: Path, name: str, encoding: str | None) -> Content:
     Raises:
         DataError: what is in the file is no text with rows, by its first bytes.
     """
-    opened = _opener(path)
-    refuse_foreign(name, opened)
-    return Content(name, opened, encoding)
+    opener = _opener(path)
+    refuse_foreign(name, opener)
+    return Content(name, opener, encoding)
 
 
 def content_of_bytes(name: str, data: bytes) -> Content:
@@ -158,14 +158,14 @@ def begins_with(path: Path, beginning: bytes) -> bool:
         return stream.read(len(beginning)) == beginning
 
 
-def refuse_foreign(name: str, opened: Callable[[], IO[bytes]]) -> None:
+def refuse_foreign(name: str, opener: Callable[[], IO[bytes]]) -> None:
     """Finds out whether a file is of a kind that cannot hold rows.
 
     Raises:
         DataError: it is; the kind is named.
     """
     try:
-        with opened() as stream:
+        with opener() as stream:
             head = stream.read(_HEAD_BYTES).lstrip()
     except (EOFError, zlib.error, lzma.LZMAError, OSError):
         return  # told where the whole is read

@@ -18,7 +18,7 @@ _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _RAREST_FIRST = "\t;|,"
 """Separators by how rarely they stand inside a text."""
 _SAMPLE_LINES = 20
-_SAID_BY_EXCEL = re.compile(r"sep=(.)\r?\n")
+_EXCEL_DELIMITER = re.compile(r"sep=(.)\r?\n")
 
 
 def delimited_part(
@@ -35,24 +35,24 @@ def delimited_part(
     name, text = content.name, content.text()
     usual = "\t" if ".tsv" in name.lower() else ","
     first_line = 1
-    said = _SAID_BY_EXCEL.match(text)
-    if said:
-        text, first_line = text[said.end() :], 2
-    found = delimiter or (said[1] if said else None) or _found_delimiter(text, usual, usual_names)
-    is_quoted = found != "\t" or _quotes_close(text, found)
+    match = _EXCEL_DELIMITER.match(text)
+    if match:
+        text, first_line = text[match.end() :], 2
+    separator = delimiter or (match[1] if match else None) or _likely_delimiter(text, usual, usual_names)
+    is_quoted = separator != "\t" or _quotes_close(text, separator)
     rows: list[Row] = []
     header: list[str] = []
-    for where, fields in _fields(name, text, found, first_line, is_quoted=is_quoted):
+    for where, fields in _fields(name, text, separator, first_line, is_quoted=is_quoted):
         if not header:
             header = [field.strip() for field in fields] if has_header else [str(n + 1) for n in range(len(fields))]
-            _check_header(where, header, found)
+            _check_header(where, header, separator)
             if has_header:
                 continue
         if len(fields) != len(header):
             _note_ragged(where, fields, header, problems, has_header=has_header)
         else:
             rows.append(Row(where, {key: field for key, field in zip(header, fields, strict=True) if key}))
-    return Part(name, tuple(key for key in header if key), lambda _wanted: rows, is_delimited=True)
+    return Part(name, tuple(key for key in header if key), lambda _names: rows, is_delimited=True)
 
 
 def _fields(name: str, text: str, delimiter: str, line: int, *, is_quoted: bool) -> list[tuple[str, list[str]]]:
@@ -66,11 +66,11 @@ def _fields(name: str, text: str, delimiter: str, line: int, *, is_quoted: bool)
             if any(field.strip() for field in fields) or len(fields) > 1:
                 rows.append((where, fields))
     except csv.Error as error:
-        found, remedy = f"broken quoting ({printable(str(error))})", 'write a quote inside a quoted field as ""'
+        fault, remedy = f"broken quoting ({printable(str(error))})", 'write a quote inside a quoted field as ""'
         if "field limit" in str(error):
-            found = f"a field of more than {csv.field_size_limit():,} characters"
+            fault = f"a field of more than {csv.field_size_limit():,} characters"
             remedy = "close the quotation mark that opens it, or shorten it"
-        raise data_error(f"{name}:{line}", expected="a row of fields", found=found, remedy=remedy) from None
+        raise data_error(f"{name}:{line}", expected="a row of fields", found=fault, remedy=remedy) from None
     return rows
 
 
@@ -91,7 +91,7 @@ def _quotes_close(text: str, delimiter: str) -> bool:
     return True
 
 
-def _found_delimiter(text: str, usual: str, usual_names: frozenset[str]) -> str:
+def _likely_delimiter(text: str, usual: str, usual_names: frozenset[str]) -> str:
     """The separator under which the first lines make the best table; of equals the usual one of the ending."""
     sample = "".join(text.splitlines(keepends=True)[:_SAMPLE_LINES])
 
@@ -113,17 +113,17 @@ def _found_delimiter(text: str, usual: str, usual_names: frozenset[str]) -> str:
 
 
 def _check_header(where: str, header: list[str], delimiter: str) -> None:
-    called = _NAMES.get(delimiter, f"the separator {quote(delimiter)}")
+    separator = _NAMES.get(delimiter, f"the separator {quote(delimiter)}")
     other = next((mark for mark in _NAMES if mark in header[0]), None)
     if len(header) == 1 and other:
         raise data_error(
             where,
-            expected=f"columns separated by {called}",
+            expected=f"columns separated by {separator}",
             found=f"one column, {quote(header[0])}",
-            remedy=f"separate all fields by {called}, or set facts.delimiter",
+            remedy=f"separate all fields by {separator}, or set facts.delimiter",
         )
-    named = [field for field in header if field]
-    twice = sorted({field for field in named if named.count(field) > 1})
+    names = [field for field in header if field]
+    twice = sorted({field for field in names if names.count(field) > 1})
     if twice:
         raise data_error(
             where, expected="each column once", found=f"{quote(twice[0])} twice", remedy="rename one of them"

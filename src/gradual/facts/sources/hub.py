@@ -31,11 +31,11 @@ def hub_parts(source: str) -> list[Part]:
     try:
         loaded = datasets.load_dataset(match["name"], match["config"], revision=match["revision"])
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        found = f"{type(error).__name__} ({first_line(error)})"
+        fault = f"{type(error).__name__} ({first_line(error)})"
         is_offline = os.environ.get("HF_HUB_OFFLINE") == "1"
         remedy = "allow the network (--online)" if is_offline else "check the name, the configuration and the network"
         raise data_error(
-            source, expected="a data set on the Hub", found=found, remedy=f"{remedy}, or name a local file"
+            source, expected="a data set on the Hub", found=fault, remedy=f"{remedy}, or name a local file"
         ) from None
     return _parts(source, loaded)
 
@@ -44,8 +44,8 @@ def _parts(source: str, splits: Mapping[str, Any]) -> list[Part]:
     """The parts of a loaded `datasets.DatasetDict`."""
 
     def rows(name: str, dataset: Any) -> Any:
-        def read(wanted: Sequence[str]) -> Iterator[Row]:
-            for number, values in enumerate(dataset.select_columns(list(wanted)), start=1):
+        def read(names: Sequence[str]) -> Iterator[Row]:
+            for number, values in enumerate(dataset.select_columns(list(names)), start=1):
                 yield Row(f"{name}: row {number}", values)
 
         return read
@@ -57,6 +57,6 @@ def _parts(source: str, splits: Mapping[str, Any]) -> list[Part]:
         known = known_split(source, split) if len(splits) > 1 else ""
         parts.append(Part(name, tuple(dataset.column_names), rows(name, dataset), split=known))
     if not parts:
-        found = f"the splits {shown_names(list(splits))}"
-        raise data_error(source, expected="a data set with splits", found=found, remedy="name another")
+        fault = f"the splits {shown_names(list(splits))}"
+        raise data_error(source, expected="a data set with splits", found=fault, remedy="name another")
     return parts

@@ -46,35 +46,35 @@ def json_parts(content: Content, problems: Problems, *, has_lines: bool) -> list
     """
     name = content.name
     if _first_character(content) == "[":
-        return [_stream(name, content, lambda noted: _array_rows(content, noted), problems)]
+        return [_stream(name, content, lambda its_problems: _array_rows(content, its_problems), problems)]
     first_line = _first_line(content)
     if has_lines and not _is_one_object(content, first_line):
-        return [_stream(name, content, lambda noted: _line_rows(content, noted), problems)]
+        return [_stream(name, content, lambda its_problems: _line_rows(content, its_problems), problems)]
     if not has_lines and _is_object(first_line) and not _ends_there(content):
-        return [_stream(name, content, lambda noted: _line_rows(content, noted), problems)]
+        return [_stream(name, content, lambda its_problems: _line_rows(content, its_problems), problems)]
     where = f"{name}:1" if has_lines else name
     return _parts_of_object(name, where, _whole(content), problems)
 
 
 def _stream(name: str, content: Content, rows: Callable[[Problems], Iterator[Row]], problems: Problems) -> Part:
     """The part of some rows, held where the file is small enough; `problems` get those of the first reading."""
-    held: list[Row] | None = []
+    buffer: list[Row] | None = []
     columns: dict[str, None] = {}
     size = 0
     for row in rows(problems):
         columns.update(dict.fromkeys(row.values))
-        if held is not None:
-            held.append(row)
+        if buffer is not None:
+            buffer.append(row)
             size += sum(len(value) if isinstance(value, str) else 50 for value in row.values.values())
-            held = held if size <= MOST_CHARACTERS_HELD else None
-    if held is not None:
-        return part_of(name, held)
-    return Part(name, tuple(columns), lambda wanted: _project(rows(Problems(name)), wanted))
+            buffer = buffer if size <= MOST_CHARACTERS_HELD else None
+    if buffer is not None:
+        return part_of(name, buffer)
+    return Part(name, tuple(columns), lambda names: _project(rows(Problems(name)), names))
 
 
-def _project(rows: Iterator[Row], wanted: Sequence[str]) -> Iterator[Row]:
+def _project(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[Row]:
     for row in rows:
-        yield Row(row.where, {key: row.values[key] for key in wanted if key in row.values})
+        yield Row(row.where, {key: row.values[key] for key in columns if key in row.values})
 
 
 # JSON Lines
@@ -132,12 +132,12 @@ def _line_rows(content: Content, problems: Problems) -> Iterator[Row]:
         try:
             value = _parse(line)
         except json.JSONDecodeError as error:
-            found, remedy = f"broken JSON ({error.msg})", "correct the line"
+            fault, remedy = f"broken JSON ({error.msg})", "correct the line"
             if "\r" in line.strip():
-                found, remedy = "lines that end with CR alone", "save the file with line ends LF"
+                fault, remedy = "lines that end with CR alone", "save the file with line ends LF"
             elif error.msg == "Extra data":
-                found, remedy = "more behind it", "write one object on each line"
-            problems.add(f"{where}:{error.colno}", expected="a JSON object", found=found, remedy=remedy, row=raw)
+                fault, remedy = "more behind it", "write one object on each line"
+            problems.add(f"{where}:{error.colno}", expected="a JSON object", found=fault, remedy=remedy, row=raw)
         except _UnusableJsonError as error:
             problems.add(where, expected=error.expected, found=error.found, remedy=error.remedy, row=raw)
         else:
@@ -230,15 +230,15 @@ class _Window:
 
     def _grow(self) -> bool:
         """Adds as much again as there is, so that a long value is not tried too often; False at the end."""
-        wanted = len(self._text) - self._place
-        added: list[str] = []
-        while sum(map(len, added)) <= wanted:
+        length = len(self._text) - self._place
+        pieces: list[str] = []
+        while sum(map(len, pieces)) <= length:
             piece = next(self._pieces, None)
             if piece is None:
                 break
-            added.append(piece)
-        self._text += "".join(added)
-        return any(added)
+            pieces.append(piece)
+        self._text += "".join(pieces)
+        return any(pieces)
 
     def _cut(self) -> None:
         read = self._text[: self._place]
@@ -264,8 +264,8 @@ def _whole(content: Content) -> dict[str, object]:
     try:
         value = _parse(content.text())
     except json.JSONDecodeError as error:
-        where, found = f"{name}:{error.lineno}:{error.colno}", f"broken JSON ({error.msg})"
-        raise data_error(where, expected="JSON", found=found, remedy="correct it there") from None
+        where, fault = f"{name}:{error.lineno}:{error.colno}", f"broken JSON ({error.msg})"
+        raise data_error(where, expected="JSON", found=fault, remedy="correct it there") from None
     except _UnusableJsonError as error:
         raise data_error(name, expected=error.expected, found=error.found, remedy=error.remedy) from None
     if not isinstance(value, dict):
@@ -338,12 +338,12 @@ def _columns_inside(value: dict[str, object]) -> list[dict[str, object]] | None:
 
 
 def _listed_part(name: str, value: object, problems: Problems) -> Part:
-    listed = value if isinstance(value, list) else []
-    if any(isinstance(article, dict) and "paragraphs" in article for article in listed):
-        return part_of(name, list(_squad_rows(name, listed, problems)))
+    items = value if isinstance(value, list) else []
+    if any(isinstance(article, dict) and "paragraphs" in article for article in items):
+        return part_of(name, list(_squad_rows(name, items, problems)))
     rows = [
         row
-        for number, item in enumerate(listed, start=1)
+        for number, item in enumerate(items, start=1)
         for row in _object_row(f"{name}: item {number}", item, problems)
     ]
     return part_of(name, rows)
@@ -363,10 +363,10 @@ def _squad_rows(name: str, articles: list[Any], problems: Problems) -> Iterator[
 
 
 def _list_in(value: object, key: str, where: str, problems: Problems) -> list[object]:
-    found = value.get(key) if isinstance(value, dict) else None
-    if isinstance(found, list):
-        return found
-    problems.add(where, expected=f'a list in "{key}"', found=quote(found), remedy=_SQUAD_REMEDY)
+    items = value.get(key) if isinstance(value, dict) else None
+    if isinstance(items, list):
+        return items
+    problems.add(where, expected=f'a list in "{key}"', found=quote(items), remedy=_SQUAD_REMEDY)
     return []
 
 

@@ -74,18 +74,18 @@ def open_source(config: FactsConfig, usual_names: frozenset[str], problems: Prob
     Raises:
         DataError: there is nothing at that place, it is of an unknown kind, or it cannot be read as its kind.
     """
-    written = config.path
+    setting = config.path
     reading = _Reading(config, usual_names, problems)
-    if isinstance(written, list):
-        return _open_files([path for each in written for path in _matches(each)], shown_source(written), reading)
-    if written == ATLAS:
+    if isinstance(setting, list):
+        return _open_files([path for each in setting for path in _matches(each)], shown_source(setting), reading)
+    if setting == ATLAS:
         return Source(ATLAS, _atlas(reading))
-    if written.startswith(HUB_PREFIX):
-        return Source(written, _with_splits(hub_parts(written)), is_published=True)
-    path, name = Path(written).expanduser(), printable(written)
+    if setting.startswith(HUB_PREFIX):
+        return Source(setting, _with_splits(hub_parts(setting)), is_published=True)
+    path, name = Path(setting).expanduser(), printable(setting)
     with _name_disk_errors(name):
-        if has_magic(written) and not os.path.lexists(path):
-            return _open_files(_matches(written), name, reading)
+        if has_magic(setting) and not os.path.lexists(path):
+            return _open_files(_matches(setting), name, reading)
         if path.is_dir():
             return _open_folder(path, name, reading)
         return Source(name, _with_splits(_open_file(path, name, reading)))
@@ -102,8 +102,8 @@ def _name_disk_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        found = printable(error.strerror or type(error).__name__)
-        raise data_error(name, expected="a readable file", found=found, remedy="check its path and rights") from None
+        fault = printable(error.strerror or type(error).__name__)
+        raise data_error(name, expected="a readable file", found=fault, remedy="check its path and rights") from None
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -111,11 +111,11 @@ def _matches(pattern: str) -> list[Path]:
     expanded = os.path.expanduser(pattern)
     if not has_magic(pattern) or os.path.lexists(expanded):
         return [Path(expanded)]
-    found = [Path(each) for each in sorted(glob(expanded, recursive=True)) if not os.path.isdir(each)]
-    if not found:
+    paths = [Path(each) for each in sorted(glob(expanded, recursive=True)) if not os.path.isdir(each)]
+    if not paths:
         name = printable(pattern)
         raise data_error(name, expected="files of that pattern", found="none", remedy="check the pattern")
-    return found
+    return paths
 
 
 def _open_files(paths: Sequence[Path], name: str, reading: _Reading) -> Source:
@@ -138,11 +138,11 @@ def _open_file(path: Path, name: str, reading: _Reading) -> list[Part]:
         raise data_error(name, expected="a file of facts", found="nothing there", remedy="check the path")
     suffix = kind_of_name(path.name)
     if path.suffix.lower() in _ARCHIVE_SUFFIXES:
-        found = f"an archive ({path.suffix.lower()})"
-        raise data_error(name, expected="an unpacked file", found=found, remedy="unpack it first")
+        fault = f"an archive ({path.suffix.lower()})"
+        raise data_error(name, expected="an unpacked file", found=fault, remedy="unpack it first")
     if suffix not in SUFFIXES:
-        found = f"the ending {quote(suffix)}" if suffix else "a name without an ending"
-        raise data_error(name, expected=f"a file ending in {', '.join(SUFFIXES)}", found=found, remedy="convert it")
+        fault = f"the ending {quote(suffix)}" if suffix else "a name without an ending"
+        raise data_error(name, expected=f"a file ending in {', '.join(SUFFIXES)}", found=fault, remedy="convert it")
     if not path.is_file():
         raise data_error(name, expected="a file", found="a device or pipe", remedy="write the facts into a file")
     if begins_with(path, b"PAR1"):
@@ -177,9 +177,9 @@ def _atlas(reading: _Reading) -> list[Part]:
         try:
             data = b"".join(piece.encode() for piece in content_of_file(path, ATLAS, None).pieces())
         except OSError:
-            found = "none in the installed package"
+            fault = "none in the installed package"
             raise data_error(
-                ATLAS, expected="the embedded facts", found=found, remedy="install gradual again"
+                ATLAS, expected="the embedded facts", found=fault, remedy="install gradual again"
             ) from None
     table = _atlas_wordings()
     return [with_transfer(part, table) for part in _text_parts(content_of_bytes(ATLAS, data), ".jsonl", reading)]
@@ -209,8 +209,8 @@ def _open_folder(path: Path, name: str, reading: _Reading) -> Source:
         return Source(name, published, is_published=True)
     kinds = sorted({kind_of_name(file.name) for file in files})
     if len(kinds) > 1:
-        found = ", ".join(f"{sum(kind_of_name(file.name) == kind for file in files)} {kind}" for kind in kinds)
-        raise data_error(name, expected="data files of one kind", found=found, remedy="name the file to read")
+        fault = ", ".join(f"{sum(kind_of_name(file.name) == kind for file in files)} {kind}" for kind in kinds)
+        raise data_error(name, expected="data files of one kind", found=fault, remedy="name the file to read")
     splits, remarks = _splits_of_files(name, [file.relative_to(path) for file in files])
     parts: list[Part] = []
     for file, split in zip(files, splits, strict=True):
@@ -220,13 +220,13 @@ def _open_folder(path: Path, name: str, reading: _Reading) -> Source:
 
 def _data_files(folder: Path) -> Iterator[Path]:
     """The files of a folder and of those in it, links followed, each folder once; hidden ones are left out."""
-    seen: set[str] = set()
+    real_paths: set[str] = set()
     for where, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(where)
-        if real in seen:
+        if real in real_paths:
             folders.clear()
             continue
-        seen.add(real)
+        real_paths.add(real)
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in names:
             if kind_of_name(name) in SUFFIXES and name not in _METADATA and not name.startswith("."):
@@ -262,11 +262,11 @@ def _splits_of_files(name: str, files: Sequence[Path]) -> tuple[list[str], tuple
         )
     if len(set(splits)) < 2:
         return splits, ()
-    told = [
+    texts = [
         f"{split} ({', '.join(str(file) for file, each in zip(files, splits, strict=True) if each == split)})"
         for split in dict.fromkeys(splits)
     ]
-    return splits, (f"{name}: splits told from the names of files: {printable(', '.join(told))}",)
+    return splits, (f"{name}: splits told from the names of files: {printable(', '.join(texts))}",)
 
 
 def _in_split(part: Part, split: str) -> Part:

@@ -34,4 +34,4 @@ class Part:
 def part_of(name: str, rows: list[Row]) -> Part:
     """A part whose rows are all in memory; its columns are those of any row, in order of appearance."""
     columns = tuple(dict.fromkeys(column for row in rows for column in row.values))
-    return Part(name, columns, lambda _wanted: rows)
+    return Part(name, columns, lambda _names: rows)

@@ -27,11 +27,11 @@ def read_reference_text(path: str | None) -> str:
     try:
         text = Path(path).expanduser().read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        found = f"a byte that is none (byte {error.start + 1})"
-        raise data_error(where, expected=expected, found=found, remedy="save it as UTF-8") from None
+        fault = f"a byte that is none (byte {error.start + 1})"
+        raise data_error(where, expected=expected, found=fault, remedy="save it as UTF-8") from None
     except OSError as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror or error)
-        raise data_error(where, expected=expected, found=found, remedy=remedy) from None
+        fault = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror or error)
+        raise data_error(where, expected=expected, found=fault, remedy=remedy) from None
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     if not text:
         raise data_error(where, expected=expected, found="an empty file", remedy=remedy)

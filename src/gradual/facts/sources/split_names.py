@@ -20,8 +20,8 @@ _WORD = re.compile(r"[a-z]+")
 
 def split_in_name(name: str) -> str:
     """The split that stands as a word in a name (NQ-open.dev, split=train, zsre_train); empty for none or several."""
-    found = {SPLIT_NAMES[word] for word in _WORD.findall(name.lower()) if word in SPLIT_NAMES}
-    return found.pop() if len(found) == 1 else ""
+    splits = {SPLIT_NAMES[word] for word in _WORD.findall(name.lower()) if word in SPLIT_NAMES}
+    return splits.pop() if len(splits) == 1 else ""
 
 
 def split_of_path(relative: PurePath) -> str:

@@ -71,26 +71,31 @@ def _against_the_reference(comparison: Comparison) -> Table:
     return make_table("when-it-does-not-know-more", title, columns, rows, note)
 
 
-def _answer_cells(found: AnswerFindings | None) -> list[Cell]:
-    if found is None:
+def _answer_cells(answers: AnswerFindings | None) -> list[Cell]:
+    if answers is None:
         return [NOTHING] * 7
-    shares = (found.right, found.confidently_wrong, found.very_confidently_wrong, found.unknown_confidently_wrong)
-    error, by_chance = found.calibration_error.value, found.calibration_error_if_calibrated.value
+    shares = (
+        answers.right,
+        answers.confidently_wrong,
+        answers.very_confidently_wrong,
+        answers.unknown_confidently_wrong,
+    )
+    error, by_chance = answers.calibration_error.value, answers.calibration_error_if_calibrated.value
     return [
         *map(accuracy_cell, shares),
-        number_estimate_cell(found.auroc),
+        number_estimate_cell(answers.auroc),
         Cell(decimal(error, 3), {"": error, "if calibrated": by_chance}, f"({decimal(by_chance, 3)})"),
-        number_estimate_cell(found.area_under_risk_coverage),
+        number_estimate_cell(answers.area_under_risk_coverage),
     ]
 
 
 def _difference_cells(contrast: Contrast | None) -> list[Cell]:
-    found = contrast.answers if contrast else None
-    if found is None:
+    difference = contrast.answers if contrast else None
+    if difference is None:
         return [NOTHING, holm_cell(None), NOTHING]
-    area = found.area_under_risk_coverage
+    area = difference.area_under_risk_coverage
     return [
-        points_cell(found.confidently_wrong),
-        holm_cell(found),
+        points_cell(difference.confidently_wrong),
+        holm_cell(difference),
         number_estimate_cell(area, is_signed=True) if area else NOTHING,
     ]

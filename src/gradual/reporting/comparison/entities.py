@@ -24,20 +24,20 @@ _MISSING = "Not made for this comparison."
 
 def entity_tables(comparison: Comparison) -> list[Table]:
     """Tables 5a, 5b and 5c; without rows where no first stage of the main arm is measured."""
-    found = comparison.entities
-    return [_distances(found), _odds(found), _tests(found)]
+    entities = comparison.entities
+    return [_distances(entities), _odds(entities), _tests(entities)]
 
 
-def _distances(found: Entities | None) -> Table:
-    rows = [_distance_row(row) for row in found.distances] if found else []
+def _distances(entities: Entities | None) -> Table:
+    rows = [_distance_row(row) for row in entities.distances] if entities else []
     note = (
         "Training facts that were WeaklyKnown or Unknown and not trained on in stage 1, by their distance from those "
-        f"that were ({_seeds(found)}): how many came within reach (rate with Wilson's interval), and their share of "
+        f"that were ({_seeds(entities)}): how many came within reach (rate with Wilson's interval), and their share of "
         "all that did, beside that of labels permuted within relation and number of links; p by seed."
     )
     columns = ["distance", "facts", "came within reach", "rate", "share of all", "share by chance", "p", "remark"]
     title = "Table 5a. Facts that came within reach, by their distance from trained facts"
-    return make_table("entities", title, columns, rows, note if found else _MISSING)
+    return make_table("entities", title, columns, rows, note if entities else _MISSING)
 
 
 def _distance_row(row: AtDistance) -> list[Cell]:
@@ -46,16 +46,16 @@ def _distance_row(row: AtDistance) -> list[Cell]:
     return [text_cell(row.distance), *counts, *shares, _p_values(row.p_values), text_cell(_remark(row.reasons))]
 
 
-def _odds(found: Entities | None) -> Table:
-    rows = [_odds_row(row) for row in found.odds] if found else []
+def _odds(entities: Entities | None) -> Table:
+    rows = [_odds_row(row) for row in entities.odds] if entities else []
     note = (
         "How many times the odds of coming within reach are those of all others for facts that share an entity with a "
-        f"trained one ({_seeds(found, 'geometric mean')}, ends of the intervals likewise); 1 makes no difference. p by "
-        "seed."
+        f"trained one ({_seeds(entities, 'geometric mean')}, ends of the intervals likewise); 1 makes no difference. "
+        "p by seed."
     )
     columns = ["compared", "odds ratio", "p", "remark"]
     title = "Table 5b. The odds of coming within reach next to trained facts"
-    return make_table("entity-odds", title, columns, rows, note if found else _MISSING)
+    return make_table("entity-odds", title, columns, rows, note if entities else _MISSING)
 
 
 def _odds_row(row: LinkedOdds) -> list[Cell]:
@@ -69,16 +69,16 @@ def _ratio_cell(ratio: Measure) -> Cell:
     return Cell(decimal(ratio.value), {"": ratio.value, "low": ratio.low, "high": ratio.high, "sd": ratio.sd}, ends)
 
 
-def _tests(found: Entities | None) -> Table:
-    rows = [_test_row(row) for row in found.tests] if found else []
-    remarks = " ".join(f"{note[0].upper()}{note[1:]}." for note in found.notes) if found else ""
+def _tests(entities: Entities | None) -> Table:
+    rows = [_test_row(row) for row in entities.tests] if entities else []
+    remarks = " ".join(f"{note[0].upper()}{note[1:]}." for note in entities.notes) if entities else ""
     note = (
-        f"Test facts by how they are linked to facts trained on in stage 1, {_seeds(found)}, with Wilson intervals; p "
-        f"of McNemar's test, by seed. {remarks}"
+        f"Test facts by how they are linked to facts trained on in stage 1, {_seeds(entities)}, with Wilson intervals; "
+        f"p of McNemar's test, by seed. {remarks}"
     )
     columns = ["test facts", "facts", "base model", "after stage 1", "McNemar p"]
     title = "Table 5c. Test accuracy by links to trained facts"
-    return make_table("entity-tests", title, columns, rows, note.strip() if found else _MISSING)
+    return make_table("entity-tests", title, columns, rows, note.strip() if entities else _MISSING)
 
 
 def _test_row(row: LinkedTest) -> list[Cell]:
@@ -95,5 +95,5 @@ def _remark(reasons: Sequence[str]) -> str:
     return join_words(list(reasons))
 
 
-def _seeds(found: Entities | None, mean: str = "mean") -> str:
-    return seeds_text(found.seeds if found else ()).replace("mean", mean, 1)
+def _seeds(entities: Entities | None, mean: str = "mean") -> str:
+    return seeds_text(entities.seeds if entities else ()).replace("mean", mean, 1)

@@ -125,11 +125,11 @@ def cost_bars(comparison: Comparison) -> Drawing:
         parts = mean_parts(arm)
         segments = []
         for kind, name in COST_KINDS.items():
-            for shared in (True, False):
-                seconds = sum(part.seconds for part in parts if part.purpose == kind and part.shared == shared)
+            for is_shared in (True, False):
+                seconds = sum(part.seconds for part in parts if part.purpose == kind and part.shared == is_shared)
                 if seconds:
-                    title = f"{name}{', shared' if shared else ''} {duration(seconds)}"
-                    segments.append(Segment(f"cost-{kind}{' shared' if shared else ''}", seconds, "", title))
+                    title = f"{name}{', shared' if is_shared else ''} {duration(seconds)}"
+                    segments.append(Segment(f"cost-{kind}{' shared' if is_shared else ''}", seconds, "", title))
         if segments:
             whole = duration(sum(part.seconds for part in parts))
             bars.append(Bar(arm.name, tuple(segments), whole, strong=arm.name == comparison.main))
@@ -139,10 +139,10 @@ def cost_bars(comparison: Comparison) -> Drawing:
 def mean_parts(arm: ArmFindings) -> list[CostPart]:
     """The steps of an arm's runs in order, means over its finished runs; shared steps stand apart from others."""
     runs = [run for run in arm.runs if run.seed in arm.seeds]
-    found: dict[tuple[str, Purpose, bool], list[CostPart]] = {}
+    by_step: dict[tuple[str, Purpose, bool], list[CostPart]] = {}
     for run in runs:
         for part in run.cost.parts:
-            found.setdefault((part.name, part.purpose, part.shared), []).append(part)
+            by_step.setdefault((part.name, part.purpose, part.shared), []).append(part)
     return [
         CostPart(
             name,
@@ -150,9 +150,9 @@ def mean_parts(arm: ArmFindings) -> list[CostPart]:
             sum(part.seconds for part in parts) / len(runs),
             round(sum(part.tokens for part in parts) / len(runs)),
             round(sum(part.steps for part in parts) / len(runs)),
-            shared,
+            is_shared,
         )
-        for (name, purpose, shared), parts in found.items()
+        for (name, purpose, is_shared), parts in by_step.items()
     ]
 
 
@@ -162,9 +162,9 @@ def _arms_with_training(comparison: Comparison) -> list[ArmFindings]:
 
 def _with_values(panels: list[Panel], rows: list[ForestRow]) -> tuple[list[Panel], list[ForestRow]]:
     """The panels in which some row has a value, and the rows' cells of those."""
-    kept = [k for k in range(len(panels)) if any(row.cells[k].value is not None for row in rows)]
-    cut = [ForestRow(row.label, tuple(row.cells[k] for k in kept), row.strong) for row in rows]
-    return [panels[k] for k in kept], cut
+    places = [k for k in range(len(panels)) if any(row.cells[k].value is not None for row in rows)]
+    short_rows = [ForestRow(row.label, tuple(row.cells[k] for k in places), row.strong) for row in rows]
+    return [panels[k] for k in places], short_rows
 
 
 def contrast_name(contrast: Contrast) -> str:

@@ -69,17 +69,17 @@ def render_comparison(comparison: Comparison, *, name: str) -> str:
 def _key_figures(comparison: Comparison) -> list[tuple[str, str, str]]:
     """The numbers below the headline: what each is, its size, and its interval."""
     against, base = (comparison.contrast(kind, comparison.main) for kind in ("reference", "base"))
-    found = [_accuracy_figure(each) for each in (against, base) if each is not None and each.test.value is not None]
+    rows = [_accuracy_figure(each) for each in (against, base) if each is not None and each.test.value is not None]
     if against is not None and against.seeds:
         gain = change_text(against.reading_b)
         why = "no interval" if against.reading_b.value is not None else against.reading_b.note
         title = f"HighlyKnown gain against {against.against}, reading (b)"
-        found.append((title, gain.number, gain.interval or why))
+        rows.append((title, gain.number, gain.interval or why))
     main = comparison.arm(comparison.main)
     if main is not None and main.seeds and main.lost.value is not None:
-        held, gained = count_text(main.highly_known[0]).number, count_text(main.gained).number
-        found.append(("HighlyKnown facts lost", count_text(main.lost).number, f"of {held}; {gained} gained"))
-    return found
+        at_start, gained = count_text(main.highly_known[0]).number, count_text(main.gained).number
+        rows.append(("HighlyKnown facts lost", count_text(main.lost).number, f"of {at_start}; {gained} gained"))
+    return rows
 
 
 def _accuracy_figure(contrast: Contrast) -> tuple[str, str, str]:

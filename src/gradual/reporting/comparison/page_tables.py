@@ -68,12 +68,12 @@ def main_transitions(comparison: Comparison) -> list[Table]:
     """Transitions of the main arm, means over its seeds, from each probe to the next, then from first to last."""
     main = comparison.arm(comparison.main)
     runs = [run for run in main.runs if run.seed in main.seeds] if main is not None else []
-    found: dict[tuple[int, int], list[Mapping[str, LevelCounts]]] = {}
+    by_span: dict[tuple[int, int], list[Mapping[str, LevelCounts]]] = {}
     for run in runs:
-        for moved in run.transitions:
-            found.setdefault((moved.start, moved.end), []).append(moved.counts)
+        for transition in run.transitions:
+            by_span.setdefault((transition.start, transition.end), []).append(transition.counts)
     tables = []
-    for (start, end), counts in sorted(found.items(), key=lambda item: (item[0][1] - item[0][0] > 1, item[0])):
+    for (start, end), counts in sorted(by_span.items(), key=lambda item: (item[0][1] - item[0][0] > 1, item[0])):
         few = f" ({plural(len(counts), 'seed')} of {len(runs)})" if len(counts) < len(runs) else ""
         title = f"{span_name(start, end)}{few}"
         tables.append(_mean_transitions(counts, title[0].upper() + title[1:]))

@@ -95,14 +95,14 @@ def _levels_at_start(comparison: Comparison) -> Table:
 
 
 def _one_run_a_seed(comparison: Comparison) -> list[RunFindings]:
-    found = [
+    runs = [
         next(
             (run for arm in comparison.arms for run in arm.runs if run.seed == seed and run.levels and run.by_level),
             None,
         )
         for seed in comparison.seeds
     ]
-    return [run for run in found if run is not None]
+    return [run for run in runs if run is not None]
 
 
 # --- accuracy ------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def _by_epoch(main: ArmFindings | None) -> Table:
     numbers = sorted({epoch.epoch for epoch in epochs})
     rows = [_epoch_row(runs, number, with_test=on_test, with_area=by_area) for number in numbers]
     num, num_test = epochs[0].validation.total if epochs else 0, next((e.test.total for e in epochs if e.test), 0)
-    chosen = (
+    choice = (
         f"The epoch is chosen on {plural(num_test, 'test fact')} (evaluation.protocol: paper); their accuracy flatters."
         if on_test
         else "The epoch is chosen on these facts."
@@ -127,18 +127,18 @@ def _by_epoch(main: ArmFindings | None) -> Table:
         "Accuracy by epoch in stage 1, chosen on test facts" if on_test else "Validation accuracy by epoch in stage 1"
     )
     area = " Area: under the risk-coverage curve; it chooses the epoch, the lower the better." if by_area else ""
-    note = f"Of {plural(num, 'validation fact')}; epoch 0 is before training. {chosen}{area}"
+    note = f"Of {plural(num, 'validation fact')}; epoch 0 is before training. {choice}{area}"
     return _table(6, "validation-by-epoch", title, columns, rows, note)
 
 
 def _epoch_row(runs: Sequence[RunFindings], number: int, *, with_test: bool, with_area: bool) -> list[Cell]:
     epochs = [epoch for run in runs for epoch in run.stages[0].epochs if epoch.epoch == number]
     measure = mean_accuracy([epoch.validation for epoch in epochs])
-    kept = sum(run.stages[0].best_epoch == number for run in runs)
+    num_best = sum(run.stages[0].best_epoch == number for run in runs)
     accuracy = [accuracy_cell(measure), spread_cell(measure, times=100.0)]
     accuracy += [accuracy_cell(mean_accuracy([epoch.test for epoch in epochs]))] if with_test else []
     accuracy += [number_estimate_cell(mean_over_seeds([epoch.area for epoch in epochs]))] if with_area else []
-    return [number_cell(number), *accuracy, number_cell(len(epochs)), number_cell(kept)]
+    return [number_cell(number), *accuracy, number_cell(len(epochs)), number_cell(num_best)]
 
 
 def _by_stage(comparison: Comparison, main: ArmFindings | None) -> Table:
@@ -247,9 +247,9 @@ def _highly_known(comparison: Comparison, main: ArmFindings | None) -> Table:
         one = main.highly_known[1] if len(main.highly_known) > 1 else main.highly_known_result
         ends = [main.highly_known[0], one, main.highly_known_result]
         start = main.highly_known[0].value or 0.0
-        added = _difference_cell(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
-        rows.append([text_cell("all"), number_cell(num), *map(count_cell, ends), added])
-        for name, shown in GROUP_NAMES.items():
+        addition = _difference_cell(one, main.highly_known_result, comparison.contrast("stage", main.name, 2), main)
+        rows.append([text_cell("all"), number_cell(num), *map(count_cell, ends), addition])
+        for name, label in GROUP_NAMES.items():
             group = main.split[name]
             ends = [group.base, group.after_stage_1, group.result]
             cells = [
@@ -257,15 +257,15 @@ def _highly_known(comparison: Comparison, main: ArmFindings | None) -> Table:
                 *map(count_cell, ends),
                 _difference_cell(group.after_stage_1, group.result),
             ]
-            rows.append([text_cell(shown), *cells])
+            rows.append([text_cell(label), *cells])
         rows.append([text_cell("held out: see the test accuracy by level"), *[NOT_MEASURED] * 5])
-        for shown, values in (("gained since the start", "gained"), ("lost since the start", "lost")):
+        for label, values in (("gained since the start", "gained"), ("lost since the start", "lost")):
             after_one = [_after_one(getattr(run.highly_known, values)) for run in main.runs if run.seed in main.seeds]
             total = round(start if values == "lost" else num - start)
             measures = [mean_number(after_one, total), getattr(main, values)]
             rows.append(
                 [
-                    text_cell(shown),
+                    text_cell(label),
                     number_cell(total),
                     number_cell(0),
                     *map(count_cell, measures),
@@ -297,8 +297,8 @@ def _difference_cell(one: Measure, end: Measure, step: Contrast | None = None, m
 def _readings(comparison: Comparison) -> str:
     """Readings (a) and (b) of the main arm against its first stage and against the reference arm, in words."""
     sentences = []
-    held = (comparison.contrast("stage", comparison.main, 2), comparison.contrast("reference", comparison.main))
-    for contrast in held:
+    contrasts = (comparison.contrast("stage", comparison.main, 2), comparison.contrast("reference", comparison.main))
+    for contrast in contrasts:
         if contrast is not None and contrast.seeds:
             a, b = change_cell(contrast.reading_a).text, change_cell(contrast.reading_b).text
             sentences.append(f"{contrast.name}: reading (a) {a}, reading (b) {b}.")

@@ -24,8 +24,8 @@ def _what_it_refuses(comparison: Comparison) -> Table:
     for arm in comparison.arms:
         base = comparison.contrast("base", arm.name)
         to_base = points_cell(base.refusals.coverage) if base and base.refusals else NOTHING
-        answered, *others = _refusal_cells(arm.refusals)
-        rows.append([arm_cell(comparison, arm.name), answered, to_base, *others])
+        coverage, *others = _refusal_cells(arm.refusals)
+        rows.append([arm_cell(comparison, arm.name), coverage, to_base, *others])
     columns = ["arm", "answered", "to the base, points", "right of these", "known refused"]
     columns += [f"{level} refused" for level in reversed(Level)]
     known = [arm.refusals.num_known for arm in comparison.arms if arm.refusals and arm.refusals.num_known]
@@ -59,15 +59,15 @@ def _what_answers_are_worth(comparison: Comparison) -> Table:
     return make_table("refusal-scores", "What answers are worth where errors cost more", columns, rows, note)
 
 
-def _refusal_cells(found: RefusalFindings | None) -> list[Cell]:
-    if found is None:
+def _refusal_cells(refusals: RefusalFindings | None) -> list[Cell]:
+    if refusals is None:
         return [NOTHING] * (3 + len(Level))
-    levels = [found.refused_by_level.get(str(level)) for level in reversed(Level)]
-    shares = [found.coverage, found.accuracy_of_answered, found.known_refused]
+    levels = [refusals.refused_by_level.get(str(level)) for level in reversed(Level)]
+    shares = [refusals.coverage, refusals.accuracy_of_answered, refusals.known_refused]
     return [*map(accuracy_cell, shares), *(accuracy_cell(share) if share else NOTHING for share in levels)]
 
 
-def _score_cells(found: RefusalFindings | RefusalDifference | None) -> list[Cell]:
-    if found is None:
+def _score_cells(refusals: RefusalFindings | RefusalDifference | None) -> list[Cell]:
+    if refusals is None:
         return [NOTHING] * len(TARGETS)
-    return [number_estimate_cell(each.score, is_signed=True) for each in found.scores]
+    return [number_estimate_cell(each.score, is_signed=True) for each in refusals.scores]

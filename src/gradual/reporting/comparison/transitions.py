@@ -55,9 +55,9 @@ def noise_transitions(comparison: Comparison) -> Table:
     for retest in comparison.retests:
         for row in _transition_rows([retest.transitions]):
             rows.append([text_cell(retest.kind), *row])
-    changed = join_words([_what(retest) for retest in comparison.retests]) or "not yet"
+    changes = join_words([_what(retest) for retest in comparison.retests]) or "not yet"
     note = (
-        f"The base model probed twice, with nothing learned: {changed}. "
+        f"The base model probed twice, with nothing learned: {changes}. "
         f"Facts that were probed both times: {_retest_sizes(comparison)}; shares of each row, Wilson intervals."
     )
     columns = ("probed again with", *_COLUMNS)
@@ -97,13 +97,13 @@ def net_promotions(comparison: Comparison) -> Table:
 
 def _transitions_of(arm: ArmFindings | None, start: int, end: int) -> tuple[list[int], list[Mapping[str, LevelCounts]]]:
     """The transitions between two probes that follow each other, of finished runs that have both, and their seeds."""
-    found = {
-        run.seed: moved.counts
+    by_seed = {
+        run.seed: transition.counts
         for run in (arm.runs if arm else ())
-        for moved in run.transitions
-        if arm is not None and run.seed in arm.seeds and (moved.start, moved.end) == (start, end)
+        for transition in run.transitions
+        if arm is not None and run.seed in arm.seeds and (transition.start, transition.end) == (start, end)
     }
-    return list(found), list(found.values())
+    return list(by_seed), list(by_seed.values())
 
 
 def _transition_rows(counts: Sequence[Mapping[str, LevelCounts]]) -> list[list[Cell]]:
@@ -119,16 +119,16 @@ def _transition_rows(counts: Sequence[Mapping[str, LevelCounts]]) -> list[list[C
 def _share_of_row_cell(number: float, total: float) -> Cell:
     if not total:
         return Cell("0", {"": 0, "share": None, "low": None, "high": None})
-    found = share(min(round(number), round(total)), round(total))
-    raw = {"": number, "share": number / total, "low": found.low, "high": found.high}
-    return Cell(mean_count(number), raw, f"({share_estimate(number / total, found.low, found.high)})")
+    proportion = share(min(round(number), round(total)), round(total))
+    raw = {"": number, "share": number / total, "low": proportion.low, "high": proportion.high}
+    return Cell(mean_count(number), raw, f"({share_estimate(number / total, proportion.low, proportion.high)})")
 
 
 def _what(retest: Retest) -> str:
     """What was changed in a retest, as its maps say."""
     if retest.kind == "again":
-        moved = "and nothing moved" if retest.changed.count == 0 else "so what moved is how numbers are rounded"
-        nothing = f"; the exact probe draws nothing, {moved}" if retest.method == "exact" else ""
+        clause = "and nothing moved" if retest.changed.count == 0 else "so what moved is how numbers are rounded"
+        nothing = f"; the exact probe draws nothing, {clause}" if retest.method == "exact" else ""
         return f"again (the same exemplars{nothing})"
     if retest.kind == "exemplars":
         return "exemplars (other exemplar sets)"

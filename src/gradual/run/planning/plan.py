@@ -128,7 +128,7 @@ def make_plan(
         model=config.model.name_or_path,
         num_facts={name: len(getattr(run_facts, name)) for name in ("train", "validation", "test")},
         dropped_for_overlap=run_facts.dropped_for_overlap,
-        warnings=(*run_facts.warnings, *reading_warnings(loaded)),
+        warnings=(*run_facts.warnings, *reading_warnings(loaded), *_left_out_of_times(config)),
         remarks=run_facts.remarks,
         levels={str(level): count for level, count in known.levels().items()},
         levels_of="all training facts" if known is not sample else f"a sample of {len(sample)} training facts",
@@ -142,6 +142,11 @@ def make_plan(
         disk_bytes=_disk_bytes(loaded, config, steps),
         memory=plan_memory(config, loaded, timed, sample, len(run_facts.train)),
     )
+
+
+def _left_out_of_times(config: RunConfig) -> list[str]:
+    tasks = config.evaluation.lm_eval
+    return [f"the times leave out evaluation.lm_eval ({', '.join(tasks)}), scored before and after"] if tasks else []
 
 
 def _stage_plans(

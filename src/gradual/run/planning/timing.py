@@ -22,7 +22,7 @@ from gradual.probing.probe import fact_blocks, probe_facts
 from gradual.probing.prompts import ProbePrompts, draw_asking, plant_prompts
 from gradual.progress import Progress
 from gradual.run.anchors import with_anchors_and_refusals
-from gradual.run.drift import drift_rows
+from gradual.run.measures.drift import drift_rows
 from gradual.run.stages import in_epochs, training_rows
 from gradual.run.steps import Step
 from gradual.selection.expressions import FactState

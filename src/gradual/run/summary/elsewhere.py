@@ -1,4 +1,4 @@
-"""What else training changed: facts of relations that it never saw, and how far the model moved on other texts."""
+"""What else training changed: facts of relations that it never saw, other texts, and other people's tasks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import asdict
 
 from gradual.knowledge.levels import BEST_FIRST, Level
 from gradual.knowledge.map import MAP_FILE, read_map
-from gradual.run.drift import read_drift
 from gradual.run.folder import RunDir
+from gradual.run.measures.benchmarks import read_scores
+from gradual.run.measures.drift import read_drift
 from gradual.run.summary.quality_file import FactShare
-from gradual.run.summary.transfer_file import BystanderLoss, Bystanders, StageDrift
+from gradual.run.summary.transfer_file import BystanderLoss, Bystanders, StageDrift, StageScores
 from gradual.statistics.intervals import mcnemar, paired_counts
 from gradual.statistics.measures import share
 
@@ -77,3 +78,13 @@ def drift_of_run(run: RunDir, last: int) -> list[StageDrift] | None:
         if found is not None:
             stages.append(StageDrift(stage=stage, text=found.text, prompts=found.prompts))
     return stages or None
+
+
+def benchmarks_of_run(run: RunDir, last: int) -> list[StageScores] | None:
+    """What the base model and the model after each stage up to `last` score; None where no task was named.
+
+    Raises:
+        RunDirError: a file is damaged.
+    """
+    found = {stage: read_scores(run, stage) for stage in range(last + 1)}
+    return [StageScores(stage=stage, scores=file.scores) for stage, file in found.items() if file is not None] or None

@@ -51,17 +51,17 @@ def risk_points(answers: Sequence[AnsweredFact]) -> list[RiskPoint]:
     return [RiskPoint(coverage=size / len(risks), risk=risks[size - 1]) for size in counts]
 
 
-def answer_scores(found: QualityOfFacts) -> AnswerScores:
+def answer_scores(quality: QualityOfFacts) -> AnswerScores:
     """The quality of some answers as the file holds it."""
     return AnswerScores(
-        **confidence_scores(found).model_dump(),
-        right=fact_share(found.right),
-        confidently_wrong=fact_share(found.confidently_wrong),
-        very_confidently_wrong=fact_share(found.very_confidently_wrong),
-        unsure_and_wrong=fact_share(found.unsure_and_wrong),
-        refused=fact_share(found.refused),
-        accuracy_of_surest_half=found.accuracy_of_surest_half,
-        accuracy_of_surest_80_percent=found.accuracy_of_surest_80_percent,
+        **confidence_scores(quality).model_dump(),
+        right=fact_share(quality.right),
+        confidently_wrong=fact_share(quality.confidently_wrong),
+        very_confidently_wrong=fact_share(quality.very_confidently_wrong),
+        unsure_and_wrong=fact_share(quality.unsure_and_wrong),
+        refused=fact_share(quality.refused),
+        accuracy_of_surest_half=quality.accuracy_of_surest_half,
+        accuracy_of_surest_80_percent=quality.accuracy_of_surest_80_percent,
     )
 
 
@@ -70,27 +70,27 @@ def fact_share(share: Share) -> FactShare:
     return FactShare(**asdict(share))
 
 
-def confidence_scores(found: QualityOfFacts) -> ConfidenceScores:
+def confidence_scores(quality: QualityOfFacts) -> ConfidenceScores:
     """What goes by confidence alone, as the file holds it."""
-    error = found.calibration_error
+    error = quality.calibration_error
     return ConfidenceScores(
-        confidence_of_right=found.confidence_of_right,
-        confidence_of_wrong=found.confidence_of_wrong,
+        confidence_of_right=quality.confidence_of_right,
+        confidence_of_wrong=quality.confidence_of_wrong,
         calibration_error=error.value if error else None,
         calibration_error_if_calibrated=error.if_calibrated if error else None,
-        auroc=found.auroc,
-        area_under_risk_coverage=found.area_under_risk_coverage,
+        auroc=quality.auroc,
+        area_under_risk_coverage=quality.area_under_risk_coverage,
     )
 
 
 def _stage_quality(stage: int, known: KnowledgeMap, levels: Mapping[str, Level]) -> StageQuality:
-    found = quality_by_level(known, levels)
-    assert found is not None  # the map has confidence
+    quality = quality_by_level(known, levels)
+    assert quality is not None  # the map has confidence
     plain = quality_by_level(known, {}, at_temperature_1=True)
     return StageQuality(
         stage=stage,
-        all_facts=answer_scores(found.all_facts),
-        by_level={level: answer_scores(scores) for level, scores in found.by_level.items()},
+        all_facts=answer_scores(quality.all_facts),
+        by_level={level: answer_scores(scores) for level, scores in quality.by_level.items()},
         at_temperature_1=confidence_scores(plain.all_facts) if plain else None,
         risk_coverage=risk_points(list(answers_with_confidence(known).values())),
     )

@@ -30,31 +30,31 @@ def refusals_of_run(tests: Sequence[KnowledgeMap], levels: Mapping[str, Level]) 
     return Refusals(stages=stages, change=_change(tests) if len(tests) > 1 else None)
 
 
-def reply_scores(told: Sequence[Reply]) -> ReplyScores:
+def reply_scores(all_replies: Sequence[Reply]) -> ReplyScores:
     """The counts of some replies as the file holds them."""
     return ReplyScores(
-        right=fact_share(share_of(reply is Reply.RIGHT for reply in told)),
-        refused=fact_share(refusal_rate(told)),
-        coverage=fact_share(coverage(told)),
-        accuracy_of_answered=fact_share(accuracy_of_answered(told)),
+        right=fact_share(share_of(reply is Reply.RIGHT for reply in all_replies)),
+        refused=fact_share(refusal_rate(all_replies)),
+        coverage=fact_share(coverage(all_replies)),
+        accuracy_of_answered=fact_share(accuracy_of_answered(all_replies)),
     )
 
 
 def _stage_refusals(stage: int, known: KnowledgeMap, levels: Mapping[str, Level]) -> StageRefusals:
-    told = replies(known)
-    groups = {level: [reply for fact, reply in told.items() if levels.get(fact) is level] for level in Level}
+    all_replies = replies(known)
+    groups = {level: [reply for fact, reply in all_replies.items() if levels.get(fact) is level] for level in Level}
     return StageRefusals(
         stage=stage,
-        all_facts=reply_scores(list(told.values())),
+        all_facts=reply_scores(list(all_replies.values())),
         by_level={level: reply_scores(group) for level, group in groups.items() if group},
-        known_refused=fact_share(refusal_rate(told[fact] for fact in known_at_start(told, levels))),
+        known_refused=fact_share(refusal_rate(all_replies[fact] for fact in known_at_start(all_replies, levels))),
         p_refuse=math.fsum(fact.p_refuse or 0.0 for fact in known) / len(known),
-        scores=[_target_score(target, told, known) for target in TARGETS],
+        scores=[_target_score(target, all_replies, known) for target in TARGETS],
     )
 
 
-def _target_score(target: float, told: Mapping[str, Reply], known: KnowledgeMap) -> TargetScore:
-    measure, _ = mean_of([scores(told, target)], {fact.id: fact.relation for fact in known})
+def _target_score(target: float, all_replies: Mapping[str, Reply], known: KnowledgeMap) -> TargetScore:
+    measure, _ = mean_of([scores(all_replies, target)], {fact.id: fact.relation for fact in known})
     return TargetScore(target=target, value=measure.value, low=measure.low, high=measure.high)
 
 

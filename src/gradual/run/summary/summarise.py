@@ -16,7 +16,7 @@ from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_ma
 from gradual.knowledge.transitions import highly_known_gain, transition_counts
 from gradual.run.folder import RunDir, read_facts
 from gradual.run.stage_files import EpochNumbers, read_epochs, read_stage, read_taught
-from gradual.run.summary.elsewhere import bystanders_of_run, drift_of_run
+from gradual.run.summary.elsewhere import benchmarks_of_run, bystanders_of_run, drift_of_run
 from gradual.run.summary.quality import answer_quality_of_run
 from gradual.run.summary.refusals import refusals_of_run
 from gradual.run.summary.summary_file import (
@@ -80,6 +80,7 @@ def summarise(run: RunDir, config: RunConfig, *, warnings: Sequence[str] = (), d
         transfer=transfer_of_run(run, config.evaluation.transfer, maps, facts, taught),
         bystanders=bystanders_of_run(run, len(maps) - 1),
         drift=drift_of_run(run, len(maps) - 1),
+        benchmarks=benchmarks_of_run(run, len(maps) - 1),
         highly_known=_highly_known_growth(run, maps),
         relations=_relation_levels(maps),
         stages=[_stage_summary(run, index) for index in range(1, len(maps))],

@@ -15,7 +15,7 @@ from gradual.knowledge.levels import Level
 from gradual.run.stage_files import EpochNumbers, StageFile
 from gradual.run.summary.quality_file import QualityFile, WrongAnswers
 from gradual.run.summary.refusals_file import Refusals
-from gradual.run.summary.transfer_file import Bystanders, StageDrift, Transfer
+from gradual.run.summary.transfer_file import Bystanders, StageDrift, StageScores, Transfer
 
 Counts = Mapping[Level, int]
 
@@ -124,7 +124,9 @@ class ExampleFact(FilePart):
 class Summary(FilePart):
     """`summary.json`."""
 
-    absent_when_none = frozenset({"answer_quality", "refusals", "wrong_answers", "transfer", "bystanders", "drift"})
+    absent_when_none = frozenset(
+        {"answer_quality", "refusals", "wrong_answers", "transfer", "bystanders", "drift", "benchmarks"}
+    )
 
     seed: int | None = None
     model: str | None = None
@@ -151,6 +153,8 @@ class Summary(FilePart):
     """None before the first stage too, and without relations that are only scored (`out_of_distribution`)."""
     drift: list[StageDrift] | None = None
     """One entry for each stage; None where it was not measured (`evaluation.drift`)."""
+    benchmarks: list[StageScores] | None = None
+    """The base model's scores, then those after each stage; None where no task was named (`evaluation.lm_eval`)."""
     highly_known: HighlyKnownGrowth = HighlyKnownGrowth()
     relations: list[RelationLevels] = []
     stages: list[StageSummary] = []

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from gradual.files.typed_json import FilePart
 from gradual.knowledge.levels import Level
-from gradual.run.drift import DriftFile
+from gradual.run.measures.benchmarks import ScoresFile
+from gradual.run.measures.drift import DriftFile
 from gradual.run.summary.quality_file import FactShare
 
 Form = Literal["usual", "rewordings", "reverse", "zero_shot", "chat"]
@@ -75,6 +76,12 @@ class Bystanders(FilePart):
     """Of each level that there is, best first."""
     p_value: float | None = None
     """McNemar's exact test of lost against gained, over all facts, two-sided."""
+
+
+class StageScores(ScoresFile):
+    """What the model after a stage scores on other people's tasks; stage 0 is the base model."""
+
+    stage: int = Field(ge=0)
 
 
 class StageDrift(DriftFile):
