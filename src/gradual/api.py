@@ -7,33 +7,38 @@ terminal.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradual.environment import (
     PROBE_PACKAGES,
+    RAY_PACKAGES,
     SERVER_PACKAGES,
     TRAIN_PACKAGES,
     prepare_environment,
     require_packages,
 )
 from gradual.errors import TrainingError
+from gradual.opening import cluster_for, open_here, opener
 from gradual.preparation import (
     facts_and_exemplars,
     prepare_comparison,
     prepare_run,
+    refuse_ray_and_server,
     refuse_samples_of_a_part,
     refuse_several_processes,
     say_warnings,
     settings_of,
 )
-from gradual.progress import Progress, Silent, warn
+from gradual.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from gradual.asking.asker import AskedQuestion, Asker
     from gradual.asking.opening import AskRequest
     from gradual.comparison.estimate import ComparisonEstimate
+    from gradual.config.cluster import RayConfig
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.engines.engine import Engine
     from gradual.exporting.export import Export
@@ -61,6 +66,7 @@ def probe(
     seed: int = 42,
     limit: int | None = None,
     num_checked: int = 0,
+    ray: RayConfig | None = None,
     online: bool = False,
     progress: Progress | None = None,
 ) -> KnowledgeMap:
@@ -79,13 +85,15 @@ def probe(
         limit: ask only this many facts, the same share of each relation.
         num_checked: compare this many facts with sampled answers afterwards; the result is said through `progress`
             and kept in `out` as check.json.
+        ray: a Ray cluster whose workers probe; without one this process does.
         online: let libraries use the network; otherwise the process stays offline from now on.
         progress: where bars and remarks go.
 
     Raises:
         DataError, ModelError: the facts or the model cannot be used; before any model is loaded where it can be known.
         RunDirError: `out` belongs to another probe or process, or holds something else.
-        ProbeError: the model's logits are not numbers.
+        ProbeError: the model's logits are not numbers, or what is asked ends worker after worker.
+        LaunchError: there is no such cluster, or it has less room.
     """
     refuse_several_processes("probe")
     prepare_environment(online=online)
@@ -95,22 +103,26 @@ def probe(
 
     progress, settings = progress or Silent(), settings or ProbeConfig()
     model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
-    require_packages(SERVER_PACKAGES if model.server else PROBE_PACKAGES)
+    refuse_ray_and_server(model, ray)
+    require_packages(RAY_PACKAGES if ray else SERVER_PACKAGES if model.server else PROBE_PACKAGES)
     check_model(model)
     refuse_samples_of_a_part(model, settings, num_checked)
     with say_warnings(progress):
         asked = facts_and_exemplars(facts, exemplars, settings, limit=limit)
     request = ProbeRequest(model, asked.facts, asked.exemplars, settings, seed, num_checked, asked.left_out)
     folder = None if out is None else Path(out)
-
-    def open_engine(model: ModelConfig) -> Engine:
-        return _ask_server(model, settings, folder, progress) if model.server else _open_engine(model, progress)
-
-    return make_map(request, folder, open_engine=open_engine, progress=progress)
+    with ExitStack() as stack:
+        open_engine = opener(settings, folder, ray, progress, stack)
+        return make_map(request, folder, open_engine=open_engine, progress=progress)
 
 
 def fit(
-    config: RunConfig | str | Path, out: str | Path, *, online: bool = False, progress: Progress | None = None
+    config: RunConfig | str | Path,
+    out: str | Path,
+    *,
+    ray: RayConfig | None = None,
+    online: bool = False,
+    progress: Progress | None = None,
 ) -> RunDir:
     """The run in the folder `out`, made or continued: probe, train in stages with a probe after each, evaluate.
 
@@ -119,6 +131,7 @@ def fit(
     Args:
         config: settings, or the path of a YAML file with them.
         out: folder of the run.
+        ray: a Ray cluster whose workers probe, and see `out`; this process trains.
         online: see `probe`.
         progress: where bars and remarks go.
 
@@ -126,17 +139,23 @@ def fit(
         ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
         RunDirError: the folder belongs to another process or to a run with other settings.
         TrainingError: a loss is not a number.
-        LaunchError: several processes were launched that can't do one run together, or one of them has ended.
+        LaunchError: several processes were launched that can't do one run together, or one of them has ended; there is
+            no such cluster, it has less room, or does not see `out`.
     """
     prepare_environment(online=online)
     from gradual.models.ranks import launch
 
+    if ray:
+        refuse_several_processes("fit --ray")
+        require_packages(RAY_PACKAGES)
     settings = settings_of(config)
     with launch(settings.model.device, in_step=settings.model.fsdp is not None) as ranks:
         settings, run_facts = prepare_run(settings)
         from gradual.run import pipeline
 
-        return pipeline.fit(settings, run_facts, out, progress=progress if ranks.is_first else None, ranks=ranks)
+        cluster = cluster_for(ray, settings.model, progress or Silent()) if ray else None
+        shown = progress if ranks.is_first else None
+        return pipeline.fit(settings, run_facts, out, progress=shown, ranks=ranks, cluster=cluster)
 
 
 def plan(
@@ -173,6 +192,7 @@ def compare(
     arms: Sequence[str] | None = None,
     num_seeds: int | None = None,
     limit: int | None = None,
+    ray: RayConfig | None = None,
     online: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -186,23 +206,28 @@ def compare(
         arms: names of the arms.
         num_seeds: times that each arm is trained.
         limit: keep this many training facts, and the same share of all others.
+        ray: a Ray cluster whose workers train and probe, and see `out`; without one this process does.
         online: see `probe`.
         progress: where bars and remarks go.
 
     Raises:
         ConfigError, DataError, ModelError: something cannot be used; before anything is computed.
         RunDirError: the folder belongs to another process, or a run in it was made with other settings.
+        LaunchError: there is no such cluster, it has less room, or does not see `out`.
         TrainingError: some arms could not be trained; once all others are finished and written down.
     """
     refuse_several_processes("compare")
     prepare_environment(online=online)
+    if ray:
+        require_packages(RAY_PACKAGES)
     settings, run_facts = prepare_comparison(config, arms)
     from gradual.comparison import compare as comparison
     from gradual.reporting.comparison.write import write_results
 
     request = comparison.plan_comparison(settings, run_facts, arms=arms, num_seeds=num_seeds, limit=limit)
+    cluster = cluster_for(ray, settings.model, progress or Silent()) if ray else None
     try:
-        comparison.compare(request, Path(out), progress=progress)
+        comparison.compare(request, Path(out), progress=progress, cluster=cluster)
     except TrainingError:
         write_results(Path(out))
         raise
@@ -323,7 +348,7 @@ def open_asker(request: AskRequest, *, online: bool = False, progress: Progress 
         ready = opening.check_request(request)
 
     def open_engine(model: ModelConfig) -> Engine:
-        return _open_engine(model, progress)
+        return open_here(model, progress)
 
     return opening.open_asker(ready, request.relation, open_engine=open_engine, progress=progress)
 
@@ -489,20 +514,3 @@ def demo(
     with resources.as_file(resources.files("gradual") / "data" / "demo.yaml") as path:
         config = load_config(path, overrides)
     return fit(config, out, progress=progress)
-
-
-def _ask_server(model: ModelConfig, settings: ProbeConfig, folder: Path | None, progress: Progress) -> Engine:
-    from gradual.engines.server.canary import CANARY_FILE
-    from gradual.engines.server.opening import open_server
-
-    record = None if folder is None else folder / CANARY_FILE
-    return open_server(model, top_k=settings.top_k, record=record, say=progress.say)
-
-
-def _open_engine(model: ModelConfig, progress: Progress) -> Engine:
-    from gradual.engines.transformers_engine import TransformersEngine, reading_warnings
-    from gradual.models.load import load_model
-
-    loaded = load_model(model)
-    warn(progress, *reading_warnings(loaded))
-    return TransformersEngine(loaded)

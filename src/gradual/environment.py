@@ -22,7 +22,9 @@ TRAIN_PACKAGES = (*PROBE_PACKAGES, "accelerate", "datasets", "peft", "trl")
 
 LM_EVAL_PACKAGES = ("lm_eval",)
 """What `evaluation.lm_eval` takes besides."""
-_EXTRAS = {SERVER_PACKAGES: "server", LM_EVAL_PACKAGES: "lm-eval"}
+RAY_PACKAGES = ("ray", *PROBE_PACKAGES)
+"""What a Ray cluster takes, besides what is done there."""
+_EXTRAS: dict[tuple[str, ...], str] = {SERVER_PACKAGES: "server", RAY_PACKAGES: "ray", LM_EVAL_PACKAGES: "lm-eval"}
 """The extras that bring packages, where it is not `train`."""
 
 _QUIET = {
@@ -54,6 +56,11 @@ def prepare_environment(*, online: bool) -> None:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
+
+
+def environment_of_workers() -> dict[str, str]:
+    """The variables that `prepare_environment` has set, for processes on other machines."""
+    return {name: os.environ[name] for name in (*_QUIET, _OFFLINE)}
 
 
 def require_packages(packages: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from gradual.errors import ConfigError
 from gradual.progress import Progress, warning_line
 
 if TYPE_CHECKING:
+    from gradual.config.cluster import RayConfig
     from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
     from gradual.facts.fact import Fact
     from gradual.facts.prepare import PreparedProbe, RunFacts
@@ -97,6 +98,15 @@ def facts_and_exemplars(
         matching=matching_of(settings),
         refusals=settings.refusals,
     )
+
+
+def refuse_ray_and_server(model: ModelConfig, ray: RayConfig | None) -> None:
+    """Raises ConfigError where two ways of probing elsewhere are asked for."""
+    if ray and model.server:
+        raise ConfigError(
+            "--ray and --server exclude each other: a server reads by itself, Ray's workers load the model - leave one "
+            "out"
+        )
 
 
 def refuse_several_processes(command: str) -> None:

@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from gradual import api
+from gradual import api, opening
 from gradual.cli import app as cli
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import load_config
@@ -64,6 +64,11 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+def open_with(monkeypatch: pytest.MonkeyPatch, load: Callable[..., Engine]) -> None:
+    for module in (opening, api):
+        monkeypatch.setattr(module, "open_here", load)
+
+
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading a model fails the test, and what a command tells its process is forgotten afterwards."""
@@ -71,13 +76,13 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: object) -> Engine:
         pytest.fail("a model was loaded")
 
-    monkeypatch.setattr(api, "_open_engine", load)
+    open_with(monkeypatch, load)
     monkeypatch.setattr(api, "prepare_environment", lambda *, online: None)
 
 
 @pytest.fixture
 def fake_model(model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(api, "_open_engine", lambda *_: FakeEngine())
+    open_with(monkeypatch, lambda *_: FakeEngine())
     monkeypatch.setattr(api, "require_packages", lambda _: None)
     return model
 
@@ -248,6 +253,37 @@ def test_a_server_that_cannot_be_asked_is_one_line(
     text = refused(run("probe", "--model", model, "--facts", facts, "--out", tmp_path / "map", *arguments))
     assert said in text
     assert not (tmp_path / "map").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ray", "auto", "--server", "http://host"], "--ray and --server exclude each other"),
+        (["--workers", 2], "--workers and --gpus-per-worker are of a Ray cluster; give its address with --ray"),
+        (["--gpus-per-worker", 1], "--workers and --gpus-per-worker are of a Ray cluster"),
+        (["--ray", "ray://host:10001"], '--ray: expected auto or host:port, as `ray start` tells it, found "ray://'),
+        (["--ray", "auto", "--workers", 0], "--workers: "),
+        (["--ray", "auto", "--gpus-per-worker", 1.5], "--gpus-per-worker: expected a whole number of GPUs, or a share"),
+    ],
+    ids=["server", "workers alone", "gpus alone", "client", "none", "one and a half"],
+)
+def test_a_cluster_that_cannot_be_used_is_one_line(
+    model: Path, tmp_path: Path, arguments: list[object], said: str
+) -> None:
+    facts = write_facts(tmp_path / "facts.jsonl", toy_rows())
+    text = refused(run("probe", "--model", model, "--facts", facts, "--out", tmp_path / "map", *arguments))
+    assert said in text
+    assert len(text.splitlines()) == 1
+    assert not (tmp_path / "map").exists()
+
+
+@pytest.mark.parametrize("command", ["fit", "compare"])
+def test_options_of_a_cluster_are_refused_before_settings_are_read(tmp_path: Path, command: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("model: m\nfacts: f\n")
+    given = run(command, config, "--out", tmp_path / "out", "--workers", 2)
+    assert "--workers and --gpus-per-worker are of a Ray cluster; give its address with --ray" in refused(given)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -496,7 +532,7 @@ def test_interrupted_probe_goes_on_with_the_same_command(
 ) -> None:
     facts, out = write_facts(tmp_path / "facts.jsonl", toy_rows()), tmp_path / "my map"
     engines = iter([InterruptedEngine(), FakeEngine()])
-    monkeypatch.setattr(api, "_open_engine", lambda *_: next(engines))
+    open_with(monkeypatch, lambda *_: next(engines))
     result = probe(fake_model, facts, out)
     assert result.exit_code == 130
     line = next(line for line in result.stderr.splitlines() if line.startswith("go on with: "))

@@ -18,14 +18,24 @@ SRC = Path(__file__).resolve().parents[2] / "src" / "gradual"
 
 ORDER = (
     *("errors text progress", "files", "statistics", "knowledge", "selection", "config", "facts", "models", "engines"),
-    *("probing training", "run", "asking comparison", "tuning", "findings", "reporting", "exporting", "environment"),
-    *("preparation", "api", "__init__", "cli testing", "__main__"),
+    *(
+        "workers",
+        "probing training",
+        "run",
+        "asking comparison",
+        "tuning",
+        "findings",
+        "reporting",
+        "exporting",
+        "environment",
+    ),
+    *("preparation opening", "api", "__init__", "cli testing", "__main__"),
 )
 """Lowest first. Those of one line know nothing of each other, but for `errors`, `text` and `progress`."""
 LOAD_MODELS = {"models", "engines", "training"}
 """Packages whose modules may load torch and its kind as they are loaded themselves; others load them when needed."""
 
-HEAVY = {"accelerate", "datasets", "gguf", "huggingface_hub", "peft", "torch", "transformers", "trl"}
+HEAVY = {"accelerate", "datasets", "gguf", "huggingface_hub", "peft", "ray", "torch", "transformers", "trl"}
 SLOW_TO_LOAD = {"pandas", "pyarrow", "scipy"}
 MOST_MODULES = 13
 MOST_LINES = 500

@@ -43,7 +43,7 @@ def fingerprint(model: Path, facts: tuple[Any, ...] = FACTS, dropped: int = 0, *
     plain = {"model": {"name_or_path": str(model), "dtype": "float32"}, "facts": {"path": "toys"}}
     config = parse_config({**plain, **settings})
     run_facts = RunFacts(facts[:1], facts[1:2], facts[2:3], {"toy-0": facts[3:]}, dropped, ())
-    return run_fingerprint(config, run_facts, load_model(config.model))
+    return run_fingerprint(config, run_facts, load_model(config.model).fingerprint)
 
 
 def flip_a_bit_of_the_weights(model: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gradual.comparison import arm_work, open_comparison
 from gradual.comparison import compare as comparison
 from gradual.comparison.compare import compare, plan_comparison
 from gradual.comparison.folder import ComparisonFolder
@@ -59,9 +60,9 @@ class Made:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     made = Made(steps=70)
-    monkeypatch.setattr(comparison, "fit_loaded", made.fit)
+    monkeypatch.setattr(open_comparison, "fit_loaded", made.fit)
     monkeypatch.setattr(comparison, "load_to_train", lambda *_: SimpleNamespace(fingerprint={"weights": "w"}))
-    monkeypatch.setattr(comparison, "_num_steps", made.steps)
+    monkeypatch.setattr(arm_work, "_num_steps", made.steps)
     return made
 
 
@@ -102,7 +103,7 @@ def test_an_arm_that_cannot_be_trained_stops_no_other(
             raise TrainingError("step 3: expected a finite loss, found nan")
         return made.fit(config, run_facts, loaded, out, **others)
 
-    monkeypatch.setattr(comparison, "fit_loaded", fit)
+    monkeypatch.setattr(open_comparison, "fit_loaded", fit)
     with pytest.raises(TrainingError) as caught:
         compare(plan_comparison(config(arms=["one_stage", "S5"], num_seeds=2), run_facts), tmp_path)
     assert [name for name, _ in made.configs] == ["S5/42", "S5/43"]

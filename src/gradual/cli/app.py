@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,16 +22,20 @@ from gradual.cli.options import (
     Budget,
     Config,
     Goal,
+    GpusPerWorker,
     Json,
     Limit,
     LmEval,
     NoServer,
     Online,
+    RayAddress,
     Run,
     Seed,
     Seeds,
     Set,
     Trust,
+    Workers,
+    cluster_of,
     config_of,
     names_of,
     probe_config_of,
@@ -40,6 +44,7 @@ from gradual.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from gradual.knowledge.map import KnowledgeMap
     from gradual.run.folder import RunDir
 
 app = typer.Typer(
@@ -94,6 +99,9 @@ def probe(
     server: Annotated[str | None, typer.Option(metavar="URL", help="Ask an inference server (docs/larger.md).")] = None,
     server_model: Annotated[str | None, typer.Option(help="Name under which it serves the model.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many facts, spread over the relations.")] = None,
+    ray: RayAddress = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     check: Annotated[int, typer.Option(min=0, help="Hold so many facts against sampling; exit 1 if it disagrees.")] = 0,
     seed: Seed = None,
     settings: Set = None,
@@ -112,6 +120,7 @@ def probe(
       gradual probe --model ./my-model --facts facts.jsonl --exemplars solved.jsonl --out my-map --json
       gradual probe --model ./my-model --facts facts.csv --out my-map --set facts.columns.question=prompt
       gradual probe --server http://host:8000 --model ./my-model --facts facts.jsonl --out my-map
+      gradual probe --ray auto --workers 8 --model ./my-model --facts facts.jsonl --out my-map
     """  # noqa: D301
     given: dict[str, dict[str, object]] = {
         "model": {"name_or_path": model, "adapter": adapter, "revision": revision, "gguf_file": gguf_file}
@@ -121,23 +130,11 @@ def probe(
         "probe": {"method": method, "prompt_style": prompt_style, "levels_only": levels_only or None},
     }
     config, console = probe_config_of(given, [*(settings or []), *seed_setting(seed)]), Console(as_json=as_json)
+    asked: dict[str, Any] = {"out": out, "settings": config.probe, "seed": config.seed, "limit": limit}
+    asked["ray"] = cluster_of(ray, workers, gpus_per_worker)
     with console.working():
-        known = api.probe(
-            config.model,
-            config.facts,
-            out=out,
-            settings=config.probe,
-            seed=config.seed,
-            limit=limit,
-            num_checked=check,
-            online=online,
-            progress=console,
-        )
-    from gradual.cli.results import map_parts, map_result
-    from gradual.probing.folder import read_check
-
-    console.end(map_result(known, out, with_check=check > 0), [*map_parts(known), f"written to {out}"])
-    raise typer.Exit(int(check > 0 and not read_check(out).is_passed))
+        known = api.probe(config.model, config.facts, **asked, num_checked=check, online=online, progress=console)
+    _end_probe(known, out, console, with_check=check > 0)
 
 
 @app.command()
@@ -220,6 +217,9 @@ def plan(
 def fit(
     config: Config,
     out: Run,
+    ray: RayAddress = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     settings: Set = None,
     seed: Seed = None,
     lm_eval: LmEval = None,
@@ -240,10 +240,10 @@ def fit(
       gradual fit config.yaml --out run-7 --seed 7 --set stages.0.learning_rate=1e-4
       gradual fit config.yaml --out my-run --lm-eval hellaswag,arc_easy --online
     """  # noqa: D301
-    console = Console(as_json=as_json)
-    wanted = config_of(config, settings, seed, trust_remote_code, lm_eval)
+    console, cluster = Console(as_json=as_json), cluster_of(ray, workers, gpus_per_worker)
     with console.working():
-        run = api.fit(wanted, out, online=online, progress=console)
+        wanted = config_of(config, settings, seed, trust_remote_code, lm_eval)
+        run = api.fit(wanted, out, ray=cluster, online=online, progress=console)
     _finish(run, console)
 
 
@@ -296,6 +296,9 @@ def compare(
     arms: Arms = None,
     seeds: Seeds = None,
     limit: Limit = None,
+    ray: RayAddress = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     list_arms: Annotated[bool, typer.Option("--list-arms", help="List the arms that are built in instead.")] = False,
     settings: Set = None,
     seed: Seed = None,
@@ -315,6 +318,7 @@ def compare(
     Examples:
       gradual compare config.yaml --out my-comparison
       gradual compare config.yaml --out quick --arms base,one_stage,same_steps,S5 --seeds 2 --limit 200
+      gradual compare config.yaml --out my-comparison --ray auto --workers 8
       gradual compare --list-arms
     """  # noqa: D301
     console = Console(as_json=as_json)
@@ -332,6 +336,7 @@ def compare(
             arms=names_of(arms),
             num_seeds=seeds,
             limit=limit,
+            ray=cluster_of(ray, workers, gpus_per_worker),
             online=online,
             progress=console,
         )
@@ -405,6 +410,14 @@ def demo(
     _finish(run, console)
     if not as_json and is_first_process():
         console.show(*next_steps(out))
+
+
+def _end_probe(known: KnowledgeMap, out: Path, console: Console, *, with_check: bool) -> None:
+    from gradual.cli.results import map_parts, map_result
+    from gradual.probing.folder import read_check
+
+    console.end(map_result(known, out, with_check=with_check), [*map_parts(known), f"written to {out}"])
+    raise typer.Exit(int(with_check and not read_check(out).is_passed))
 
 
 def _finish(run: RunDir, console: Console) -> None:

@@ -16,6 +16,7 @@ from gradual.errors import ConfigError
 from gradual.preparation import NO_TRAINING_THROUGH_A_SERVER
 
 if TYPE_CHECKING:
+    from gradual.config.cluster import RayConfig
     from gradual.config.run import RunConfig
 
 _PROBE_SECTIONS = ("model", "facts", "probe", "seed")
@@ -40,6 +41,12 @@ Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that 
 NoServer = Annotated[str | None, typer.Option("--server", hidden=True, callback=lambda given: _refuse_server(given))]
 Goal = Annotated[str, typer.Option(help="What to choose for: accuracy, few_confident_errors or none_lost.")]
 Budget = Annotated[str | None, typer.Option(metavar="TIME", help="What all may take, such as 2h; else no limit.")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="Ray cluster to work on: auto or host:port (docs/larger.md)."),
+]
+Workers = Annotated[int | None, typer.Option(help="With --ray: models that are loaded there.")]
+GpusPerWorker = Annotated[float | None, typer.Option(help="With --ray: GPUs of each; 0.5 puts two on one.")]
 Text = Annotated[str | None, typer.Option(show_default=False)]
 
 
@@ -77,6 +84,24 @@ def server_of(url: str | None, model: str | None) -> dict[str, str] | None:
     if url is None and model is not None:
         raise ConfigError("--server-model names a model of a server; give its address with --server")
     return None if url is None else {"url": url} | ({} if model is None else {"model": model})
+
+
+def cluster_of(address: str | None, workers: int | None, gpus_per_worker: float | None) -> RayConfig | None:
+    """The options as settings, if they were given."""
+    from pydantic import ValidationError
+
+    from gradual.config.cluster import RayConfig
+
+    if address is None:
+        if workers is not None or gpus_per_worker is not None:
+            raise ConfigError("--workers and --gpus-per-worker are of a Ray cluster; give its address with --ray")
+        return None
+    try:
+        return RayConfig(address=address, workers=workers, gpus_per_worker=gpus_per_worker)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = str(problem["loc"][0]).replace("_", "-").replace("address", "ray")
+        raise ConfigError(f"--{option}: {problem['msg'].removeprefix('Value error, ')}") from None
 
 
 def seed_setting(seed: int | None) -> list[str]:

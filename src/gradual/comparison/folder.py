@@ -17,7 +17,6 @@ from gradual.errors import RunDirError
 from gradual.facts.prepare import RunFacts
 from gradual.files.folder_guard import list_differences, refuse_other_fingerprint
 from gradual.files.typed_json import FilePart, read_typed
-from gradual.models.load import LoadedModel
 from gradual.run.folder import RunDir
 from gradual.run.steps import Step
 from gradual.text import join_words
@@ -122,17 +121,17 @@ class ComparisonRequest:
     """Training seeds."""
 
 
-def plan_of(request: ComparisonRequest, folder: ComparisonFolder, loaded: LoadedModel) -> ComparisonPlan:
+def plan_of(request: ComparisonRequest, folder: ComparisonFolder, of_runs: Mapping[str, str]) -> ComparisonPlan:
     """What the folder will hold: arms and seeds that it holds already stay in it.
+
+    Args:
+        of_runs: the fingerprint of a run with the settings as they are (`run_fingerprint`).
 
     Raises:
         RunDirError: the folder was made with other settings, facts or another model, or an arm of it has changed.
     """
-    from gradual.run.checks import run_fingerprint  # loads torch, without which a comparison is reported
-
     compare = request.config.compare
-    fingerprint = run_fingerprint(request.config, request.run_facts, loaded)
-    fingerprint |= {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)}
+    fingerprint = dict(of_runs) | {"config.compare.redraw_exemplars": json.dumps(compare.redraw_exemplars)}
     arms, seeds = [_planned_arm(arm) for arm in request.arms], list(request.seeds)
     if folder.plan.is_file():
         before = read_plan(folder.path)

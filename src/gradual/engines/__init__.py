@@ -11,6 +11,7 @@ __all__ = [
     "next_tokens",
     "reader",
     "server",
+    "texts",
     "token_tree",
     "transformers_engine",
     "tree_attention",

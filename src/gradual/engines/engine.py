@@ -71,6 +71,15 @@ class ReadCost(NamedTuple):
     seconds: float
     """Time inside the model."""
 
+    def plus(self, more: ReadCost, *, sign: int = 1) -> ReadCost:
+        """Both together; with sign -1, what this one is above the other."""
+        return ReadCost(
+            self.tokens + sign * more.tokens,
+            self.padded_tokens + sign * more.padded_tokens,
+            self.forward_passes + sign * more.forward_passes,
+            self.seconds + sign * more.seconds,
+        )
+
 
 class Engine(Protocol):
     """A model that reads forests."""

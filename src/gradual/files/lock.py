@@ -46,6 +46,16 @@ def single_writer(folder: Path) -> Iterator[None]:
                 lock.release()
 
 
+def wait_for_writer(folder: Path, seconds: float) -> None:
+    """Comes back when no process holds the lock of a folder, or after so long; one that was just killed may still."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / LOCK_FILE).is_file():
+        return
+    with storage.name_disk_errors("lock", folder), suppress(Timeout):
+        FileLock(folder / LOCK_FILE, timeout=seconds).acquire().lock.release()
+
+
 class Process(FilePart):
     """`owner.json`: a process that is or was at work in a folder."""
 
@@ -61,10 +71,19 @@ def this_process() -> Process:
     return Process(pid=os.getpid(), host=socket.gethostname(), time=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
+def owner_of(folder: Path) -> Process:
+    """Who holds the lock of a folder, as far as it is told.
+
+    Raises:
+        RunDirError: nobody says so.
+    """
+    return read_typed(folder / OWNER_FILE, Process)
+
+
 def _busy_message(folder: Path) -> str:
     remedy = "wait until it ends, stop it, or use another --out"
     try:
-        owner = read_typed(folder / OWNER_FILE, Process)
+        owner = owner_of(folder)
     except RunDirError:
         owner = Process()
     if not owner.pid or (owner.host == socket.gethostname() and not _is_alive(owner.pid)):

@@ -3,4 +3,4 @@
 Asks any `Engine` about facts and gives knowledge maps; trains nothing.
 """
 
-__all__ = ["folder", "own_answers", "probe", "prompts"]
+__all__ = ["folder", "own_answers", "probe", "prompts", "runner", "unit_worker"]

@@ -15,6 +15,7 @@ from gradual.engines.engine import Engine
 from gradual.facts.fact import Fact, spread
 from gradual.files.typed_json import FilePart
 from gradual.probing.probe import probe_facts
+from gradual.probing.runner import Runner
 from gradual.progress import Progress, Silent
 from gradual.text import percent, signed_decimal
 
@@ -64,7 +65,7 @@ class Check(FilePart):
 def check_against_sampling(
     facts: Sequence[Fact],
     exemplars: Mapping[str, Sequence[Fact]],
-    engine: Engine,
+    engine: Engine | Runner,
     settings: ProbeConfig,
     *,
     seed: int,

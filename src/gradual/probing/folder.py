@@ -38,6 +38,7 @@ from gradual.knowledge.map import (
 )
 from gradual.probing.check import Check, check_against_sampling
 from gradual.probing.probe import probe_facts
+from gradual.probing.runner import Runner
 from gradual.progress import Progress, warn
 
 CHECK_FILE = "check.json"
@@ -48,8 +49,8 @@ _OF_A_WRITER = {"run.lock", "owner.json", CANARY_FILE}
 _OF_AN_UNFINISHED_PROBE = {*_OF_A_WRITER, _UNITS, FACTS_FILE, ANSWERS_FILE, PROMPTS_FILE, COST_FILE}
 
 
-OpenEngine = Callable[[ModelConfig], Engine]
-"""Loads a model; called at most once, after everything that can be wrong without one."""
+OpenEngine = Callable[[ModelConfig], Engine | Runner]
+"""Loads a model here or elsewhere; called at most once, after everything that can be wrong without one."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def say_missed_spellings(known: KnowledgeMap, settings: ProbeConfig, progress: P
         warn(progress, told)
 
 
-def _probe_into(request: ProbeRequest, engine: Engine, out: Path, progress: Progress) -> KnowledgeMap:
+def _probe_into(request: ProbeRequest, engine: Engine | Runner, out: Path, progress: Progress) -> KnowledgeMap:
     asked = {f"probe.{name}": json.dumps(value) for name, value in request.asked().items()}
     model = {f"model.{name}": value for name, value in engine.fingerprint.items()}
     units = UnitStore(out / _UNITS, asked | model)
@@ -136,7 +137,7 @@ def _probe_into(request: ProbeRequest, engine: Engine, out: Path, progress: Prog
     return known
 
 
-def _probe(request: ProbeRequest, engine: Engine, units: UnitStore | None, progress: Progress) -> KnowledgeMap:
+def _probe(request: ProbeRequest, engine: Engine | Runner, units: UnitStore | None, progress: Progress) -> KnowledgeMap:
     with progress.bar("probe", len(request.facts), "facts") as advance:
         known = probe_facts(
             request.facts,
@@ -159,7 +160,7 @@ def read_check(out: Path) -> Check:
     return read_typed(out / CHECK_FILE, Check)
 
 
-def _check(request: ProbeRequest, engine: Engine, out: Path | None, progress: Progress) -> None:
+def _check(request: ProbeRequest, engine: Engine | Runner, out: Path | None, progress: Progress) -> None:
     """Compares the map with sampled answers, if asked to; says the result and keeps it beside the map."""
     if not request.num_checked:
         return

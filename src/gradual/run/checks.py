@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from gradual.config.base import settings_that_matter
@@ -38,14 +38,14 @@ def say_what_to_know(
         warn(progress, "evaluation.protocol is paper: test facts choose the epochs, so their scores flatter")
 
 
-def load_to_train(config: RunConfig, progress: Progress) -> LoadedModel:
-    """The model, checked that it can be trained.
+def load_to_train(config: RunConfig, progress: Progress, *, threads: int | None = None) -> LoadedModel:
+    """The model, checked that it can be trained; see `load_model`.
 
     Raises:
         ConfigError, ModelError: it cannot be loaded, or not be trained with these settings.
     """
     progress.say(f"loading {config.model.name_or_path} (GGUF weights are converted the first time)")
-    loaded = load_model(config.model)
+    loaded = load_model(config.model, threads=threads)
     warn(progress, *reading_warnings(loaded))
     check_training(loaded, config.lora, config.report_to)
     return loaded
@@ -102,14 +102,14 @@ def check_in_step(config: RunConfig) -> None:
 
 
 def run_fingerprint(
-    config: RunConfig, run_facts: RunFacts, loaded: LoadedModel, *, num_processes: int = 1
+    config: RunConfig, run_facts: RunFacts, of_model: Mapping[str, str], *, num_processes: int = 1
 ) -> dict[str, str]:
     """Everything that can change a result of a run, by field: settings one by one, facts, model, library versions.
 
     Several processes add up gradients in another order than one, so their number is part of it.
     """
     settings = settings_that_matter(config, leave_out=("report_to", "compare"))
-    model = {f"model.{name}": value for name, value in loaded.fingerprint.items()}
+    model = {f"model.{name}": value for name, value in of_model.items()}
     versions = {f"version.{name}": metadata.version(name) for name in _WRITING}
     data = {"facts.digest": run_facts.digest()}
     if run_facts.drift_text:

@@ -7,6 +7,7 @@ Each step reads the run folder and writes into it, and a finished step is never 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from gradual.models.ranks import ALONE, Ranks
 from gradual.probing.folder import say_missed_spellings
 from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import probe_facts
+from gradual.probing.unit_worker import CrewRunner, open_runner
 from gradual.progress import Advance, Progress, Silent, warn
 from gradual.run.anchors.choice import anchor_warnings
 from gradual.run.anchors.own_answers import Place, own_answers
@@ -66,6 +68,7 @@ from gradual.training.epochs import EpochRecord, Score
 from gradual.training.rows import TrainingRows
 from gradual.training.trackers import send_curves
 from gradual.training.train import StageResult, train_stage
+from gradual.workers.cluster import Cluster
 
 
 def fit(
@@ -75,6 +78,7 @@ def fit(
     *,
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
+    cluster: Cluster | None = None,
 ) -> RunDir:
     """Makes or continues the run of `prepared` facts in folder `out`; finished steps are taken as they are.
 
@@ -82,21 +86,24 @@ def fit(
 
     Args:
         ranks: processes that all call this with the same arguments share probes and training; the first one writes.
+        cluster: what starts workers for the units of probes, which see `out`; this process trains.
 
     Raises:
-        LaunchError: the processes can't do one run together, or one has ended.
+        LaunchError: the processes can't do one run together, or one has ended; the cluster has no room.
         ConfigError, DataError, ModelError: the settings, facts or model cannot be used (before anything is computed).
         RunDirError: the folder belongs to another process or to a run with other settings.
         TrainingError: a loss is not a number.
     """
     progress = progress or Silent()
     say_what_to_know(config, run_facts, progress)
-    loaded = load_to_train(config, progress)
+    loaded = load_to_train(config, progress, threads=1 if cluster else None)  # as workers compute
     if ranks.total > 1:
         check_packs(config.stages, ranks.total, reads_trees=reads_trees(loaded))
     if ranks.in_step:
         check_in_step(config)
-    return fit_loaded(config, run_facts, loaded, Path(out), progress=progress, ranks=ranks)
+    with ExitStack() as stack:
+        crew = stack.enter_context(open_runner(cluster, loaded)) if cluster else None
+        return fit_loaded(config, run_facts, loaded, Path(out), progress=progress, ranks=ranks, crew=crew)
 
 
 def fit_loaded(
@@ -108,18 +115,26 @@ def fit_loaded(
     progress: Progress,
     before: Callable[[RunDir, Sequence[Step]], None] = lambda run, steps: None,
     ranks: Ranks = ALONE,
+    last_stage: int | None = None,
+    crew: CrewRunner | None = None,
 ) -> RunDir:
-    """The same with a model that is loaded and checked already; `before` may take over finished steps of other runs."""
+    """The same with a model that is loaded and checked already.
+
+    Args:
+        before: may take over finished steps of other runs.
+        last_stage: leave the steps after this stage to another time; 0 is the base model.
+        crew: runs the units of probes; without one this process does.
+    """
     check_questions(loaded, planned_steps(config, run_facts))
-    fingerprint = run_fingerprint(config, run_facts, loaded, num_processes=ranks.total)
+    fingerprint = run_fingerprint(config, run_facts, loaded.fingerprint, num_processes=ranks.total)
     ranks.refuse_differences(fingerprint | {"--out": str(out.resolve())})
     if not ranks.is_first:
         _Fit(RunDir(out), config, run_facts, loaded, Silent(), ranks).follow(fingerprint)
         return RunDir(out)
     with open_run(out, fingerprint, config_yaml=dump_config(config)) as run:
-        fitting = _Fit(run, config, run_facts, loaded, progress, ranks)
+        fitting = _Fit(run, config, run_facts, loaded, progress, ranks, crew)
         before(run, fitting.steps)
-        fitting.all_steps()
+        fitting.all_steps(last_stage)
         ranks.share()
     return run
 
@@ -142,7 +157,7 @@ def train_in_part(
     Raises:
         RunDirError, TrainingError: as for `fit`.
     """
-    with open_run(out, run_fingerprint(config, run_facts, loaded), config_yaml=dump_config(config)) as run:
+    with open_run(out, run_fingerprint(config, run_facts, loaded.fingerprint), config_yaml=dump_config(config)) as run:
         fitting = _Fit(run, config, run_facts, loaded, progress, pauses={stage: num_epochs})
         fitting.steps = [step for step in fitting.steps if step.is_needed_for(stage)]
         before(run, fitting.steps)
@@ -164,6 +179,7 @@ class _Fit:
         loaded: LoadedModel,
         progress: Progress,
         ranks: Ranks = ALONE,
+        crew: CrewRunner | None = None,
         pauses: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
         self.run = run
@@ -172,13 +188,17 @@ class _Fit:
         self.loaded = loaded
         self.progress = progress
         self.ranks = ranks
+        self.crew = crew
         self.pauses = pauses
         """Epochs after which stages are left, by the number of the stage."""
         self.steps = planned_steps(config, run_facts)
 
-    def all_steps(self) -> None:
-        """Does what is left of the run."""
-        status: RunStatus = "complete" if self.each_step() else "nothing_to_train"
+    def all_steps(self, last_stage: int | None = None) -> None:
+        """Does what is left of the run, or of its steps up to a stage."""
+        has_trained = self.each_step(last_stage)
+        if has_trained and last_stage is not None and last_stage < len(self.config.stages):
+            return
+        status: RunStatus = "complete" if has_trained else "nothing_to_train"
         summary = summarise(
             self.run,
             self.config,
@@ -191,9 +211,9 @@ class _Fit:
             send_curves(self.config.report_to, self.run.path, curve_points(self.run))
         self.run.set_status(status)
 
-    def each_step(self) -> bool:
-        """Does the steps in order; False where a stage finds nothing to train on or is left, and ends them."""
-        return all(self._do_step(step) for step in self.steps)
+    def each_step(self, last_stage: int | None = None) -> bool:
+        """Does the steps in order, or those up to a stage; False where one finds nothing to train on or is left."""
+        return all(self._do_step(step) for step in self.steps if last_stage is None or step.stage <= last_stage)
 
     def follow(self, fingerprint: Mapping[str, str]) -> None:
         """In a process that is not the first: shares each map and stage that the first comes to, until it has ended.
@@ -260,11 +280,16 @@ class _Fit:
     def _ask(self, step: Step, questions: Questions, units: UnitStore | None, advance: Advance) -> KnowledgeMap:
         """The map of a step, made by all processes together."""
         adapter = self.run.adapter(step.stage) if step.stage else None
-        with with_adapter(self.loaded, adapter) as loaded:
+        with ExitStack() as stack:
+            reader: CrewRunner | TransformersEngine
+            if self.crew is not None:
+                reader = self.crew.with_adapter(adapter)
+            else:
+                reader = TransformersEngine(stack.enter_context(with_adapter(self.loaded, adapter)))
             return probe_facts(
                 questions.facts,
                 self.run_facts.exemplars,
-                TransformersEngine(loaded),
+                reader,
                 questions.settings,
                 seed=questions.exemplar_seed,
                 units=units,

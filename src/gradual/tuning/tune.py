@@ -158,7 +158,7 @@ class _Tuning:
             RunDirError: it was begun otherwise.
         """
         budget = self.request.budget
-        fingerprint = run_fingerprint(self.config, self.run_facts, self.loaded)
+        fingerprint = run_fingerprint(self.config, self.run_facts, self.loaded.fingerprint)
         fingerprint |= {"--goal": self.goal, "--budget": json.dumps(budget)}
         if self.path.is_file():
             before = read_typed(self.path, TuningFile)
