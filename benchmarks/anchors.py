@@ -16,7 +16,8 @@ from dataclasses import replace
 
 import torch
 
-from gradual.config.run import FactsConfig, LoraSettings, ModelConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig, LoraSettings
 from gradual.config.stage import AnchorConfig, AnchorKind
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds

@@ -57,7 +57,8 @@ def main() -> None:
 
 def _measure(shape: str, what: str, *, again: bool, device: str) -> tuple[int, int, float]:
     """Predicted and measured peak bytes of a step of training or a unit of a probe, and millions of weights."""
-    from gradual.config.run import ModelConfig, ProbeConfig, RunConfig
+    from gradual.config.model import ModelConfig
+    from gradual.config.run import ProbeConfig, RunConfig
     from gradual.engines.transformers_engine import TransformersEngine
     from gradual.facts.fact import Fact
     from gradual.facts.prompts import PlainPrompts

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers.cache_utils import DynamicCache
 
-from gradual.config.run import FactsConfig, ModelConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig
 from gradual.engines.token_tree import ROOT
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import spread

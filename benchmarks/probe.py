@@ -26,7 +26,8 @@ from growth import draw_growth
 from random_model import SHAPES, random_model
 from torch.utils.flop_counter import FlopCounterMode
 
-from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact, spread
 from gradual.facts.prepare import prepare_probe

@@ -21,7 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig, ProbeConfig
 from gradual.facts.fact import Fact, by_relation, spread
 from gradual.facts.prepare import prepare_probe
 from gradual.facts.prompts import PlainPrompts

@@ -14,7 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, ServerConfig
+from gradual.config.model import ModelConfig, ServerConfig
+from gradual.config.run import FactsConfig, ProbeConfig
 from gradual.engines.server.engine import ServerEngine
 from gradual.engines.server.opening import open_server
 from gradual.facts.fact import Fact, spread

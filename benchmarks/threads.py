@@ -66,7 +66,7 @@ def count_passes(seconds: float) -> None:
     """Loads the model, says so, waits for a line, and prints how many passes a second it then made."""
     import torch  # before gradual, which would set the variable
 
-    from gradual.config.run import ModelConfig
+    from gradual.config.model import ModelConfig
     from gradual.models.load import load_model
 
     model = load_model(ModelConfig(name_or_path="smollm2")).model

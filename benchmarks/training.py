@@ -18,7 +18,8 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from gradual.config.run import FactsConfig, LoraSettings, ModelConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig, LoraSettings
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
 from gradual.facts.fact import Fact, spread

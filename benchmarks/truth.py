@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import Fact, by_relation, spread
 from gradual.facts.matching import Targets, normalise

@@ -23,7 +23,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradual.api import ask, compare, demo, diff, export, fit, init, plan, probe, report, show, tune
+    from gradual.afterwards import ask, diff, export, report, show
+    from gradual.api import compare, demo, fit, init, plan, probe, tune
     from gradual.config.run import RunConfig
     from gradual.config.yaml_file import load_config
     from gradual.errors import GradualError
@@ -64,11 +65,11 @@ _HOMES = {
     "KnowledgeMap": "knowledge.map",
     "Level": "knowledge.levels",
     "RunConfig": "config.run",
-    "ask": "api",
+    "ask": "afterwards",
     "compare": "api",
     "demo": "api",
-    "diff": "api",
-    "export": "api",
+    "diff": "afterwards",
+    "export": "afterwards",
     "fit": "api",
     "init": "api",
     "load_config": "config.yaml_file",
@@ -76,8 +77,8 @@ _HOMES = {
     "plan": "api",
     "probe": "api",
     "read_map": "knowledge.map",
-    "report": "api",
-    "show": "api",
+    "report": "afterwards",
+    "show": "afterwards",
     "tune": "api",
 }
 

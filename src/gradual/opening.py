@@ -12,7 +12,8 @@ from gradual.progress import Progress, warn
 
 if TYPE_CHECKING:
     from gradual.config.cluster import RayConfig
-    from gradual.config.run import ModelConfig, ProbeConfig
+    from gradual.config.model import ModelConfig
+    from gradual.config.run import ProbeConfig
     from gradual.engines.engine import Engine
     from gradual.probing.runner import Runner
     from gradual.workers.cluster import Cluster

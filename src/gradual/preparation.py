@@ -17,7 +17,8 @@ from gradual.progress import Progress, warning_line
 
 if TYPE_CHECKING:
     from gradual.config.cluster import RayConfig
-    from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig
+    from gradual.config.model import ModelConfig
+    from gradual.config.run import FactsConfig, ProbeConfig, RunConfig
     from gradual.facts.fact import Fact
     from gradual.facts.prepare import PreparedProbe, RunFacts
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gradual import api, opening
+from gradual import afterwards, api, opening
 from gradual.cli import app as cli
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import load_config
@@ -65,7 +65,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def open_with(monkeypatch: pytest.MonkeyPatch, load: Callable[..., Engine]) -> None:
-    for module in (opening, api):
+    for module in (opening, afterwards):
         monkeypatch.setattr(module, "open_here", load)
 
 
@@ -318,12 +318,12 @@ def test_missing_config(tmp_path: Path) -> None:
 
 
 def test_errors_with_several_lines_keep_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(api, "diff", raising(TrainingError("one\ntwo")))
+    monkeypatch.setattr(afterwards, "diff", raising(TrainingError("one\ntwo")))
     assert refused(run("diff", tmp_path, tmp_path)) == "error: one\ntwo\n"
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(api, "diff", raising(RuntimeError("a bug")))
+    monkeypatch.setattr(afterwards, "diff", raising(RuntimeError("a bug")))
     result = run("diff", tmp_path, tmp_path)
     assert result.exit_code == 1
     assert isinstance(result.exception, RuntimeError)
@@ -561,7 +561,7 @@ def test_termination_cleans_up_and_exits_with_143(tmp_path: Path, monkeypatch: p
 
 
 def test_interrupted_show_has_nothing_to_go_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "show", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(afterwards, "show", raising(KeyboardInterrupt()))
     result = run("show", tmp_path, "a")
     assert result.exit_code == 130
     assert "go on with" not in result.stderr

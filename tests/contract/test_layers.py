@@ -29,7 +29,7 @@ ORDER = (
         "exporting",
         "environment",
     ),
-    *("preparation opening", "api", "__init__", "cli testing", "__main__"),
+    *("preparation opening", "afterwards api", "__init__", "cli testing", "__main__"),
 )
 """Lowest first. Those of one line know nothing of each other, but for `errors`, `text` and `progress`."""
 LOAD_MODELS = {"models", "engines", "training"}

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from gradual.config.run import FactsConfig, LoraSettings, ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig, LoraSettings, ProbeConfig
 from gradual.config.yaml_file import load_config
 from gradual.errors import ConfigError, DataError, ModelError
 from gradual.facts.loading import load_facts

@@ -9,7 +9,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from gradual.config.run import FactsConfig, LoraSettings, ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig, LoraSettings, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
 from gradual.facts.fact import spread

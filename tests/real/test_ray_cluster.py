@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.errors import ModelError, ProbeError
 from gradual.facts.fact import Fact, by_relation

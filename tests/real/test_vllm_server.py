@@ -19,7 +19,8 @@ import httpx
 import pytest
 
 from gradual.api import probe
-from gradual.config.run import ModelConfig, ProbeConfig, ServerConfig
+from gradual.config.model import ModelConfig, ServerConfig
+from gradual.config.run import ProbeConfig
 from gradual.knowledge.map import KnowledgeMap
 from gradual.models.load import load_model
 from gradual.progress import Silent

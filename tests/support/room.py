@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.workers.crew import Crew, WorkerLostError
 from gradual.workers.task import About, Failure, Home, Task, TaskResult, Worker
 

@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 from tests.support.out_of_memory import ERRORS, limit_memory
 from tests.support.training import make_rows
 
-from gradual.config.run import LoraSettings, ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import LoraSettings, ProbeConfig
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine, reads_trees
 from gradual.knowledge.map import KnowledgeMap, write_map

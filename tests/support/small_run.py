@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from gradual.config.run import ModelConfig, RunConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import RunConfig
 from gradual.config.yaml_file import parse_config
 from gradual.facts.fact import by_relation
 from gradual.facts.prepare import RunFacts

@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.models.load import LoadedModel, load_model
 from gradual.testing import make_tiny_model, toy_facts

@@ -13,7 +13,8 @@ import pytest
 import torch
 from tests.support.training import make_rows
 
-from gradual.config.run import LoraSettings, ModelConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import LoraSettings
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.errors import TrainingError

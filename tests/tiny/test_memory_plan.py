@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.support.training import make_rows
 
-from gradual.config.run import LoraSettings, ModelConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import LoraSettings
 from gradual.config.stage import AnchorConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds

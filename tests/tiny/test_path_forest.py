@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Forest, NextTokens
 from gradual.engines.path_forest import PathForest
 from gradual.engines.token_tree import ROOT

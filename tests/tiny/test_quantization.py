@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from tests.support.training import make_rows
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from gradual.config.run import LoraSettings, ModelConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import LoraSettings
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings, reads_trees
 from gradual.models.hollow import hollow_model, weight_bytes

@@ -13,7 +13,7 @@ from tests.support.stub_server import StubServer
 from typer.testing import CliRunner, Result
 
 from gradual.cli.app import app
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.engines.texts import stop_tokens
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.knowledge.map import read_map

@@ -16,7 +16,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tests.support.training import make_rows
 
-from gradual.config.run import LoraSettings, ModelConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import LoraSettings
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
@@ -269,7 +270,8 @@ def test_a_stage_killed_after_an_epoch_ends_with_the_same_adapter(tiny: LoadedMo
 SAVED = """
 import sys
 from pathlib import Path
-from gradual.config.run import LoraSettings, ModelConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import LoraSettings
 from gradual.models.adapters import add_adapter, save_adapter
 from gradual.models.load import load_model
 loaded = load_model(ModelConfig(name_or_path=sys.argv[1], dtype="float32", device="cpu"))

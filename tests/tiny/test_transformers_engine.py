@@ -9,7 +9,8 @@ import pytest
 import torch
 import transformers
 
-from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.next_tokens import top_tokens
 from gradual.engines.token_tree import ROOT
 from gradual.engines.transformers_engine import TransformersEngine, scale_that_fits

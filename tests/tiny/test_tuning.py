@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from gradual import api
+from gradual import afterwards
 from gradual.cli.results import tuning_parts, tuning_result
 from gradual.config.run import RunConfig
 from gradual.config.yaml_file import load_config, parse_config
@@ -103,7 +103,7 @@ def test_recipes_are_halved_and_the_best_becomes_a_run(whole: Path) -> None:
     assert RunDir(whole).status == "complete"
     assert len(list((whole / "stages").iterdir())) == best.stage
     assert read_epochs(RunDir(whole), best.stage)[-1].epoch == best.epochs
-    assert "How the recipe of this run was chosen" in api.report(whole).read_text()
+    assert "How the recipe of this run was chosen" in afterwards.report(whole).read_text()
     assert next(part.title for part in tuning_parts(found, whole) if isinstance(part, Table)).startswith("Recipes, for")
     assert set(tuning_result(found, whole)) == {"tuning", "summary"}
     assert choose_adapter(whole).stage in range(1, best.stage + 1)

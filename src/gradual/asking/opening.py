@@ -12,7 +12,8 @@ from pathlib import Path
 
 from gradual.asking.asker import Asker, OpenEngine, answers_to_tests
 from gradual.asking.shots import Shots
-from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import ProbeConfig
 from gradual.config.yaml_file import load_config
 from gradual.engines.engine import Engine
 from gradual.errors import ConfigError, DataError

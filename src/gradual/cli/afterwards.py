@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradual import api
+from gradual import afterwards, api
 from gradual.cli.console import Console
 from gradual.cli.options import Json, Online, Seed, Set, Trust, probe_config_of, seed_setting
 from gradual.errors import ConfigError, DataError
@@ -59,7 +59,7 @@ def ask(
         raise DataError("expected a question, found none; write one behind the model, or name a file (--file)")
     request = _ask_request(source, stage, relation, facts, [*(settings or []), *seed_setting(seed)], trust_remote_code)
     with console.working():
-        asker = api.open_asker(request, online=online, progress=console)
+        asker = afterwards.open_asker(request, online=online, progress=console)
         answers = asker.ask(texts)
     console.end({"questions": [each.as_dict() for each in answers]}, _answer_parts(answers))
     for line in _typed_lines() if is_talk else ():
@@ -95,7 +95,7 @@ def export(
     """  # noqa: D301
     console = Console(as_json=as_json)
     with console.working():
-        result = api.export(
+        result = afterwards.export(
             source,
             out,
             stage=stage,

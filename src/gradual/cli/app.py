@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import gradual.afterwards
 from gradual import __version__, api
 from gradual.cli import afterwards
 from gradual.cli.console import Console
@@ -153,7 +154,7 @@ def show(
       gradual show my-map FACT_ID
       gradual show gradual-demo FACT_ID --probe 0 --json
     """  # noqa: D301
-    console, found = Console(as_json=as_json), api.show(folder, fact_id, probe=probe)
+    console, found = Console(as_json=as_json), gradual.afterwards.show(folder, fact_id, probe=probe)
     console.end(found.as_dict(), found.lines())
 
 
@@ -284,7 +285,7 @@ def tune(
         )
     from gradual.cli.results import tuning_parts, tuning_result
 
-    page = api.report(out)
+    page = gradual.afterwards.report(out)
     console.end(tuning_result(found, out), tuning_parts(found, out))
     console.say(f"report: {page}")
 
@@ -361,7 +362,7 @@ def diff(
     """  # noqa: D301
     from gradual.cli.results import diff_parts
 
-    console, found = Console(as_json=as_json), api.diff(map_a, map_b)
+    console, found = Console(as_json=as_json), gradual.afterwards.diff(map_a, map_b)
     console.end(found.as_dict(), diff_parts(found))
 
 
@@ -379,7 +380,7 @@ def report(
       gradual report gradual-demo
       gradual report my-comparison
     """  # noqa: D301
-    page = api.report(folder)
+    page = gradual.afterwards.report(folder)
     Console(as_json=as_json).end({"report": str(page)}, [str(page)])
 
 

@@ -3,4 +3,4 @@
 Knows what values are allowed; what a setting brings about is for the package that reads it.
 """
 
-__all__ = ["base", "cluster", "run", "schema", "stage", "yaml_file"]
+__all__ = ["base", "cluster", "model", "run", "schema", "stage", "yaml_file"]

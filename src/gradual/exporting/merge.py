@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradual.asking.shots import Shots
-from gradual.config.run import ModelConfig, RunConfig, evaluation_settings
+from gradual.config.model import ModelConfig
+from gradual.config.run import RunConfig, evaluation_settings
 from gradual.errors import ExportError
 from gradual.facts.fact import Fact, spread
 from gradual.models.load import LoadedModel

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.models.load import number_format, read_config
 
 _BYTES_OF_QUANTISED = {"nf4": 0.5 + 0.127 / 8, "int8": 1.0}

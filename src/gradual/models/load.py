@@ -16,7 +16,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.errors import ModelError
 from gradual.models.checks import (
     PATTERN_SECONDS,

@@ -10,7 +10,7 @@ import logging
 from importlib import metadata, util
 from typing import Any
 
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.errors import ModelError
 
 _PACKAGE = "bitsandbytes"

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradual.config.base import settings_that_matter
-from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.engines.server.canary import CANARY_FILE
 from gradual.errors import RunDirError

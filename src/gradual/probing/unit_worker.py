@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine, ReadCost
 from gradual.engines.texts import Texts
 from gradual.errors import GradualError, LaunchError

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from gradual.config.cluster import RayConfig
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.errors import ConfigError, LaunchError, ProbeError
 from gradual.workers.crew import Crew, WorkerLostError
 from gradual.workers.task import About, Failure, Home, Task, TaskResult, Worker

@@ -9,7 +9,7 @@ import pytest
 from tests.support.small_run import small_run
 from tests.support.tiny_vocabulary import TableEngine
 
-from gradual import api
+from gradual import afterwards, api
 from gradual.asking import opening
 from gradual.asking.asker import Asker, as_sure
 from gradual.asking.opening import AskRequest, check_request
@@ -180,7 +180,7 @@ def fake_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("fake_stages")
 def test_a_run_is_asked_with_its_own_settings_and_exemplars(run_folder: Path) -> None:
     facts = {fact.id: fact for fact in toy_facts(2, 5)}
-    (asked,) = api.ask(run_folder, [facts["toy-1-2"].question], stage=2)
+    (asked,) = afterwards.ask(run_folder, [facts["toy-1-2"].question], stage=2)
     assert (asked.relation, asked.targets) == ("toy-1", facts["toy-1-2"].answers)
     assert [each.stage for each in asked.answers] == [0, 2]
     assert all(each.said.num_sets == 1 for each in asked.answers)

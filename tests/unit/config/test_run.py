@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from gradual.config.base import settings_that_matter
-from gradual.config.run import FactsConfig, ModelConfig, ProbeConfig, RunConfig, SplitsConfig, evaluation_settings
+from gradual.config.model import ModelConfig
+from gradual.config.run import FactsConfig, ProbeConfig, RunConfig, SplitsConfig, evaluation_settings
 from gradual.config.stage import ReplayConfig, StageConfig
 from gradual.selection.strategies import Replay
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.support.stub_server import StubServer
 from tests.support.tiny_vocabulary import every_answer, greedy_text, small_engine
 
-from gradual.config.run import ProbeConfig, ServerConfig
+from gradual.config.model import ServerConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import NextTokens, UnseenTokens
 from gradual.engines.server.engine import ServerEngine, ServerModel
 from gradual.errors import ProbeError

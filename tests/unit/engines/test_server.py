@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from tests.support.stub_server import StubServer
 
-from gradual.config.run import ModelConfig, ProbeConfig, ServerConfig
+from gradual.config.model import ModelConfig, ServerConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.server.canary import CanaryAnswer, read_canary
 from gradual.engines.server.engine import ServerEngine, ServerModel
 from gradual.engines.server.opening import Expectation, connect

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gradual.run.drift import Drift, DriftFile, TextDrift, write_drift
 from tests.support.comparisons import OTHERS, TEST, TRAIN, known, verdicts, write_folder
 
 from gradual.findings.read import read_comparison
@@ -19,6 +18,7 @@ from gradual.knowledge.map import Cost, write_map
 from gradual.reporting.comparison.page import render_comparison
 from gradual.reporting.comparison.tables import comparison_tables
 from gradual.run.folder import RunDir
+from gradual.run.measures.drift import Drift, DriftFile, TextDrift, write_drift
 from gradual.text import NBSP
 
 

@@ -6,7 +6,7 @@ from importlib import util
 
 import pytest
 
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.errors import ConfigError, ModelError
 from gradual.models.quantization import check_quantization, placement_fingerprint, placement_options
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.support.maps import known_fact
 
-from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.errors import RunDirError
 from gradual.facts.fact import by_relation

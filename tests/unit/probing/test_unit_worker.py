@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 from tests.support.room import Question, Room
 
-from gradual.config.run import ModelConfig, ProbeConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine
 from gradual.errors import GradualError, LaunchError, ModelError, ProbeError
 from gradual.facts.fact import by_relation

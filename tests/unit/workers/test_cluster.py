@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gradual.config.cluster import RayConfig
-from gradual.config.run import ModelConfig
+from gradual.config.model import ModelConfig
 from gradual.errors import ConfigError, LaunchError
 from gradual.workers.cluster import choose_workers, refuse_device
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import tenacity
 
-from gradual.config.run import ServerConfig
+from gradual.config.model import ServerConfig
 from gradual.errors import ModelError, ProbeError
 
 KEY_VARIABLES = ("GRADUAL_API_KEY", "OPENAI_API_KEY")

@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from gradual.config.run import ProbeConfig, ServerConfig
+from gradual.config.model import ServerConfig
+from gradual.config.run import ProbeConfig
 from gradual.engines.engine import NextTokens, Node, ReadCost, UnseenTokens
 from gradual.engines.server.answers import Answer, TooManyLogprobsError, ask
 from gradual.engines.server.client import Client, RefusedError

@@ -12,7 +12,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradual.config.run import ModelConfig, ServerConfig
+from gradual.config.model import ModelConfig, ServerConfig
 from gradual.engines.server.answers import TooManyLogprobsError, answers_of, ask, post, request_body
 from gradual.engines.server.canary import (
     CANARY_TEXTS,

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradual.config.run import ModelConfig, RunConfig
+from gradual.config.model import ModelConfig
+from gradual.config.run import RunConfig
 from gradual.engines.next_tokens import most_logits
 from gradual.engines.reader import TOKENS_PER_PASS
 from gradual.engines.transformers_engine import numbers_per_token, scale_that_fits
