@@ -78,8 +78,8 @@ class FakeEngine:
         """(V,) logits of the next token after a path of tokens."""
         self._num_read += 1
         key = hashlib.blake2b(f"{self._seed}/{list(path)}".encode(), digest_size=8).digest()
-        drawn = np.random.default_rng(int.from_bytes(key)).normal(0.0, self._spread, len(self.vocabulary.pieces))
-        return drawn.astype(np.float32)
+        noise = np.random.default_rng(int.from_bytes(key)).normal(0.0, self._spread, len(self.vocabulary.pieces))
+        return noise.astype(np.float32)
 
     def _encode_one(self, text: bytes) -> list[int]:
         tokens = []
@@ -110,19 +110,19 @@ class FakeForest:
         if late:
             raise ValueError(f"expected nodes that are new to the forest, found {late[0]} read before")
         self._num_read = [len(tree) for tree in self.trees]
-        found = [self._top(self._engine.logits(self.trees[row].path(node))) for row, node in wanted]
-        width = max((len(tokens) for tokens, _ in found), default=1)
-        tokens_NK = np.full((len(found), width), -1, dtype=np.int64)
-        logits_NK = np.full((len(found), width), -np.inf, dtype=np.float32)
-        for place, (tokens, logits) in enumerate(found):
+        tops = [self._top(self._engine.logits(self.trees[row].path(node))) for row, node in wanted]
+        width = max((len(tokens) for tokens, _ in tops), default=1)
+        tokens_NK = np.full((len(tops), width), -1, dtype=np.int64)
+        logits_NK = np.full((len(tops), width), -np.inf, dtype=np.float32)
+        for place, (tokens, logits) in enumerate(tops):
             tokens_NK[place, : len(tokens)] = tokens
             logits_NK[place, : len(logits)] = logits
         return NextTokens(tokens_NK, logits_NK)
 
     def _top(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         order = np.lexsort((np.arange(len(logits)), -logits))
-        kept = order[logits[order] >= logits[order[min(self._top_k, len(order)) - 1]]]
-        return kept, logits[kept]
+        top = order[logits[order] >= logits[order[min(self._top_k, len(order)) - 1]]]
+        return top, logits[top]
 
 
 def make_tiny_model(folder: str | Path, *, seed: int = 0, sliding_window: int | None = None) -> Path:

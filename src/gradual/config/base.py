@@ -46,9 +46,9 @@ class Settings(BaseModel):
         for name in names:
             if name in cls.IN_THEIR_PLACE:
                 raise ConfigError(f"`{name}: {data[name]}`: no longer a setting; write `{cls.IN_THEIR_PLACE[name]}`")
-        if used := [f"{name}: {data[name]}" for name in names]:
+        if lines := [f"{name}: {data[name]}" for name in names]:
             raise ConfigError(
-                f"`{'`, `'.join(used)}`: removed, as it helped nowhere; leave it out, or use a version from before "
+                f"`{'`, `'.join(lines)}`: removed, as it helped nowhere; leave it out, or use a version from before "
                 "December 2026"
             )
         return {name: value for name, value in data.items() if name not in cls.FORMER}
@@ -71,8 +71,8 @@ def flat_settings(settings: Any, path: str = "") -> dict[str, Any]:
 
 def setting_of_stage(path: str) -> tuple[int, str] | None:
     """Which stage, from 0, and which setting of it a path of settings or of a fingerprint is; None for all others."""
-    found = re.fullmatch(r"(?:config\.)?stages\.(\d+)\.(.+)", path)
-    return (int(found[1]), found[2]) if found else None
+    match = re.fullmatch(r"(?:config\.)?stages\.(\d+)\.(.+)", path)
+    return (int(match[1]), match[2]) if match else None
 
 
 def settings_that_matter(settings: Settings, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:

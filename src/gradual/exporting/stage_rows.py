@@ -107,9 +107,9 @@ def stage_data(run: RunDir, config: RunConfig, number: int) -> StageData:
         target = stage.abstain.answer if is_refusal and stage.abstain is not None else fact.answers[0]
         shots = _shots(fact, exemplars, stage.num_shots, f"export/{config.seed_of_training}/{number}/{fact.id}")
         rows.append(StageRow(fact, row.role, row.now, target, shots))
-    kept, epochs = read_stage(run, number).best_epoch, stage.num_train_epochs
-    if kept is not None and stage.lr_scheduler_type.startswith("constant"):
-        epochs = max(1, kept)  # 0: no epoch was better than none, and toolkits know no such number
+    best, epochs = read_stage(run, number).best_epoch, stage.num_train_epochs
+    if best is not None and stage.lr_scheduler_type.startswith("constant"):
+        epochs = max(1, best)  # 0: no epoch was better than none, and toolkits know no such number
     return StageData(number, stage, epochs, tuple(rows), tuple(_losses_of_export(stage, num_anchors)))
 
 
@@ -120,11 +120,11 @@ def _shots(fact: Fact, exemplars: Mapping[str, Sequence[Fact]], number: int, see
 
 
 def _losses_of_export(stage: StageConfig, num_anchors: int) -> list[str]:
-    told = []
+    texts = []
     if stage.num_shots:
-        told.append("shots are drawn once for each fact, not anew in every epoch")
+        texts.append("shots are drawn once for each fact, not anew in every epoch")
     if stage.anchor is not None:
-        told.append(f"the anchor ({stage.anchor.kind}) is left out, with {plural(num_anchors, 'fact')}")
+        texts.append(f"the anchor ({stage.anchor.kind}) is left out, with {plural(num_anchors, 'fact')}")
     if stage.keep_epoch != "last":
-        told.append("no epoch is chosen by accuracy: the number of epochs is that of the epoch that gradual kept")
-    return told
+        texts.append("no epoch is chosen by accuracy: the number of epochs is that of the epoch that gradual kept")
+    return texts

@@ -70,7 +70,7 @@ def _readme(toolkit: str, stages: Sequence[StageData], form: _Form) -> str:
         roles = [row.role for row in stage.rows]
         counts = ", ".join(f"{roles.count(role)} {role}" for role in dict.fromkeys(roles))
         lines += ["", f"Stage {stage.number}: {counts}. Other than in gradual:", ""]
-        lines += [f"- {told}" for told in (*stage.not_carried, *form.besides)]
+        lines += [f"- {text}" for text in (*stage.not_carried, *form.besides)]
     return "\n".join([*lines, ""])
 
 

@@ -73,14 +73,14 @@ class RunFacts:
             return tuple(spread(facts, math.ceil(share * len(facts))))
 
         train, test = some(self.train), some(self.test)
-        asked = {fact.id for fact in (*train, *test)}
+        ids = {fact.id for fact in (*train, *test)}
         return replace(
             self,
             train=train,
             validation=some(self.validation),
             test=test,
             out_of_distribution=some(self.out_of_distribution),
-            reverses={fact_id: fact for fact_id, fact in self.reverses.items() if fact_id in asked},
+            reverses={fact_id: fact for fact_id, fact in self.reverses.items() if fact_id in ids},
         )
 
     def digest(self) -> str:
@@ -119,27 +119,31 @@ def prepare(config: RunConfig) -> RunFacts:
         check_prompt_settings(config.probe)
     needed = max(config.probe.num_shots, *_shots_of_stages(config))
     others = set(config.facts.out_of_distribution or ())
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("always")
         source = read_source(_with_relations(config.facts), num_shots=needed)
         loaded = for_transfer(source.facts, transfer)
         _refuse_unknown(others, loaded, shown_source(config.facts.path))
         facts = [fact for fact in loaded if fact.relation not in others]
-        given, no_exemplars = _given_exemplars(_exemplar_source(config.facts), loaded)
-        facts = _pool_small(facts, given, needed + 1 if needed else 0, config)
+        more_exemplars, no_exemplars = _exemplars_of_source(_exemplar_source(config.facts), loaded)
+        facts = _pool_small(facts, more_exemplars, needed + 1 if needed else 0, config)
         splits = split_facts(
-            [*facts, *(fact for fact in given if fact.relation not in others)], config.facts.splits, seed=config.seed
+            [*facts, *(fact for fact in more_exemplars if fact.relation not in others)],
+            config.facts.splits,
+            seed=config.seed,
         )
         scored = set_aside(
-            [fact for fact in [*loaded, *given] if fact.relation in others], config.facts.splits, seed=config.seed
+            [fact for fact in [*loaded, *more_exemplars] if fact.relation in others],
+            config.facts.splits,
+            seed=config.seed,
         )
-        used = [*splits.train, *splits.validation, *splits.test, *scored.test]
+        parts = [*splits.train, *splits.validation, *splits.test, *scored.test]
         shots = [*splits.exemplars, *scored.exemplars]
-        checked = check_exemplars(_by_relation(used), _by_relation(shots), num_shots=needed)
-    kept = {fact.id: fact for group in checked.facts.values() for fact in group}
+        checked = check_exemplars(_by_relation(parts), _by_relation(shots), num_shots=needed)
+    by_id = {fact.id: fact for group in checked.facts.values() for fact in group}
 
     def still(part: Sequence[Fact]) -> tuple[Fact, ...]:
-        return tuple(kept[fact.id] for fact in part if fact.id in kept)
+        return tuple(by_id[fact.id] for fact in part if fact.id in by_id)
 
     run_facts = RunFacts(
         train=still(splits.train),
@@ -148,19 +152,19 @@ def prepare(config: RunConfig) -> RunFacts:
         exemplars=checked.exemplars,
         dropped_for_overlap=splits.dropped_for_overlap,
         warnings=(
-            *_texts_of(caught, remarks=False),
+            *_texts_of(records, remarks=False),
             *splits.warnings,
             *scored.warnings,
             *_one_sided_relations(splits.test, splits.train, can_mix=_keeps_answers_apart(facts, config)),
             *confused_answers(loaded, matching_of(config.probe)),
         ),
         out_of_distribution=still(scored.test),
-        remarks=_texts_of(caught, remarks=True),
+        remarks=_texts_of(records, remarks=True),
         left_out=(*source.left_out, *no_exemplars),
         drift_text=read_reference_text(config.evaluation.drift_text) if config.evaluation.drift else "",
     )
-    divided = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    _refuse_empty_parts(run_facts, divided, source, len(facts), config)
+    parts_of_source = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    _refuse_empty_parts(run_facts, parts_of_source, source, len(facts), config)
     run_facts = _with_reverses(run_facts, [*facts, *(fact for fact in loaded if fact.relation in others)], config)
     check_refusals(_refusals(config), run_facts.all_facts(), matching_of(config.probe))
     return run_facts
@@ -169,7 +173,7 @@ def prepare(config: RunConfig) -> RunFacts:
 def _refusals(config: RunConfig) -> dict[str, str]:
     """What counts as a refusal anywhere in the run, by where it is said."""
     refusals = accepted_refusals("evaluation", config.evaluation.refusals)
-    return refusals | accepted_refusals("probe", config.probe.refusals) | taught_refusals(_named_stages(config))
+    return refusals | accepted_refusals("probe", config.probe.refusals) | taught_refusals(_stages_by_path(config))
 
 
 def _with_reverses(run_facts: RunFacts, facts: Sequence[Fact], config: RunConfig) -> RunFacts:
@@ -178,20 +182,20 @@ def _with_reverses(run_facts: RunFacts, facts: Sequence[Fact], config: RunConfig
     No reverse is a shot, and each is of a relation with enough exemplars.
     """
     shots = {fact.id for group in run_facts.exemplars.values() for fact in group}
-    used = {fact.id: fact for fact in [*run_facts.train, *run_facts.test, *run_facts.out_of_distribution]}
+    by_id = {fact.id: fact for fact in [*run_facts.train, *run_facts.test, *run_facts.out_of_distribution]}
     links = reverses(facts)
-    found = {fact.id: links[fact.id] for fact in (*run_facts.train, *run_facts.test) if fact.id in links}
-    asked = {
-        fact_id: used.get(other.id, other)
-        for fact_id, other in found.items()
+    own_links = {fact.id: links[fact.id] for fact in (*run_facts.train, *run_facts.test) if fact.id in links}
+    sources = {
+        fact_id: by_id.get(other.id, other)
+        for fact_id, other in own_links.items()
         if other.id not in shots and len(run_facts.exemplars.get(other.relation, ())) > config.probe.num_shots
     }
     source = shown_source(config.facts.path)
-    check_transfer(config.evaluation.transfer, run_facts.train, run_facts.test, asked, source)
-    return replace(run_facts, reverses=asked)
+    check_transfer(config.evaluation.transfer, run_facts.train, run_facts.test, sources, source)
+    return replace(run_facts, reverses=sources)
 
 
-def _named_stages(config: RunConfig) -> dict[str, StageConfig]:
+def _stages_by_path(config: RunConfig) -> dict[str, StageConfig]:
     """The config's own stages and those of its arms, by the path of their settings."""
     stages = {f"stages[{index}]": stage for index, stage in enumerate(config.stages)}
     for number, arm in enumerate(config.compare.own_arms):
@@ -200,13 +204,13 @@ def _named_stages(config: RunConfig) -> dict[str, StageConfig]:
     return stages
 
 
-def _pool_small(facts: list[Fact], given: Sequence[Fact], needed: int, config: RunConfig) -> list[Fact]:
+def _pool_small(facts: list[Fact], exemplars: Sequence[Fact], needed: int, config: RunConfig) -> list[Fact]:
     """The facts, those of relations too small for enough exemplars put together in the relation "other".
 
     One such relation alone stays: it is asked with borrowed shots or left out (`check_exemplars`).
     """
     counts = Counter(fact.relation for fact in facts if fact.split in ("", "train"))
-    has_own = {fact.relation for fact in [*facts, *given] if fact.split == "exemplars"}
+    has_own = {fact.relation for fact in [*facts, *exemplars] if fact.split == "exemplars"}
     enough = min(needed, config.facts.splits.exemplars_per_relation)
     short = sorted(name for name, count in counts.items() if count // 2 < enough and name not in has_own)
     if len(short) < 2:
@@ -217,14 +221,18 @@ def _pool_small(facts: list[Fact], given: Sequence[Fact], needed: int, config: R
     return [replace(fact, relation=OTHER) if fact.relation in short else fact for fact in facts]
 
 
-def _texts_of(caught: Sequence[warnings.WarningMessage], *, remarks: bool) -> tuple[str, ...]:
+def _texts_of(records: Sequence[warnings.WarningMessage], *, remarks: bool) -> tuple[str, ...]:
     """What was warned of, or what was only remarked on."""
-    about = [each for each in caught if issubclass(each.category, UserWarning)]
+    about = [each for each in records if issubclass(each.category, UserWarning)]
     return tuple(str(each.message) for each in about if issubclass(each.category, Remark) is remarks)
 
 
 def _refuse_empty_parts(
-    run_facts: RunFacts, divided: Mapping[str, Sequence[Fact]], source: SourceFacts, num_facts: int, config: RunConfig
+    run_facts: RunFacts,
+    parts_of_source: Mapping[str, Sequence[Fact]],
+    source: SourceFacts,
+    num_facts: int,
+    config: RunConfig,
 ) -> None:
     """Finds out whether there is something to train on and to score.
 
@@ -236,11 +244,11 @@ def _refuse_empty_parts(
     for name in ("train", "validation", "test"):
         if getattr(run_facts, name):
             continue
-        if divided[name]:
-            relations = shown_names(sorted({fact.relation for fact in divided[name]}))
+        if parts_of_source[name]:
+            relations = shown_names(sorted({fact.relation for fact in parts_of_source[name]}))
             raise DataError(
-                f"{source_name}: expected facts for {name}, found {len(divided[name])} of relations with too few "
-                f"exemplars ({relations}) - give these exemplars, from their training facts or facts.exemplars, or "
+                f"{source_name}: expected facts for {name}, found {len(parts_of_source[name])} of relations with too "
+                f"few exemplars ({relations}) - give these exemplars, from their training facts or facts.exemplars, or "
                 "lower probe.num_shots"
             )
         remedy = "use more facts, or give them a split column"
@@ -319,15 +327,15 @@ def prepare_probe(
     else:
         loaded = list(facts)
     marked = [fact for fact in loaded if fact.split == "exemplars"]
-    asked = [fact for fact in loaded if fact.split != "exemplars"]
-    given, no_exemplars = _given_exemplars(exemplars, asked)
-    shots = _by_relation(given or marked or asked)
-    checked = check_exemplars(_by_relation(asked), shots, num_shots=num_shots)
-    kept = [fact for group in checked.facts.values() for fact in group]
-    for text in confused_answers(kept, matching):
+    questions = [fact for fact in loaded if fact.split != "exemplars"]
+    more_exemplars, no_exemplars = _exemplars_of_source(exemplars, questions)
+    shots = _by_relation(more_exemplars or marked or questions)
+    checked = check_exemplars(_by_relation(questions), shots, num_shots=num_shots)
+    usable = [fact for group in checked.facts.values() for fact in group]
+    for text in confused_answers(usable, matching):
         warnings.warn(text, stacklevel=2)
-    check_refusals(accepted_refusals("probe", refusals), kept, matching)
-    chosen = kept if limit is None else spread(kept, limit)
+    check_refusals(accepted_refusals("probe", refusals), usable, matching)
+    chosen = usable if limit is None else spread(usable, limit)
     return PreparedProbe(tuple(chosen), checked.exemplars, (*left_out, *no_exemplars))
 
 
@@ -340,10 +348,10 @@ def _shots_of_stages(config: RunConfig) -> list[int]:
 
 
 def _refuse_unknown(relations: set[str], facts: Iterable[Fact], path: str) -> None:
-    found = {fact.relation for fact in facts}
-    missing = sorted(relations - found)
+    names = {fact.relation for fact in facts}
+    missing = sorted(relations - names)
     if missing:
-        hint = did_you_mean(missing[0], found)
+        hint = did_you_mean(missing[0], names)
         raise DataError(f"{path}: facts.out_of_distribution: found no facts of relation {missing[0]!r}{hint}")
 
 
@@ -363,14 +371,16 @@ def _exemplar_source(settings: FactsConfig) -> FactsConfig | None:
     )
 
 
-def _given_exemplars(source: FactsConfig | None, facts: Sequence[Fact]) -> tuple[list[Fact], tuple[LeftOut, ...]]:
+def _exemplars_of_source(source: FactsConfig | None, facts: Sequence[Fact]) -> tuple[list[Fact], tuple[LeftOut, ...]]:
     """The exemplars of a source, under ids that no fact has, and the rows left out there; none without a source."""
     if source is None:
         return [], ()
-    found = load_exemplars(source, facts)
-    taken = {fact.id for fact in facts}
-    given = for_transfer((fact for group in found.exemplars.values() for fact in group), ())
-    return [each if each.id not in taken else replace(each, id=f"exemplar/{each.id}") for each in given], found.left_out
+    source_exemplars = load_exemplars(source, facts)
+    ids = {fact.id for fact in facts}
+    exemplars = for_transfer((fact for group in source_exemplars.exemplars.values() for fact in group), ())
+    return [
+        each if each.id not in ids else replace(each, id=f"exemplar/{each.id}") for each in exemplars
+    ], source_exemplars.left_out
 
 
 def _by_relation(facts: Iterable[Fact]) -> dict[str, tuple[Fact, ...]]:

@@ -58,8 +58,8 @@ def draw_exemplar_sets(
         )
     sets = []
     for index in range(num_sets):
-        drawn = random.Random(f"exemplars/{seed}/{relation}/{index}").sample(pool, num_shots + 1)
-        sets.append(ExemplarSet(relation, index, tuple(drawn[:-1]), drawn[-1]))
+        sample = random.Random(f"exemplars/{seed}/{relation}/{index}").sample(pool, num_shots + 1)
+        sets.append(ExemplarSet(relation, index, tuple(sample[:-1]), sample[-1]))
     return tuple(sets)
 
 
@@ -119,11 +119,11 @@ class PlainPrompts:
 
     def render_prompt(self, shots: Sequence[Fact], question: str, system: str = "") -> str:
         """See `PromptStyle`; a plain prompt has no turns, so it leaves `system` out."""
-        asked = f"{self.question_mark}{_space_after(self.question_mark)}"
+        prefix = f"{self.question_mark}{_space_after(self.question_mark)}"
         solved = "".join(
-            f"{asked}{shot.question}\n{self.answer_mark}{self.render_completion(shot.answers[0])}" for shot in shots
+            f"{prefix}{shot.question}\n{self.answer_mark}{self.render_completion(shot.answers[0])}" for shot in shots
         )
-        return f"{solved}{asked}{question}\n{self.answer_mark}"
+        return f"{solved}{prefix}{question}\n{self.answer_mark}"
 
     def render_answer(self, target: str) -> str:
         """See `PromptStyle`."""
@@ -178,10 +178,11 @@ class ChatPrompts:
             DataError: a text holds a control token: it would end the turn, or begin another.
         """
         for text in (fact.system, fact.question, *fact.answers):
-            found = next((token for token in self.control_tokens if token in text), None)
-            if found is not None:
+            control = next((token for token in self.control_tokens if token in text), None)
+            if control is not None:
                 raise DataError(
-                    f"fact {quote(fact.id)}: expected a text without control tokens of the model, found {quote(found)} "
+                    f"fact {quote(fact.id)}: expected a text without control tokens of the model, found "
+                    f"{quote(control)} "
                     f'in {quote(text)} - delete it there, or use prompt_style "plain"'
                 )
 

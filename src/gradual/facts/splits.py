@@ -73,41 +73,41 @@ def split_facts(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> 
     Raises:
         DataError: all facts carry a split, and none of them is train.
     """
-    ordered = sorted(facts, key=_place)
-    given: dict[str, list[Fact]] = defaultdict(list)
-    for fact in ordered:
-        given["train" if fact.split in ("", "train") else fact.split].append(fact)
-    pool = given.pop("train", [])
-    _check_given(pool, given)
+    sequence = sorted(facts, key=_place)
+    parts: dict[str, list[Fact]] = defaultdict(list)
+    for fact in sequence:
+        parts["train" if fact.split in ("", "train") else fact.split].append(fact)
+    pool = parts.pop("train", [])
+    _check_parts(pool, parts)
     notes: list[str] = []
-    if "exemplars" not in given:
-        given["exemplars"] = _draw_exemplars(pool, settings.exemplars_per_relation, seed, notes)
-        drawn = {fact.id for fact in given["exemplars"]}
-        pool = [fact for fact in pool if fact.id not in drawn]
+    if "exemplars" not in parts:
+        parts["exemplars"] = _draw_exemplars(pool, settings.exemplars_per_relation, seed, notes)
+        exemplar_ids = {fact.id for fact in parts["exemplars"]}
+        pool = [fact for fact in pool if fact.id not in exemplar_ids]
     shares = {
         part: share
         for part, share in (("validation", settings.validation), ("test", settings.test))
-        if part not in given and share > 0
+        if part not in parts and share > 0
     }
     apart = settings.keep_apart
-    _note_overlap(pool, given, apart, notes)
+    _note_overlap(pool, parts, apart, notes)
     dropped = 0
     if shares:
         division = _Division(pool, sum(shares.values()), seed, apart)
         trained, held_out = division.train(), division.held_out()
         dropped = len(pool) - len(trained) - len(held_out)
         _note_empty_sides(pool, trained, held_out, notes)
-        given |= _divide_held_out(held_out, shares, seed)
+        parts |= _divide_held_out(held_out, shares, seed)
         pool = trained
     train = _finish(pool, "train", settings.max_train_per_relation, seed)
-    test = _finish(given["test"], "test", settings.max_test_per_relation, seed)
+    test = _finish(parts["test"], "test", settings.max_test_per_relation, seed)
     if shares and apart == "subjects":
         _note_shared_answers(train, test, notes)
     return Splits(
         train=train,
-        validation=_finish(given["validation"], "validation", settings.max_validation_per_relation, seed),
+        validation=_finish(parts["validation"], "validation", settings.max_validation_per_relation, seed),
         test=test,
-        exemplars=_finish(given["exemplars"], "exemplars", None, seed),
+        exemplars=_finish(parts["exemplars"], "exemplars", None, seed),
         dropped_for_overlap=dropped,
         warnings=tuple(notes),
     )
@@ -119,13 +119,13 @@ def set_aside(facts: Iterable[Fact], settings: SplitsConfig, *, seed: int) -> Sp
     Exemplars that the facts bring along are taken as they are; other splits that they name make no difference.
     """
     notes: list[str] = []
-    ordered = sorted(facts, key=_place)
-    exemplars = [fact for fact in ordered if fact.split == "exemplars"]
-    pool = [fact for fact in ordered if fact.split != "exemplars"]
+    sequence = sorted(facts, key=_place)
+    exemplars = [fact for fact in sequence if fact.split == "exemplars"]
+    pool = [fact for fact in sequence if fact.split != "exemplars"]
     if not exemplars:
         exemplars = _draw_exemplars(pool, settings.exemplars_per_relation, seed, notes)
-        drawn = {fact.id for fact in exemplars}
-        pool = [fact for fact in pool if fact.id not in drawn]
+        exemplar_ids = {fact.id for fact in exemplars}
+        pool = [fact for fact in pool if fact.id not in exemplar_ids]
     return Splits(
         train=(),
         validation=(),
@@ -150,39 +150,39 @@ def _shuffle(facts: Iterable[Fact], seed: int, purpose: str) -> list[Fact]:
     return sorted(facts, key=lambda fact: (_draw(seed, purpose, fact.relation, fact.id), fact.id))
 
 
-def _check_given(pool: Sequence[Fact], given: Mapping[str, Sequence[Fact]]) -> None:
-    unknown = sorted(set(given) - {"validation", "test", "exemplars"})
+def _check_parts(pool: Sequence[Fact], parts: Mapping[str, Sequence[Fact]]) -> None:
+    unknown = sorted(set(parts) - {"validation", "test", "exemplars"})
     if unknown:
         expected = "a split of train, validation, test or exemplars"
-        raise DataError(f"fact {given[unknown[0]][0].id}: expected {expected}, found {unknown[0]!r} - correct it")
-    if given and not pool:
+        raise DataError(f"fact {parts[unknown[0]][0].id}: expected {expected}, found {unknown[0]!r} - correct it")
+    if parts and not pool:
         remedy = "name those to train on, or leave the split out to have it made"
-        raise DataError(f"the facts: expected some whose split is train, found only {', '.join(given)} - {remedy}")
+        raise DataError(f"the facts: expected some whose split is train, found only {', '.join(parts)} - {remedy}")
 
 
-def _draw_exemplars(pool: Sequence[Fact], wanted: int, seed: int, notes: list[str]) -> list[Fact]:
-    drawn: list[Fact] = []
+def _draw_exemplars(pool: Sequence[Fact], number: int, seed: int, notes: list[str]) -> list[Fact]:
+    exemplars: list[Fact] = []
     short: list[str] = []
     for relation, group in by_relation(pool).items():
-        count = min(wanted, len(group) // 2)
-        drawn += _shuffle(group, seed, "exemplars")[:count]
-        if count < wanted:
+        count = min(number, len(group) // 2)
+        exemplars += _shuffle(group, seed, "exemplars")[:count]
+        if count < number:
             short.append(f"{relation} ({count})")
     if short:
-        notes.append(f"Fewer than {wanted} exemplars, half of the relation's facts: {', '.join(short)}.")
-    return drawn
+        notes.append(f"Fewer than {number} exemplars, half of the relation's facts: {', '.join(short)}.")
+    return exemplars
 
 
 def _note_overlap(
-    pool: Iterable[Fact], given: Mapping[str, Sequence[Fact]], keep_apart: KeepApart, notes: list[str]
+    pool: Iterable[Fact], parts: Mapping[str, Sequence[Fact]], keep_apart: KeepApart, notes: list[str]
 ) -> None:
     held_out = {
-        each for part in ("validation", "test") for fact in given.get(part, ()) for each in entities(fact, keep_apart)
+        each for part in ("validation", "test") for fact in parts.get(part, ()) for each in entities(fact, keep_apart)
     }
-    shared = sum(not entities(fact, keep_apart).isdisjoint(held_out) for fact in pool)
+    num_links = sum(not entities(fact, keep_apart).isdisjoint(held_out) for fact in pool)
     what = "a subject" if keep_apart == "subjects" else "a subject or answer"
-    if shared:
-        notes.append(f"{shared} train facts share {what} with the validation or test facts of the source.")
+    if num_links:
+        notes.append(f"{num_links} train facts share {what} with the validation or test facts of the source.")
 
 
 def _note_shared_answers(train: Iterable[Fact], test: Sequence[Fact], notes: list[str]) -> None:
@@ -194,8 +194,8 @@ def _note_shared_answers(train: Iterable[Fact], test: Sequence[Fact], notes: lis
     )
 
 
-def _note_empty_sides(pool: Sequence[Fact], train: Sequence[Fact], held: Sequence[Fact], notes: list[str]) -> None:
-    totals, trains, helds = (Counter(fact.relation for fact in part) for part in (pool, train, held))
+def _note_empty_sides(pool: Sequence[Fact], train: Sequence[Fact], held_out: Sequence[Fact], notes: list[str]) -> None:
+    totals, trains, helds = (Counter(fact.relation for fact in part) for part in (pool, train, held_out))
     for side, counts in (("training", trains), ("held-out", helds)):
         missing = [relation for relation in sorted(totals) if not counts[relation]]
         if missing:
@@ -220,8 +220,8 @@ def _divide_held_out(held_out: Sequence[Fact], shares: Mapping[str, float], seed
 
 
 def _finish(facts: Iterable[Fact], split: str, cap: int | None, seed: int) -> tuple[Fact, ...]:
-    kept = [fact for group in by_relation(facts).values() for fact in _shuffle(group, seed, "cap")[:cap]]
-    return tuple(sorted((replace(fact, split=split) for fact in kept), key=_place))
+    facts_within_cap = [fact for group in by_relation(facts).values() for fact in _shuffle(group, seed, "cap")[:cap]]
+    return tuple(sorted((replace(fact, split=split) for fact in facts_within_cap), key=_place))
 
 
 class _Division:
@@ -246,7 +246,7 @@ class _Division:
         linked = {index for indices in self._at.values() for index in indices}
         self._free = [fact for index, fact in enumerate(facts) if index not in linked]
         self._num_free = Counter(fact.relation for fact in self._free)
-        self._kept = {relation: [0, 0] for relation in self._totals}
+        self._counts = {relation: [0, 0] for relation in self._totals}
         self._choose_sides()
         self._free_held_out = self._draw_free()
 
@@ -264,14 +264,14 @@ class _Division:
 
     def _choose_sides(self) -> None:
         """Most linked entities first, each to its cheaper side; then sweeps of single changes while they help."""
-        drawn = sorted(self._at, key=lambda entity: (_draw(self._seed, "order", entity), entity))
-        for entity in sorted(drawn, key=lambda each: -len(self._at[each])):
+        entities_in_order = sorted(self._at, key=lambda entity: (_draw(self._seed, "order", entity), entity))
+        for entity in sorted(entities_in_order, key=lambda each: -len(self._at[each])):
             first = _HELD_OUT if _draw(self._seed, "side", entity) < self._share * 2**64 else _TRAIN
             other_is_cheaper = self._change(entity, 1 - first)[0] < self._change(entity, first)[0]
             self._put(entity, 1 - first if other_is_cheaper else first)
         for _ in range(_MAX_SWEEPS):
             better = 0
-            for entity in drawn:
+            for entity in entities_in_order:
                 if self._change(entity, 1 - self._sides[entity])[0] < -1e-9:
                     self._put(entity, 1 - self._sides[entity])
                     better += 1
@@ -282,7 +282,7 @@ class _Division:
         """What putting an entity on a side would add to the cost, and to the facts kept per relation and side."""
         old = self._sides.get(entity)
         lost = 0
-        kept: dict[str, list[int]] = {}
+        counts_by_relation: dict[str, list[int]] = {}
         for index in self._at[entity]:
             votes = self._votes[index]
             before = _side_of(votes[0], votes[1])
@@ -294,17 +294,19 @@ class _Division:
             if before == after:
                 continue
             lost += (after == "both") - (before == "both")
-            change = kept.setdefault(self._facts[index].relation, [0, 0])
+            change = counts_by_relation.setdefault(self._facts[index].relation, [0, 0])
             for where, amount in ((before, -1), (after, 1)):
                 if isinstance(where, int):
                     change[where] += amount
-        uneven = sum(self._uneven(name, *by) - self._uneven(name, 0, 0) for name, by in sorted(kept.items()))
-        return lost + uneven, kept
+        uneven = sum(
+            self._uneven(name, *by) - self._uneven(name, 0, 0) for name, by in sorted(counts_by_relation.items())
+        )
+        return lost + uneven, counts_by_relation
 
     def _put(self, entity: str, side: int) -> None:
         for relation, by in self._change(entity, side)[1].items():
-            self._kept[relation][0] += by[0]
-            self._kept[relation][1] += by[1]
+            self._counts[relation][0] += by[0]
+            self._counts[relation][1] += by[1]
         old = self._sides.get(entity)
         for index in self._at[entity]:
             if old is not None:
@@ -314,7 +316,7 @@ class _Division:
 
     def _uneven(self, relation: str, more_train: int, more_held_out: int) -> float:
         """The cost of a relation's uneven division, its free facts used to even it out."""
-        train, held_out = self._kept[relation]
+        train, held_out = self._counts[relation]
         train, held_out, free = train + more_train, held_out + more_held_out, self._num_free[relation]
         wished = self._share * (train + held_out + free)
         away = max(0.0, held_out - wished, wished - free - held_out)
@@ -324,7 +326,7 @@ class _Division:
         """Ids of the facts without linking entities that are held out: as many as bring a relation to its share."""
         chosen: set[str] = set()
         for relation, group in by_relation(self._free).items():
-            train, held_out = self._kept[relation]
+            train, held_out = self._counts[relation]
             wished = self._share * (train + held_out + len(group))
             count = min(len(group), max(0, math.floor(wished - held_out + 0.5)))
             chosen |= {fact.id for fact in _shuffle(group, self._seed, "free")[:count]}

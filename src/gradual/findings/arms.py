@@ -51,18 +51,18 @@ from gradual.text import plural
 GROUPS: tuple[GroupName, ...] = ("trained_stage_1", "trained_later_only", "never_trained")
 
 
-def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collection[str]) -> ArmFindings:
+def arm_numbers(plan: PlannedArm, runs: Sequence[RunEvidence], shared: Collection[str]) -> ArmFindings:
     """The numbers of an arm and of its runs.
 
     Args:
-        planned: what the plan says of the arm.
+        plan: what the plan says of the arm.
         runs: one for each seed of the plan.
         shared: the steps (`PaidStep.identity`) that several runs use.
     """
-    told = [run_numbers(run, planned.num_stages, shared) for run in runs]
-    done = [run for run in runs if run.is_finished]
-    numbers = [one for one, run in zip(told, runs, strict=True) if run.is_finished]
-    num_train = len(done[0].probes[0].levels) if done else 0
+    run_findings = [run_numbers(run, plan.num_stages, shared) for run in runs]
+    finished = [run for run in runs if run.is_finished]
+    numbers = [one for one, run in zip(run_findings, runs, strict=True) if run.is_finished]
+    num_train = len(finished[0].probes[0].levels) if finished else 0
     stages = list(zip_longest(*(run.stages for run in numbers)))  # None where a run has fewer
     start = round(mean_over_seeds([run.highly_known.counts[0] for run in numbers]).value or 0.0)
 
@@ -70,13 +70,13 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         return tuple(mean_over_seeds([value(one) if one else None for one in of_seeds]) for of_seeds in stages)
 
     return ArmFindings(
-        name=planned.name,
-        doc=planned.doc,
-        same_steps_as=planned.same_steps_as,
-        num_stages=planned.num_stages,
-        is_base=is_base(planned),
-        seeds=tuple(run.seed for run in done),
-        runs=tuple(told),
+        name=plan.name,
+        doc=plan.doc,
+        same_steps_as=plan.same_steps_as,
+        num_stages=plan.num_stages,
+        is_base=is_base(plan),
+        seeds=tuple(run.seed for run in finished),
+        runs=tuple(run_findings),
         test=tuple(mean_accuracy(of_seeds) for of_seeds in zip_longest(*(run.test for run in numbers))),
         result=mean_accuracy([run.test[-1] for run in numbers]),
         validation=tuple(mean_accuracy([one.validation if one else None for one in of_seeds]) for of_seeds in stages),
@@ -90,18 +90,18 @@ def arm_numbers(planned: PlannedArm, runs: Sequence[RunEvidence], shared: Collec
         gained=mean_number([run.highly_known.gained[-1] for run in numbers], num_train - start),
         lost=mean_number([run.highly_known.lost[-1] for run in numbers], start),
         split={name: _group_gain(name, numbers) for name in GROUPS},
-        by_level=_results_by_level(done),
-        by_relation=_results_by_relation(done),
-        ood=_other_test(done, [run.ood for run in done]),
-        zero_shot=_other_test(done, [run.zero_shot for run in done]),
+        by_level=_results_by_level(finished),
+        by_relation=_results_by_relation(finished),
+        ood=_other_test(finished, [run.ood for run in finished]),
+        zero_shot=_other_test(finished, [run.zero_shot for run in finished]),
         steps=mean_over_seeds([float(sum(stage.steps for stage in run.stages)) for run in numbers]),
         tokens=mean_over_seeds([float(sum(stage.tokens for stage in run.stages)) for run in numbers]),
         seconds=mean_over_seeds([run.cost.seconds for run in numbers]),
-        answers=answer_findings(done),
-        refusals=refusal_findings(done),
-        transfer=transfer_findings(done),
-        bystanders=bystander_findings(done),
-        drift=drift_findings(done),
+        answers=answer_findings(finished),
+        refusals=refusal_findings(finished),
+        transfer=transfer_findings(finished),
+        bystanders=bystander_findings(finished),
+        drift=drift_findings(finished),
     )
 
 
@@ -222,11 +222,15 @@ def _group_gain(name: GroupName, runs: Sequence[RunFindings]) -> GroupGain:
 
 
 def _of_level(run: RunEvidence, level: Level) -> set[str]:
-    return {fact for fact, found in run.start.levels.items() if found is level} if run.start else set()
+    return {fact for fact, own_level in run.start.levels.items() if own_level is level} if run.start else set()
 
 
 def _of_relation(run: RunEvidence, relation: str) -> set[str]:
-    return {fact for fact, found in run.tests[0].relations.items() if found == relation} if run.tests else set()
+    return (
+        {fact for fact, own_relation in run.tests[0].relations.items() if own_relation == relation}
+        if run.tests
+        else set()
+    )
 
 
 def _relation_names(runs: Sequence[RunEvidence]) -> list[str]:
@@ -241,13 +245,13 @@ def _group_shares(name: str, ids: Collection[str], run: RunEvidence) -> GroupSha
 def _results_by_level(runs: Sequence[RunEvidence]) -> tuple[GroupResult, ...]:
     if not all(run.start for run in runs):
         return ()
-    found = [_group_result(str(level), [_of_level(run, level) for run in runs], runs) for level in BEST_FIRST]
-    return tuple(group for group in found if group is not None)
+    results = [_group_result(str(level), [_of_level(run, level) for run in runs], runs) for level in BEST_FIRST]
+    return tuple(group for group in results if group is not None)
 
 
 def _results_by_relation(runs: Sequence[RunEvidence]) -> tuple[GroupResult, ...]:
-    found = [_group_result(name, [_of_relation(run, name) for run in runs], runs) for name in _relation_names(runs)]
-    return tuple(group for group in found if group is not None)
+    results = [_group_result(name, [_of_relation(run, name) for run in runs], runs) for name in _relation_names(runs)]
+    return tuple(group for group in results if group is not None)
 
 
 def _group_result(name: str, ids: Sequence[Collection[str]], runs: Sequence[RunEvidence]) -> GroupResult | None:

@@ -178,22 +178,22 @@ def _read_answers(known: KnowledgeMap, folder: Path) -> dict[str, AnsweredFact]:
 def _base_run(name: str, seed: int, runs: Iterable[Sequence[RunEvidence]]) -> RunEvidence:
     """Stage 0 of the first run with this seed that has it."""
     same_seed = (run for of_arm in runs for run in of_arm if run.seed == seed and run.probes)
-    found = next(same_seed, None)
-    if found is None:
+    peer = next(same_seed, None)
+    if peer is None:
         return RunEvidence(name, seed, "missing")
     return replace(
-        found,
+        peer,
         arm=name,
         status="complete",
-        probes=found.probes[:1],
-        tests=found.tests[:1],
-        ood={stage: known for stage, known in found.ood.items() if stage == 0},
-        zero_shot={stage: known for stage, known in found.zero_shot.items() if stage == 0},
+        probes=peer.probes[:1],
+        tests=peer.tests[:1],
+        ood={stage: known for stage, known in peer.ood.items() if stage == 0},
+        zero_shot={stage: known for stage, known in peer.zero_shot.items() if stage == 0},
         forms={},
         drift={},
-        validation={stage: known for stage, known in found.validation.items() if stage == 0},
+        validation={stage: known for stage, known in peer.validation.items() if stage == 0},
         stages=(),
-        paid=tuple(step for step in found.paid if step.stage == 0),
+        paid=tuple(step for step in peer.paid if step.stage == 0),
     )
 
 
@@ -246,8 +246,8 @@ def _read_run(folder: Path, arm: str, seed: int) -> RunEvidence:
 
 def _known_after_stages(folder: Callable[[int], Path], numbers: Iterable[int]) -> dict[int, MapEvidence]:
     """What the maps say that are there, by stage."""
-    found = {number: read_known(folder(number)) for number in numbers}
-    return {number: known for number, known in found.items() if known is not None}
+    maps = {number: read_known(folder(number)) for number in numbers}
+    return {number: known for number, known in maps.items() if known is not None}
 
 
 def _read_stage(run: RunDir, number: int) -> StageEvidence:
@@ -257,10 +257,10 @@ def _read_stage(run: RunDir, number: int) -> StageEvidence:
 
 def _relations_by_split(facts: Iterable[Fact]) -> dict[str, dict[str, str]]:
     """The relation of each fact, by split and id."""
-    found: dict[str, dict[str, str]] = {}
+    by_split: dict[str, dict[str, str]] = {}
     for fact in facts:
-        found.setdefault(fact.split, {})[fact.id] = fact.relation
-    return found
+        by_split.setdefault(fact.split, {})[fact.id] = fact.relation
+    return by_split
 
 
 def _read_forms(
@@ -270,22 +270,22 @@ def _read_forms(
     taught = {fact for stage in stages for fact in stage.trained}
     trained_or_not = {fact.id for fact in facts if fact.split == "train"}
     forms: tuple[TransferForm, ...] = get_args(TransferForm)
-    found = {form: answers_in_form(run, form, len(stages), facts, taught) for form in forms} if stages else {}
-    return {form: answers for form, answers in found.items() if answers.before.keys() & trained_or_not}
+    by_form = {form: answers_in_form(run, form, len(stages), facts, taught) for form in forms} if stages else {}
+    return {form: answers for form, answers in by_form.items() if answers.before.keys() & trained_or_not}
 
 
 def _read_validation(
     run: RunDir, relations: Mapping[str, str], stages: Sequence[StageEvidence]
 ) -> dict[int, MapEvidence]:
     """The verdicts on the validation facts before training and at each stage's kept epoch, as far as they were kept."""
-    found: dict[int, MapEvidence] = {}
+    by_stage: dict[int, MapEvidence] = {}
     for number, stage in enumerate(stages, start=1):
         verdicts = verdicts_by_epoch(stage.epochs, relations, run.epochs(number))
-        wanted = {number: stage.about.best_epoch or 0} | ({0: 0} if number == 1 else {})
-        for place, epoch in wanted.items():
+        epochs = {number: stage.about.best_epoch or 0} | ({0: 0} if number == 1 else {})
+        for place, epoch in epochs.items():
             if epoch in verdicts:
-                found[place] = MapEvidence(levels={}, right=verdicts[epoch], relations=relations)
-    return found
+                by_stage[place] = MapEvidence(levels={}, right=verdicts[epoch], relations=relations)
+    return by_stage
 
 
 def _paid_steps(run: RunDir, num_probes: int) -> Iterator[PaidStep]:

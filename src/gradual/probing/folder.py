@@ -97,15 +97,15 @@ def make_map(request: ProbeRequest, out: Path | None, *, open_engine: OpenEngine
         return known
     _refuse_foreign_folder(out)
     with single_writer(out):
-        found = read_map(out) if (out / MAP_FILE).is_file() else None
-        if found is not None:
-            _refuse_other(out, "probe", found.info.probe, request.asked())
+        earlier = read_map(out) if (out / MAP_FILE).is_file() else None
+        if earlier is not None:
+            _refuse_other(out, "probe", earlier.info.probe, request.asked())
         engine = open_engine(request.model)
-        if found is not None:
-            _refuse_other(out, "model", found.info.model, engine.fingerprint)
+        if earlier is not None:
+            _refuse_other(out, "model", earlier.info.model, engine.fingerprint)
             progress.say(f"{out} holds this map already, finished; nothing is computed again")
             storage.remove(out / _UNITS)  # left where a kill came between the map and this
-        known = found or _probe_into(request, engine, out, progress)
+        known = earlier or _probe_into(request, engine, out, progress)
         _keep_left_out(request.left_out, out)
         say_missed_spellings(known, request.settings, progress)
         _check(request, engine, out, progress)
@@ -123,15 +123,15 @@ def _keep_left_out(rows: Sequence[LeftOut], out: Path) -> None:
 def say_missed_spellings(known: KnowledgeMap, settings: ProbeConfig, progress: Progress) -> None:
     """Warns once, with their number, of answers that only the rule of matching makes wrong."""
     answered = ((fact.answers, [each.greedy_answer for each in fact.sets if each.greedy_answer]) for fact in known)
-    told = missed_spellings(answered, matching_of(settings))
-    if told:
-        warn(progress, told)
+    sentence = missed_spellings(answered, matching_of(settings))
+    if sentence:
+        warn(progress, sentence)
 
 
 def _probe_into(request: ProbeRequest, engine: Engine | Runner, out: Path, progress: Progress) -> KnowledgeMap:
-    asked = {f"probe.{name}": json.dumps(value) for name, value in request.asked().items()}
+    settings = {f"probe.{name}": json.dumps(value) for name, value in request.asked().items()}
     model = {f"model.{name}": value for name, value in engine.fingerprint.items()}
-    units = UnitStore(out / _UNITS, asked | model)
+    units = UnitStore(out / _UNITS, settings | model)
     known = _probe(request, engine, units, progress)
     write_map(known, out)
     units.clear()
@@ -207,8 +207,8 @@ def _refuse_foreign_folder(out: Path) -> None:
         )
 
 
-def _refuse_other(out: Path, section: str, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
-    old, new = ({f"{section}.{name}": value for name, value in each.items()} for each in (found, wanted))
+def _refuse_other(out: Path, section: str, before: Mapping[str, object], now: Mapping[str, object]) -> None:
+    old, new = ({f"{section}.{name}": value for name, value in each.items()} for each in (before, now))
     if differences := list_differences(old, new):
         head = f"{out} holds the knowledge map of another probe:"
         raise RunDirError("\n".join([head, *differences, "use another --out for a new map"]))

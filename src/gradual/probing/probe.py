@@ -81,26 +81,30 @@ def probe_facts(
         num_shots=settings.num_shots,
         seed=seed,
     )
-    planned = list(probe_units(facts, settings.num_exemplar_sets, scale_of_units(runner, settings)))
-    found: dict[str, list[FactKnowledge]] = {}
-    for key, stored in ranks.share([(key, units.get(key)) for key, _ in planned] if units else []):
+    units_of_facts = list(probe_units(facts, settings.num_exemplar_sets, scale_of_units(runner, settings)))
+    facts_of_unit: dict[str, list[FactKnowledge]] = {}
+    for key, stored in ranks.share([(key, units.get(key)) for key, _ in units_of_facts] if units else []):
         if stored is not None:
-            found[key] = read_unit(stored)
-            progress(len(found[key]))
+            facts_of_unit[key] = read_unit(stored)
+            progress(len(facts_of_unit[key]))
     drawn_with = seed if sampling_seed is None else sampling_seed
-    missing = [_unit(*unit, probe_prompts, settings, drawn_with) for unit in planned if unit[0] not in found]
+    missing = [
+        _unit(*unit, probe_prompts, settings, drawn_with) for unit in units_of_facts if unit[0] not in facts_of_unit
+    ]
     for key, data in runner.run(missing):
         if units:
             units.put(key, data)
-        found[key] = read_unit(data)
-        progress(len(found[key]))
+        facts_of_unit[key] = read_unit(data)
+        progress(len(facts_of_unit[key]))
     cost = cost_since(started, before, runner)
     about = settings_that_matter(settings) | {"seed": seed}
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
     info = MapInfo(probe=about, model=dict(runner.fingerprint), cost=cost)
     return KnowledgeMap(
-        tuple(fact for key, _ in planned for fact in found[key]), tuple(probe_prompts.record(facts)), info
+        tuple(fact for key, _ in units_of_facts for fact in facts_of_unit[key]),
+        tuple(probe_prompts.record(facts)),
+        info,
     )
 
 

@@ -101,14 +101,14 @@ def _change(share: float, more: str, less: str) -> str:
 
 def _gained_and_lost(summary: Summary) -> str:
     last = len(summary.levels) - 1
-    moved = summary.transition(0, last)
-    if moved is None:
+    transition = summary.transition(0, last)
+    if transition is None:
         return ""
-    gained, lost = moved.gained(Level.HIGHLY_KNOWN), moved.lost(Level.HIGHLY_KNOWN)
-    held = summary.levels[0].get(Level.HIGHLY_KNOWN, 0)
+    gained, lost = transition.gained(Level.HIGHLY_KNOWN), transition.lost(Level.HIGHLY_KNOWN)
+    at_start = summary.levels[0].get(Level.HIGHLY_KNOWN, 0)
     return (
-        f"From first to last probe {plural(gained, 'fact')} became HighlyKnown, and {count(lost)} of the {count(held)} "
-        f"that were HighlyKnown at the start no longer are: a net change of {signed(gained - lost)}."
+        f"From first to last probe {plural(gained, 'fact')} became HighlyKnown, and {count(lost)} of the "
+        f"{count(at_start)} that were HighlyKnown at the start no longer are: a net change of {signed(gained - lost)}."
     )
 
 

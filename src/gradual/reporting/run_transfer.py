@@ -67,11 +67,11 @@ def _share_cell(share: FactShare) -> Cell:
 
 def bystanders_table(summary: Summary) -> Table:
     """What was lost of relations never trained on, by level at the start."""
-    found = summary.bystanders
+    bystanders = summary.bystanders
     rows = []
-    if found is not None:
-        rows = [_loss_row(str(each.level), each) for each in found.by_level]
-        rows.append(_loss_row("HighlyKnown or MaybeKnown", found.known))
+    if bystanders is not None:
+        rows = [_loss_row(str(each.level), each) for each in bystanders.by_level]
+        rows.append(_loss_row("HighlyKnown or MaybeKnown", bystanders.known))
     note = "Lost: right under the base model, wrong after the last stage; with 95 % intervals (Wilson)."
     title = "Bystanders: facts of relations never trained on"
     return make_table(
@@ -149,11 +149,11 @@ def _benchmarks(summary: Summary) -> str:
 
 
 def _bystanders(summary: Summary) -> str:
-    found = summary.bystanders
-    if found is None:
+    bystanders = summary.bystanders
+    if bystanders is None:
         return ""
-    highly = next((each for each in found.by_level if each.level is Level.HIGHLY_KNOWN), BystanderLoss())
-    maybe = next((each for each in found.by_level if each.level is Level.MAYBE_KNOWN), BystanderLoss())
+    highly = next((each for each in bystanders.by_level if each.level is Level.HIGHLY_KNOWN), BystanderLoss())
+    maybe = next((each for each in bystanders.by_level if each.level is Level.MAYBE_KNOWN), BystanderLoss())
     parts = [
         f"{count(each.lost.count)} of {plural(each.lost.total, f'{name} fact')} "
         f"({share_estimate(each.lost.share, each.lost.low, each.lost.high)})"
@@ -164,7 +164,7 @@ def _bystanders(summary: Summary) -> str:
         return "What else changed: of relations never trained on the base model answered nothing rightly that it knew."
     return (
         f"What else changed: of relations never trained on, the model lost {join_words(parts)} that it had answered "
-        f"rightly, and gained {plural(found.known.gained, 'other')}."
+        f"rightly, and gained {plural(bystanders.known.gained, 'other')}."
     )
 
 
@@ -172,14 +172,14 @@ def _drift(summary: Summary) -> str:
     if not summary.drift:
         return ""
     last = summary.drift[-1]
-    told = f"drift from the base model is {_nats(last.text.kl)} a token on a reference text"
+    sentence = f"drift from the base model is {_nats(last.text.kl)} a token on a reference text"
     if last.prompts.kl is not None:
-        told += f" and {_nats(last.prompts.kl)} on questions never trained on"
+        sentence += f" and {_nats(last.prompts.kl)} on questions never trained on"
     before, after = last.text.perplexity_before, last.text.perplexity_after
     if before is not None and after is not None:
-        told += f"; the text's perplexity went from {decimal(before)} to {decimal(after)}"
+        sentence += f"; the text's perplexity went from {decimal(before)} to {decimal(after)}"
     beginning = "Its" if summary.bystanders is not None else "What else changed: its"
-    return f"{beginning} {told}."
+    return f"{beginning} {sentence}."
 
 
 def _nats(value: float | None) -> str:

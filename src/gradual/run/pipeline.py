@@ -221,13 +221,13 @@ class _Fit:
         Raises:
             LaunchError: this process does not see the folder of the run, or another one has ended.
         """
-        while (shared := self.ranks.share()) is not None:
+        while (message := self.ranks.share()) is not None:
             if not self.run.info.is_file() or self.run.fingerprint != dict(fingerprint):
                 raise LaunchError(
                     f"{self.run.path}: expected the folder that process 0 writes, found none, or another - put it on a "
                     "disk that all machines see"
                 )
-            step, training = shared
+            step, training = message
             if step.kind == "drift":
                 self._read_drift(step)
                 continue
@@ -339,7 +339,7 @@ class _Fit:
         write_selection(selection, self.run.selection(index))
         if selection.new_shortfall:
             self.progress.say(f"stage {index}: {selection.new_shortfall} facts fewer than the size asked for")
-        warn(self.progress, *(f"stage {index}: {told}" for told in anchor_warnings(selection, stage)))
+        warn(self.progress, *(f"stage {index}: {text}" for text in anchor_warnings(selection, stage)))
         if not selection.num_new and not selection.num_abstain:
             self.progress.say(f"stage {index}: no fact matches `{selection.strategy.select}`; the run ends here")
             return False
@@ -350,8 +350,8 @@ class _Fit:
         stage = in_epochs(stage, rows)
         rows = add_anchor(rows, selection, stage, lambda rows, ids: self._own_answers(index, stage, rows, ids, engine))
         num_steps = rows.steps_per_epoch * stage.num_train_epochs
-        if told := warm_up_warning(stage, num_steps):
-            warn(self.progress, f"stage {index}: {told}")
+        if text := warm_up_warning(stage, num_steps):
+            warn(self.progress, f"stage {index}: {text}")
         self.ranks.share((step, (stage, rows.as_data())))
         with self.progress.bar(step.name, num_steps, "steps") as advance:
             result = self._train(index, stage, rows, lambda: advance(1))
@@ -389,7 +389,7 @@ class _Fit:
         total = len(ids) * stage.num_train_epochs * per_epoch
         units = self.run.units(step.name)
         with self.progress.bar(step.name, total, "answers") as advance:
-            drawn = own_answers(
+            answers = own_answers(
                 self.run.own_answers(index),
                 rows,
                 ids,
@@ -402,7 +402,7 @@ class _Fit:
             )
         self.run.mark_done(step.name, step.results(self.run))
         units.clear()
-        return drawn
+        return answers
 
     def _note_epoch(self, index: int, record: EpochRecord) -> None:
         """Keeps an epoch's numbers at once and says them."""
@@ -448,7 +448,7 @@ class _Fit:
     def _finish_stage(self, step: Step, stage: StageConfig, selection: Selection, result: StageResult) -> None:
         index = step.stage
         epochs = read_epochs(self.run, index)
-        done = write_stage(
+        summary = write_stage(
             self.run,
             index,
             selection,
@@ -458,7 +458,7 @@ class _Fit:
             stopped_early=result.stopped_early,
             optimism=self._optimism(index, stage, epochs, result.best_epoch),
         )
-        if not done.improved:
+        if not summary.improved:
             self.progress.say(
                 f"stage {index}: the epoch kept is no better than before on the facts it is scored on; see epochs.jsonl"
             )

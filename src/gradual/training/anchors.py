@@ -58,7 +58,7 @@ def loss_beforehand(anchor: AnchorConfig | None, model: Any) -> Loss:
 
 def adapter_weights(model: Any) -> list[torch.Tensor]:
     """The weights that are trained, in the model's order."""
-    return [weight for _, weight in _named_adapter_weights(model)]
+    return [weight for _, weight in _adapter_weights_by_name(model)]
 
 
 class HeldWeights:
@@ -94,14 +94,14 @@ class HeldChances:
         """See `Loss`."""
         if "kl" not in batch or not self._reference.is_there():
             return packed_loss(model, batch, masks)
-        held = held_places(batch)
+        places = held_places(batch)
         with torch.no_grad(), self._reference.on(model), _without_dropout(model):
-            expected = packed_logits(model, held, masks).log_softmax(dim=-1)
+            expected = packed_logits(model, places, masks).log_softmax(dim=-1)
         logits = packed_logits(model, batch, masks)
-        kept = batch["held"].to(logits.device)
-        found = logits[kept].log_softmax(dim=-1)
-        distances = (expected.exp() * (expected - found)).sum(dim=-1)
-        return summed_cross_entropy(logits, batch) + (distances * batch["kl"].to(logits.device)[kept]).sum()
+        is_anchor = batch["held"].to(logits.device)
+        chances = logits[is_anchor].log_softmax(dim=-1)
+        distances = (expected.exp() * (expected - chances)).sum(dim=-1)
+        return summed_cross_entropy(logits, batch) + (distances * batch["kl"].to(logits.device)[is_anchor]).sum()
 
 
 def held_places(batch: _Batch) -> dict[str, torch.Tensor]:
@@ -153,7 +153,7 @@ class FirstEpoch(TrainerCallback):  # type: ignore[misc]
         if self._epoch() == 0 and state.is_world_process_zero:  # the same in every process; the others read it
             storage.make_folder(self._path.parent)
             weights = {
-                name: weight.detach().cpu().contiguous() for name, weight in _named_adapter_weights(kwargs["model"])
+                name: weight.detach().cpu().contiguous() for name, weight in _adapter_weights_by_name(kwargs["model"])
             }
             storage.write_bytes(self._path, save(weights))
 
@@ -166,17 +166,17 @@ class FirstEpoch(TrainerCallback):  # type: ignore[misc]
         """See `Reference`."""
         if not self._weights:
             self._weights = load(storage.read_bytes(self._path))
-        now = {name: weight.data for name, weight in _named_adapter_weights(model)}
+        now = {name: weight.data for name, weight in _adapter_weights_by_name(model)}
         try:
-            for name, weight in _named_adapter_weights(model):
+            for name, weight in _adapter_weights_by_name(model):
                 weight.data = self._weights[name].to(weight.device)
             yield
         finally:
-            for name, weight in _named_adapter_weights(model):
+            for name, weight in _adapter_weights_by_name(model):
                 weight.data = now[name]
 
 
-def _named_adapter_weights(model: Any) -> list[tuple[str, torch.Tensor]]:
+def _adapter_weights_by_name(model: Any) -> list[tuple[str, torch.Tensor]]:
     return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
 
 

@@ -108,8 +108,8 @@ def train_stage(
         _train(trainer, checkpoint)
         model.eval()
         if ranks.is_first:
-            with storage.staged_folder(folder / "adapter") as staged:
-                save_adapter(model, staged)
+            with storage.staged_folder(folder / "adapter") as draft:
+                save_adapter(model, draft)
         ranks.wait()  # nobody reads the checkpoints any more: the caller may remove them
         return _result_of(trainer.state, stage, rows.steps_per_epoch)
     except StagePaused:
@@ -158,9 +158,9 @@ def _train(trainer: _StageTrainer, checkpoint: Path | None) -> Any:
     except Exception as error:
         if trainer.watcher.has_begun or isinstance(error, GradualError | MemoryError):
             raise
-        found = " ".join(str(error).split())[:120]  # torch reads numbers only, and raises anything over the rest
+        fault = " ".join(str(error).split())[:120]  # torch reads numbers only, and raises anything over the rest
         raise TrainingError(
-            f"{checkpoint}: expected the state of training, found something else ({found}) - remove the folder"
+            f"{checkpoint}: expected the state of training, found something else ({fault}) - remove the folder"
         ) from error
 
 
@@ -406,12 +406,12 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> EvalLoopOutput:
         self.model.eval()
         with in_model_precision(self.model):
-            found = self.ranks.share(
+            scores = self.ranks.share(
                 self.score(self.model)
             )  # numbers that differ would end a stage in one process only
-        self.watcher.verdicts = found.verdicts
-        metrics = {"accuracy": found.accuracy, "p": found.p, "score": found.value}
-        more = {"validation_accuracy": found.validation_accuracy, "area": found.area}
+        self.watcher.verdicts = scores.verdicts
+        metrics = {"accuracy": scores.accuracy, "p": scores.p, "score": scores.value}
+        more = {"validation_accuracy": scores.validation_accuracy, "area": scores.area}
         metrics |= {name: value for name, value in more.items() if value is not None}
-        named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
-        return EvalLoopOutput(predictions=None, label_ids=None, metrics=named, num_samples=1)
+        by_name = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        return EvalLoopOutput(predictions=None, label_ids=None, metrics=by_name, num_samples=1)

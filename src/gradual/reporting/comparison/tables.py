@@ -54,8 +54,8 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 def _arms(comparison: Comparison) -> Table:
     rows = []
     for arm in comparison.arms:
-        base, held = comparison.contrast("base", arm.name), comparison.contrast("reference", arm.name)
-        cells = [accuracy_cell(arm.result), *contrast_cells(base), *contrast_cells(held)]
+        base, reference = comparison.contrast("base", arm.name), comparison.contrast("reference", arm.name)
+        cells = [accuracy_cell(arm.result), *contrast_cells(base), *contrast_cells(reference)]
         rows.append(
             [arm_cell(comparison, arm.name), number_cell(len(arm.seeds)), *cells, accuracy_cell(arm.validation_result)]
         )
@@ -72,8 +72,12 @@ def _arms(comparison: Comparison) -> Table:
 def _arms_highly_known(comparison: Comparison) -> Table:
     rows = []
     for arm in comparison.arms:
-        held = comparison.contrast("reference", arm.name)
-        against = [count_change_cell(held.highly_known), change_cell(held.reading_b)] if held else [NOTHING] * 2
+        reference = comparison.contrast("reference", arm.name)
+        against = (
+            [count_change_cell(reference.highly_known), change_cell(reference.reading_b)]
+            if reference
+            else [NOTHING] * 2
+        )
         known = [count_cell(measure) for measure in (arm.highly_known_result, arm.gained, arm.lost)]
         cost = [spread_cell(arm.steps, digits=0), time_cell(arm.seconds.value)]
         rows.append([arm_cell(comparison, arm.name), known[0], *against, *known[1:], *cost])
@@ -89,14 +93,14 @@ def _arms_highly_known(comparison: Comparison) -> Table:
 
 def _controls(comparison: Comparison) -> Table:
     rows = []
-    for held in comparison.contrasts:
-        if held.kind == "main":
-            arm = comparison.arm(held.against)
+    for contrast in comparison.contrasts:
+        if contrast.kind == "main":
+            arm = comparison.arm(contrast.against)
             about = text_cell(arm.doc if arm else "")
-            mcnemar = text_cell(", ".join(p_cell(test.p_value).text for test in held.mcnemar) or NO_VALUE)
-            cells = [count_change_cell(held.highly_known), change_cell(held.reading_b)]
-            cells.append(points_cell(held.validation) if held.validation else NOTHING)
-            rows.append([text_cell(held.against), about, *contrast_cells(held), mcnemar, *cells])
+            mcnemar = text_cell(", ".join(p_cell(test.p_value).text for test in contrast.mcnemar) or NO_VALUE)
+            cells = [count_change_cell(contrast.highly_known), change_cell(contrast.reading_b)]
+            cells.append(points_cell(contrast.validation) if contrast.validation else NOTHING)
+            rows.append([text_cell(contrast.against), about, *contrast_cells(contrast), mcnemar, *cells])
     columns = ["against", "what it is", "test, points", "p", "McNemar p by seed"]
     columns += ["HighlyKnown", "reading (b)", "validation, points"]
     note = (
@@ -127,7 +131,7 @@ def _relations(comparison: Comparison) -> Table:
 
 def _relations_apart(comparison: Comparison) -> Table:
     main, reference = comparison.main, comparison.reference
-    held = next((c for c in comparison.contrasts if (c.kind, c.against) == ("main", reference)), None)
+    contrast = next((c for c in comparison.contrasts if (c.kind, c.against) == ("main", reference)), None)
     rows = [
         [
             text_cell(group.name),
@@ -137,10 +141,10 @@ def _relations_apart(comparison: Comparison) -> Table:
         ]
         for group in comparison.by_relation
     ]
-    several = " and seeds" if held and len(held.seeds) > 1 else ""
+    several = " and seeds" if contrast and len(contrast.seeds) > 1 else ""
     note = (
-        f"What {main} has more than {reference} on the same facts ({seeds_text(held.seeds if held else ())}): right "
-        "test facts, right validation facts at the epochs kept, and HighlyKnown training facts. A lead that one "
+        f"What {main} has more than {reference} on the same facts ({seeds_text(contrast.seeds if contrast else ())}): "
+        "right test facts, right validation facts at the epochs kept, and HighlyKnown training facts. A lead that one "
         f"relation makes says little of others. Intervals: this relation's facts{several}, drawn with replacement; "
         "[0, 0] where no fact differs."
     )
@@ -154,14 +158,14 @@ def _relations_apart(comparison: Comparison) -> Table:
 def _other_tests(comparison: Comparison) -> Table:
     rows = []
     for arm in comparison.arms:
-        for name, found in (("other relations", arm.ood), ("no shots", arm.zero_shot)):
-            if found is not None:
-                held = comparison.contrast("reference", arm.name)
-                against = (held.ood if name == "other relations" else held.zero_shot) if held else None
-                cells = [accuracy_cell(found.base), accuracy_cell(found.result), points_cell(found.change)]
-                last = [points_cell(against) if against else NOTHING, accuracy_cell(found.lost)]
+        for name, test in (("other relations", arm.ood), ("no shots", arm.zero_shot)):
+            if test is not None:
+                contrast = comparison.contrast("reference", arm.name)
+                against = (contrast.ood if name == "other relations" else contrast.zero_shot) if contrast else None
+                cells = [accuracy_cell(test.base), accuracy_cell(test.result), points_cell(test.change)]
+                last = [points_cell(against) if against else NOTHING, accuracy_cell(test.lost)]
                 rows.append(
-                    [arm_cell(comparison, arm.name), text_cell(name), number_cell(found.num_facts), *cells, *last]
+                    [arm_cell(comparison, arm.name), text_cell(name), number_cell(test.num_facts), *cells, *last]
                 )
     note = (
         "Other relations: facts of relations that were never trained on. No shots: the test facts asked alone. "
@@ -228,8 +232,8 @@ def _training_size(stage: StageFindings) -> str:
 def _optimism(run: RunFindings) -> Cell:
     """By how much test accuracy flatters, stage by stage; the last one is the raw value."""
     values = [stage.optimism for stage in run.stages]
-    shown = ", ".join(signed_decimal(None if value is None else 100 * value) for value in values)
-    return Cell(shown or NO_VALUE, {"": values[-1] if values else None})
+    text = ", ".join(signed_decimal(None if value is None else 100 * value) for value in values)
+    return Cell(text or NO_VALUE, {"": values[-1] if values else None})
 
 
 def _p_of_seed(contrast: Contrast | None, seed: int) -> float | None:
@@ -255,9 +259,9 @@ def _cost(comparison: Comparison) -> Table:
 def _remarks(comparison: Comparison) -> Table:
     several = {arm.name for arm in comparison.arms if len(arm.seeds) > 1}  # of the others `problems` tells already
     untested = [
-        f"{held.name}: {held.note}"
-        for held in comparison.contrasts
-        if held.note and {held.arm, held.against} - {"base"} <= several
+        f"{contrast.name}: {contrast.note}"
+        for contrast in comparison.contrasts
+        if contrast.note and {contrast.arm, contrast.against} - {"base"} <= several
     ]
     parts = (
         ("how", comparison.methods),

@@ -66,21 +66,21 @@ def transfer_of_run(
     if last < 1 or not forms:
         return None
     groups = _groups(probes, facts, taught)
-    found: dict[Group, list[FormScores]] = {group: [_usual_scores(run, group, ids, probes)] for group, ids in groups}
+    scores: dict[Group, list[FormScores]] = {group: [_usual_scores(run, group, ids, probes)] for group, ids in groups}
     for form in forms:
         before, after = answers_in_form(run, form, last, facts, taught)
         for group, ids in groups:
-            counted = sorted(ids & before.keys())
-            found[group].append(
+            fact_ids = sorted(ids & before.keys())
+            scores[group].append(
                 FormScores(
                     form=form,
-                    before=form_answers([before[each] for each in counted]),
-                    after=form_answers([after[each] for each in counted]),
-                    left_out=len(ids) - len(counted),
+                    before=form_answers([before[each] for each in fact_ids]),
+                    after=form_answers([after[each] for each in fact_ids]),
+                    left_out=len(ids) - len(fact_ids),
                 )
             )
     return Transfer(
-        groups=[TransferGroup(group=group, num_facts=len(ids), forms=found[group]) for group, ids in groups]
+        groups=[TransferGroup(group=group, num_facts=len(ids), forms=scores[group]) for group, ids in groups]
     )
 
 
@@ -154,8 +154,8 @@ def _answers(run: RunDir, form: TransferForm, stage: int) -> Answers:
             by_fact.setdefault(origin_in_form(form, known.id), []).append(known)
     return {
         fact_id: FormAnswer(
-            share_right=sum(each.p_greedy for each in found) / len(found),
-            p=sum(each.p_sampled for each in found) / len(found),
+            share_right=sum(each.p_greedy for each in answers) / len(answers),
+            p=sum(each.p_sampled for each in answers) / len(answers),
         )
-        for fact_id, found in by_fact.items()
+        for fact_id, answers in by_fact.items()
     }
