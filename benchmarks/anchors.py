@@ -26,7 +26,7 @@ from gradual.facts.prepare import prepare_probe
 from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel, load_model
 from gradual.probing.own_answers import KEPT_TOKENS, Draw, draw_answers
-from gradual.training.anchors import Base, loss_of
+from gradual.training.anchor_losses import Base, loss_of
 from gradual.training.loss import pack_tensors
 from gradual.training.rows import TrainingRows
 

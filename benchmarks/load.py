@@ -26,11 +26,11 @@ from gradual.facts.prompts import PlainPrompts
 from gradual.files.storage import append_json_line, write_json
 from gradual.knowledge.levels import chance_of_right_sample, classify, level_probability
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo, Prompt, SetAnswer, write_map
-from gradual.probing.prompts import draw_asking
+from gradual.probing.prompts import draw_probe_prompts
 from gradual.reporting.run_page import report
 from gradual.run.folder import RunDir, open_run, write_facts
 from gradual.run.stage_files import write_selection
-from gradual.run.stages import fact_states
+from gradual.run.stage_selection import fact_states
 from gradual.run.summary.summarise import summarise
 from gradual.selection.strategies import select_facts
 
@@ -121,7 +121,7 @@ def write_maps(run: RunDir, run_facts: RunFacts, config: RunConfig) -> None:
     places = [(run.probe(stage), run_facts.train, stage) for stage in range(3)]
     places += [(run.evaluation(stage), run_facts.test, 10 + stage) for stage in range(3)]
     for folder, facts, seed in [*places, (run.test_levels, run_facts.test, 20)]:
-        probe_prompts = draw_asking(
+        probe_prompts = draw_probe_prompts(
             facts,
             run_facts.exemplars,
             PlainPrompts(),

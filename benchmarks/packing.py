@@ -22,7 +22,7 @@ from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import spread
 from gradual.facts.prepare import prepare_probe
 from gradual.models.load import load_model
-from gradual.probing.prompts import draw_asking
+from gradual.probing.prompts import draw_probe_prompts
 
 Way = Callable[[TransformersEngine, Sequence[Sequence[list[int]]]], torch.Tensor]
 
@@ -42,7 +42,7 @@ def main() -> None:
     run_facts = prepare_probe(FactsConfig(path="atlas", relations=[args.relation]), num_shots=4)
     facts, exemplars = run_facts.facts, run_facts.exemplars
     chosen = spread(facts, args.num_facts)
-    probe_prompts = draw_asking(chosen, exemplars, engine.prompt_style("plain"), num_sets=NUM_SETS, num_shots=4, seed=1)
+    probe_prompts = draw_probe_prompts(chosen, exemplars, engine.prompt_style("plain"), num_sets=NUM_SETS, num_shots=4, seed=1)
     prompts = [
         engine.encode([probe_prompts.prompt(fact, number) for fact in chosen], add_special_tokens=True)
         for number in range(NUM_SETS)

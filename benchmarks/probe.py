@@ -33,7 +33,7 @@ from gradual.facts.fact import Fact, spread
 from gradual.facts.prepare import prepare_probe
 from gradual.models.load import load_model
 from gradual.probing.probe import probe_facts
-from gradual.probing.prompts import draw_asking
+from gradual.probing.prompts import draw_probe_prompts
 
 SEED = 1
 GENERATE_BATCHES = {"cpu": (32, 4), "cuda": (512, 64)}
@@ -206,7 +206,7 @@ def _multiply_peak(engine: TransformersEngine) -> float:
 def _prompts(
     engine: TransformersEngine, facts: Sequence[Fact], exemplars: Mapping[str, Any], settings: ProbeConfig
 ) -> list[str]:
-    probe_prompts = draw_asking(
+    probe_prompts = draw_probe_prompts(
         facts, exemplars, engine.prompt_style("plain"),
         num_sets=settings.num_exemplar_sets, num_shots=settings.num_shots,
         seed=SEED,

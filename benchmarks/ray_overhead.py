@@ -28,7 +28,7 @@ from gradual.facts.prepare import prepare_probe
 from gradual.facts.prompts import PlainPrompts
 from gradual.files.units import UnitStore
 from gradual.probing.probe import probe_facts
-from gradual.probing.prompts import draw_asking
+from gradual.probing.prompts import draw_probe_prompts
 from gradual.probing.unit import Unit, run_unit
 from gradual.probing.unit_worker import CrewRunner, UnitWorker
 from gradual.testing import FakeEngine, toy_facts
@@ -176,7 +176,7 @@ def _units(
 ) -> Iterator[Unit]:
     """Units of the same facts, each with a key of its own."""
     settings = ProbeConfig()
-    probe_prompts = draw_asking(
+    probe_prompts = draw_probe_prompts(
         facts,
         exemplars or by_relation(facts),
         PlainPrompts(),

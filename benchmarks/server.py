@@ -22,7 +22,7 @@ from gradual.facts.fact import Fact, spread
 from gradual.facts.matching import Targets
 from gradual.facts.prepare import prepare_probe
 from gradual.probing.probe import probe_facts
-from gradual.probing.prompts import draw_asking
+from gradual.probing.prompts import draw_probe_prompts
 
 SEED = 1
 
@@ -96,7 +96,7 @@ def _protocol(
     """One greedy and `num_samples` sampled answers under each exemplar set, as full requests as the exact probe's."""
     sets = range(settings.num_exemplar_sets)
     drawing = {"num_sets": settings.num_exemplar_sets, "num_shots": settings.num_shots, "seed": SEED}
-    probe_prompts = draw_asking(facts, exemplars, engine.prompt_style(settings), **drawing)
+    probe_prompts = draw_probe_prompts(facts, exemplars, engine.prompt_style(settings), **drawing)
     texts = [probe_prompts.prompt(fact, number) for fact in facts for number in sets]
     prompts = engine.encode(texts, add_special_tokens=True)
     common = {"model": engine.served.name, "max_tokens": settings.max_new_tokens, "stop": ["\n"]}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gradual.exporting.export import Export
     from gradual.knowledge.diff import MapDiff
     from gradual.knowledge.map import KnowledgeMap
-    from gradual.run.show import ShownFact
+    from gradual.run.fact_view import ShownFact
 
 
 def ask(
@@ -95,7 +95,7 @@ def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> Shown
         RunDirError: the folder is neither a map nor a run, or damaged.
     """
     refuse_several_processes("show")
-    from gradual.run.show import show_fact
+    from gradual.run.fact_view import show_fact
 
     return show_fact(Path(folder), fact_id, probe=probe)
 

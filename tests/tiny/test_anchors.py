@@ -26,7 +26,7 @@ from gradual.models.load import LoadedModel
 from gradual.progress import Advance
 from gradual.run.anchors.own_answers import read_own_answers
 from gradual.run.stage_files import read_epochs
-from gradual.training.anchors import Base, HeldChances, HeldWeights, adapter_weights
+from gradual.training.anchor_losses import Base, KlAnchorLoss, L2AnchorLoss, adapter_weights
 from gradual.training.epochs import Score
 from gradual.training.loss import pack_tensors, packed_loss
 from gradual.training.rows import Pack, TrainingExample, split_packs
@@ -77,7 +77,7 @@ def test_kl_and_its_gradients_are_those_of_plain_passes_fact_by_fact(
                 total = total + torch.nn.functional.nll_loss(found, tokens, reduction="sum")
         return total
 
-    loss = HeldChances(Base())
+    loss = KlAnchorLoss(Base())
     assert_same_loss_and_gradients(model, loss(model, pack_tensors(packs, 1, HELD), masks), by_hand())
     parts = [loss(model, pack_tensors(part, 1, HELD), masks) for part in split_packs(packs, 3)]
     assert_same_loss_and_gradients(model, torch.stack(parts).sum(), by_hand())
@@ -87,7 +87,7 @@ def test_a_model_that_has_not_moved_is_at_no_distance(tiny: LoadedModel, tiny_en
     model = get_peft_model(tiny.model, LoraConfig(r=4, target_modules="all-linear"))
     rows = make_rows(tiny_engine, kl=HELD, weights=dict.fromkeys(HELD, 0.0), batch_size=32)
     batch, masks = pack_tensors(rows.step(0, 0), 1, HELD), MaskKinds(tiny.model.config)
-    held, plain = HeldChances(Base())(model, batch, masks), packed_loss(model, batch, masks)
+    held, plain = KlAnchorLoss(Base())(model, batch, masks), packed_loss(model, batch, masks)
     assert held.item() == pytest.approx(plain.item(), rel=1e-6)
 
 
@@ -95,7 +95,7 @@ def test_l2_pulls_each_weight_to_where_it_began(tiny: LoadedModel, tiny_engine: 
     model, masks = with_lora(tiny.model), MaskKinds(tiny.model.config)
     weights = adapter_weights(model)
     batch = pack_tensors(make_rows(tiny_engine).step(0, 0), 1)
-    loss = HeldWeights(weights, 0.25)
+    loss = L2AnchorLoss(weights, 0.25)
     assert loss(model, batch, masks).item() == packed_loss(model, batch, masks).item()
     with torch.no_grad():
         for weight in weights:
@@ -142,7 +142,7 @@ def test_own_answers_have_on_average_the_gradient_of_kl(tiny: LoadedModel, tiny_
     # With soft targets the second token adds nothing: whatever is drawn there, the loss is the same.
     firsts = [TrainingExample(str(v), prompt, [v, 0] if goes_on[v] else [v], 0.0) for v in range(size)]
     batch = pack_tensors([Pack(tuple(firsts))], 1, {str(v): float(p1[v].exp()) for v in range(size)})
-    soft = HeldChances(Base())(model, batch, masks)
+    soft = KlAnchorLoss(Base())(model, batch, masks)
     assert soft.item() == pytest.approx(kl.item(), rel=1e-4)
     weights = adapter_weights(model)
     expected = torch.autograd.grad(kl, weights)

@@ -9,7 +9,7 @@ import pytest
 from gradual.config.run import LoraSettings, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.errors import DataError, ModelError
-from gradual.probing.prompts import draw_asking
+from gradual.probing.prompts import draw_probe_prompts
 from gradual.testing import toy_facts
 from gradual.training.train import check_training
 
@@ -70,12 +70,14 @@ def test_control_tokens_in_chat_prompts_are_refused_before_anything_is_read(
     asked, shots = ([facts[1]], [bad, *facts[2:]]) if place == "exemplar" else ([bad], facts[1:])
     style = tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))
     with pytest.raises(DataError) as caught:
-        draw_asking(asked, {"toy-0": shots}, style, num_sets=1, num_shots=2, seed=1)
+        draw_probe_prompts(asked, {"toy-0": shots}, style, num_sets=1, num_shots=2, seed=1)
     assert str(caught.value).startswith(
         'fact "toy-0-0": expected a text without control tokens of the model, found "<eos>" in "'
     )
     assert str(caught.value).endswith('" - delete it there, or use prompt_style "plain"')
-    draw_asking(asked, {"toy-0": shots}, tiny_engine.prompt_style(ProbeConfig()), num_sets=1, num_shots=2, seed=1)
+    draw_probe_prompts(
+        asked, {"toy-0": shots}, tiny_engine.prompt_style(ProbeConfig()), num_sets=1, num_shots=2, seed=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_template_that_repeats_or_drops_the_question_is_refused(
     tiny_engine.loaded.tokenizer.chat_template = template
     facts = toy_facts(1, 6)
     style = tiny_engine.prompt_style(ProbeConfig(prompt_style="chat"))
-    probe_prompts = draw_asking(facts, {"toy-0": facts}, style, num_sets=1, num_shots=2, seed=1)
+    probe_prompts = draw_probe_prompts(facts, {"toy-0": facts}, style, num_sets=1, num_shots=2, seed=1)
     with pytest.raises(ModelError, match=said):
         probe_prompts.prompt(facts[0], 0)
 

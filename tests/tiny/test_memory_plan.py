@@ -14,9 +14,9 @@ from gradual.config.stage import AnchorConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
 from gradual.models.adapters import add_adapter
-from gradual.models.hollow import LiveBytes, hollow_model
 from gradual.models.load import LoadedModel
-from gradual.training.anchors import Base, HeldChances
+from gradual.models.shapes import LiveBytes, hollow_model
+from gradual.training.anchor_losses import Base, KlAnchorLoss
 from gradual.training.loss import pack_tensors, packed_loss
 from gradual.training.memory import step_bytes
 
@@ -54,7 +54,7 @@ def test_what_an_anchor_keeps_and_reads_is_counted(tiny: LoadedModel, tiny_folde
     adapter = sum(4 * each.numel() for each in model.parameters() if each.requires_grad)
     batch = pack_tensors(packs, tiny.tokenizer.pad_token_id, held)
     with LiveBytes() as live:
-        HeldChances(Base())(model, batch, None).backward()
+        KlAnchorLoss(Base())(model, batch, None).backward()
     plain, kl = counted(None), counted(AnchorConfig(kind="kl"))
     assert kl == pytest.approx(live.peak + 3 * adapter, rel=0.02)
     assert kl > plain + 8 * 40 * tiny.model.config.vocab_size * 4  # the reference's chances at 40 tokens of 8 facts

@@ -15,8 +15,8 @@ from gradual.config.model import ModelConfig
 from gradual.config.run import LoraSettings
 from gradual.config.stage import StageConfig
 from gradual.engines.transformers_engine import TransformersEngine, reading_warnings, reads_trees
-from gradual.models.hollow import hollow_model, weight_bytes
 from gradual.models.load import load_model
+from gradual.models.shapes import hollow_model, weight_bytes
 from gradual.training.epochs import EpochRecord, Score
 from gradual.training.train import train_stage
 

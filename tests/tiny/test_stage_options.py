@@ -27,7 +27,7 @@ from gradual.progress import Silent
 from gradual.run.folder import RunDir
 from gradual.run.pipeline import fit_loaded
 from gradual.run.planning.plan import RunPlan, make_plan
-from gradual.run.stages import fact_states
+from gradual.run.stage_selection import fact_states
 from gradual.training.epochs import EpochRecord
 from gradual.training.rows import TrainingRows
 from gradual.training.train import StageResult

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gradual.asking.said import Said, ask_questions
+from gradual.asking.majority import Said, ask_questions
 from gradual.asking.shots import Shots
 from gradual.config.run import ProbeConfig
 from gradual.engines.engine import Engine
@@ -30,7 +30,7 @@ OpenEngine = Callable[[int], AbstractContextManager[Engine]]
 """Gives the model after a stage (0: the base model) to read with, for as long as the context lasts."""
 
 
-class AsSure(NamedTuple):
+class AccuracyAtConfidence(NamedTuple):
     """How often the model was right about test facts when it was as sure."""
 
     num_right: int
@@ -45,7 +45,7 @@ class StageAnswer:
     said: Said
     is_right: bool | None
     """None where the question is none of the facts, so that nobody knows."""
-    as_sure: AsSure | None
+    as_sure: AccuracyAtConfidence | None
     """Test answers of the run after this stage in the same band of confidence; None where the run has none."""
 
 
@@ -136,7 +136,7 @@ class Asker:
         return self.shots.fact_of(question) if self.shots else None
 
 
-def as_sure(confidence: float, tests: Sequence[AnsweredFact]) -> AsSure | None:
+def as_sure(confidence: float, tests: Sequence[AnsweredFact]) -> AccuracyAtConfidence | None:
     """How many of the test answers in the same band of confidence are right; None without test answers.
 
     The bands end at 0.5 and 0.9, where docs/confidence.md calls an answer confident and very confident.
@@ -144,7 +144,7 @@ def as_sure(confidence: float, tests: Sequence[AnsweredFact]) -> AsSure | None:
     if not tests:
         return None
     same = [each.is_right for each in tests if _band(each.confidence) == _band(confidence)]
-    return AsSure(sum(same), len(same))
+    return AccuracyAtConfidence(sum(same), len(same))
 
 
 def _band(confidence: float) -> int:

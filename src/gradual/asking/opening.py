@@ -20,7 +20,7 @@ from gradual.errors import ConfigError, DataError
 from gradual.facts.loading import load_facts
 from gradual.facts.prompts import check_prompt_settings
 from gradual.progress import Progress, warn
-from gradual.run.choice import choose_stage, refuse_other_weights
+from gradual.run.best_stage import choose_stage, refuse_other_weights
 from gradual.run.folder import RunDir, read_facts
 from gradual.statistics.calibration import AnsweredFact
 

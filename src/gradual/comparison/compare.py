@@ -20,7 +20,7 @@ from gradual.config.stage import StageConfig
 from gradual.errors import TrainingError
 from gradual.facts.matching import matching_of
 from gradual.facts.prepare import RunFacts
-from gradual.facts.refusals import check_refusals, taught_refusals
+from gradual.facts.refusal_checks import check_refusals, taught_refusals
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder
 from gradual.files.lock import owner_of, single_writer

@@ -30,7 +30,7 @@ from gradual.run.planning.timing import (
     probe_sample,
     scorings,
 )
-from gradual.run.stages import in_epochs, training_rows
+from gradual.run.stage_selection import in_epochs, training_rows
 from gradual.run.steps import planned_steps
 
 

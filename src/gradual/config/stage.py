@@ -51,7 +51,7 @@ class StandInsConfig(Settings):
 
 _Part = Annotated[float, Field(gt=0.0, le=1.0)]
 AnchorKind = Literal["own_answers", "kl", "kl_first_epoch", "l2"]
-_SAYS_NOTHING: dict[AnchorKind, tuple[str, ...]] = {
+_UNUSED_SETTINGS: dict[AnchorKind, tuple[str, ...]] = {
     "own_answers": (),
     "kl": ("temperature", "per_epoch", "soft_targets"),
     "kl_first_epoch": ("temperature", "per_epoch", "soft_targets"),
@@ -87,7 +87,7 @@ class AnchorConfig(Settings):
 
     @model_validator(mode="after")
     def _has_only_what_its_kind_uses(self) -> Self:
-        for name in _SAYS_NOTHING[self.kind]:
+        for name in _UNUSED_SETTINGS[self.kind]:
             if getattr(self, name) != AnchorConfig.model_fields[name].default:
                 raise ConfigError(f"kind {self.kind} has no use for `{name}`; leave it out, or choose another kind")
         return self

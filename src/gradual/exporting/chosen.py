@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradual.comparison.folder import PLAN_FILE, ComparisonFolder, is_base, read_plan
 from gradual.errors import DataError
-from gradual.run.choice import choose_stage, finished_stages, validation_by_stage
+from gradual.run.best_stage import choose_stage, finished_stages, validation_by_stage
 from gradual.run.folder import RunDir
 from gradual.text import did_you_mean, percent, plural
 

@@ -19,7 +19,7 @@ from gradual.exporting.toolkits import TOOLKITS, write_toolkit
 from gradual.files import storage
 from gradual.files.storage import Json
 from gradual.progress import Progress, warn
-from gradual.run.choice import finished_stages
+from gradual.run.best_stage import finished_stages
 
 EXPORT_FILE = "export.json"
 """What an export is of; tells a folder that may be replaced."""

@@ -16,7 +16,7 @@ from gradual.errors import ExportError
 from gradual.facts.fact import Fact, spread
 from gradual.models.load import LoadedModel
 from gradual.progress import Progress
-from gradual.run.choice import refuse_other_weights
+from gradual.run.best_stage import refuse_other_weights
 from gradual.run.folder import RunDir, read_facts
 from gradual.run.steps import ANY_TOLERANCE
 from gradual.text import plural, visible

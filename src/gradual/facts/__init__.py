@@ -13,6 +13,6 @@ __all__ = [
     "prepare",
     "problems",
     "prompts",
-    "refusals",
+    "refusal_checks",
     "transfer",
 ]

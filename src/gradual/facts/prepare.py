@@ -23,7 +23,7 @@ from gradual.facts.loading import OTHER, SourceFacts, read_source
 from gradual.facts.matching import SQUAD, Matching, matching_of
 from gradual.facts.problems import LeftOut, Remark, quote, shown_names
 from gradual.facts.prompts import check_prompt_settings
-from gradual.facts.refusals import accepted_refusals, check_refusals, taught_refusals
+from gradual.facts.refusal_checks import accepted_refusals, check_refusals, taught_refusals
 from gradual.facts.sources.opening import shown_source
 from gradual.facts.sources.reference_text import read_reference_text
 from gradual.facts.splits import set_aside, split_facts

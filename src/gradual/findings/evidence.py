@@ -33,11 +33,11 @@ from gradual.run.stage_files import (
     verdicts_by_epoch,
 )
 from gradual.run.steps import Purpose, Step, possible_steps
-from gradual.run.summary.elsewhere import drift_of_run
+from gradual.run.summary.side_effects import drift_of_run
 from gradual.run.summary.transfer import BeforeAndAfter, answers_in_form
 from gradual.run.summary.transfer_file import StageDrift
-from gradual.statistics.abstaining import Reply
 from gradual.statistics.calibration import AnsweredFact
+from gradual.statistics.refusal_scores import Reply
 
 
 @dataclass(frozen=True, slots=True)

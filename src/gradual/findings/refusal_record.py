@@ -1,6 +1,6 @@
 """What a comparison found of answers that are refused: types of `comparison.json`.
 
-What each number is, with its source, stands in `statistics.abstaining`; conventions are those of `findings.record`.
+What each number is, with its source, stands in `statistics.refusal_scores`; conventions are those of `findings.record`.
 """
 
 from __future__ import annotations

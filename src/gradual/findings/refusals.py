@@ -1,6 +1,6 @@
 """What an arm refuses to answer, and what its answers are worth for that: numbers of an arm, and of two results.
 
-Makes `refusal_record`'s types of the evidence; what is computed is said in `statistics.abstaining`.
+Makes `refusal_record`'s types of the evidence; what is computed is said in `statistics.refusal_scores`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from gradual.findings.evidence import MapEvidence, RunEvidence
 from gradual.findings.refusal_record import RefusalDifference, RefusalFindings, TargetMeasure
 from gradual.knowledge.levels import Level
 from gradual.knowledge.replies import known_at_start
-from gradual.statistics.abstaining import TARGETS, Reply, scores
 from gradual.statistics.measures import Measure, differences, mean_of, ratio_of
+from gradual.statistics.refusal_scores import TARGETS, Reply, scores
 
 _Replies = Mapping[str, Reply]
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import KnowledgeMap
 from gradual.knowledge.replies import reply_of
-from gradual.statistics.abstaining import Reply
 from gradual.statistics.calibration import (
     VERY_CONFIDENT,
     AnsweredFact,
@@ -25,6 +24,7 @@ from gradual.statistics.calibration import (
     unsure_and_wrong,
 )
 from gradual.statistics.measures import Share, share_of
+from gradual.statistics.refusal_scores import Reply
 
 
 @dataclass(frozen=True, slots=True)

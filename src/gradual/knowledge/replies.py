@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import FactKnowledge, KnowledgeMap
-from gradual.statistics.abstaining import Reply
+from gradual.statistics.refusal_scores import Reply
 
 KNOWN = (Level.MAYBE_KNOWN, Level.HIGHLY_KNOWN)
 """Levels of facts that a model answers rightly at least at times: to refuse these is the harm that refusing does."""

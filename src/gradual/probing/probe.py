@@ -16,7 +16,7 @@ from gradual.engines.engine import Engine, ReadCost
 from gradual.facts.fact import Fact, by_relation
 from gradual.knowledge.map import Cost, FactKnowledge, KnowledgeMap, MapInfo
 from gradual.models.ranks import ALONE, Ranks
-from gradual.probing.prompts import ProbePrompts, draw_asking
+from gradual.probing.prompts import ProbePrompts, draw_probe_prompts
 from gradual.probing.runner import OwnRunner, Runner
 from gradual.probing.unit import Unit, read_unit
 
@@ -73,7 +73,7 @@ def probe_facts(
     """
     runner = engine if isinstance(engine, Runner) else OwnRunner(engine, ranks)
     started, before = time.perf_counter(), runner.cost()
-    probe_prompts = draw_asking(
+    probe_prompts = draw_probe_prompts(
         facts,
         exemplars,
         runner.prompt_style(settings),

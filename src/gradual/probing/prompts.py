@@ -69,7 +69,7 @@ class ProbePrompts:
         return parts[0], parts[1]
 
 
-def draw_asking(
+def draw_probe_prompts(
     facts: Sequence[Fact],
     exemplars: Mapping[str, Sequence[Fact]],
     style: PromptStyle,

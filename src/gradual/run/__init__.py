@@ -4,17 +4,17 @@ Puts facts, probing, selection and training together; knows of no other run.
 """
 
 __all__ = [
+    "best_stage",
     "checks",
-    "choice",
     "cost",
+    "fact_view",
     "folder",
     "measures",
     "pipeline",
     "planning",
     "record",
-    "show",
     "stage_files",
-    "stages",
+    "stage_selection",
     "starter",
     "steps",
     "summary",

@@ -35,7 +35,7 @@ from gradual.probing.probe import probe_facts
 from gradual.probing.unit_worker import CrewRunner, open_runner
 from gradual.progress import Advance, Progress, Silent, warn
 from gradual.run.anchors.choice import anchor_warnings
-from gradual.run.anchors.own_answers import Place, own_answers
+from gradual.run.anchors.own_answers import OwnAnswerKey, own_answers
 from gradual.run.anchors.targets import add_anchor, stage_facts
 from gradual.run.checks import (
     check_in_step,
@@ -51,7 +51,7 @@ from gradual.run.measures.benchmarks import score_benchmarks, write_scores
 from gradual.run.measures.curves import curve_points
 from gradual.run.measures.drift import DriftFile, drift_rows, measure_drift, write_drift
 from gradual.run.stage_files import EpochLine, append_epoch, read_epochs, write_selection, write_stage
-from gradual.run.stages import (
+from gradual.run.stage_selection import (
     encoder,
     fact_states,
     in_epochs,
@@ -382,7 +382,7 @@ class _Fit:
 
     def _own_answers(
         self, index: int, stage: StageConfig, rows: TrainingRows, ids: frozenset[str], engine: TransformersEngine
-    ) -> dict[Place, OwnAnswer]:
+    ) -> dict[OwnAnswerKey, OwnAnswer]:
         """What the base model says of some facts, for every epoch of a stage."""
         step = Step("own_answers", index)
         per_epoch = stage.anchor.per_epoch if stage.anchor is not None else 1

@@ -3,4 +3,4 @@
 Knows the levels of facts; no texts, files or models.
 """
 
-__all__ = ["anchors", "expressions", "strategies", "unknown_limit"]
+__all__ = ["expressions", "other_roles", "strategies", "unknown_limit"]

@@ -3,4 +3,4 @@
 Knows no fact, level, file or model.
 """
 
-__all__ = ["abstaining", "calibration", "intervals", "measure_text", "measures", "odds_ratios", "resampling"]
+__all__ = ["calibration", "intervals", "measure_text", "measures", "odds_ratios", "refusal_scores", "resampling"]

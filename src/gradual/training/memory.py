@@ -13,9 +13,9 @@ from gradual.config.run import LoraSettings
 from gradual.config.stage import AnchorConfig
 from gradual.engines.tree_attention import MaskKinds
 from gradual.models.adapters import add_adapter, compute_activations_again, unload_adapter
-from gradual.models.hollow import counted_shapes
 from gradual.models.load import LoadedModel
-from gradual.training.anchors import loss_beforehand
+from gradual.models.shapes import counted_shapes
+from gradual.training.anchor_losses import loss_beforehand
 from gradual.training.loss import pack_tensors, recomputed_alike
 from gradual.training.rows import Pack
 

@@ -32,7 +32,7 @@ from gradual.models.adapters import add_adapter, in_model_precision, save_adapte
 from gradual.models.load import LoadedModel
 from gradual.models.memory import free_memory, is_out_of_memory
 from gradual.models.ranks import ALONE, Ranks, add_up_gradients
-from gradual.training.anchors import (
+from gradual.training.anchor_losses import (
     Base,
     FirstEpoch,
     Loss,

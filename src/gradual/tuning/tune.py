@@ -18,7 +18,7 @@ from gradual.engines.transformers_engine import TransformersEngine
 from gradual.errors import ConfigError, TrainingError
 from gradual.facts.matching import matching_of
 from gradual.facts.prepare import RunFacts
-from gradual.facts.refusals import check_refusals, taught_refusals
+from gradual.facts.refusal_checks import check_refusals, taught_refusals
 from gradual.files import storage
 from gradual.files.folder_guard import refuse_foreign_folder, refuse_other_fingerprint
 from gradual.files.lock import single_writer

@@ -12,8 +12,8 @@ from tests.support.tiny_vocabulary import TableEngine
 from gradual import afterwards, api
 from gradual.asking import opening
 from gradual.asking.asker import Asker, as_sure
+from gradual.asking.majority import Said, ask_questions, said_of
 from gradual.asking.opening import AskRequest, check_request
-from gradual.asking.said import Said, ask_questions, said_of
 from gradual.asking.shots import Shots
 from gradual.config.run import ProbeConfig
 from gradual.errors import ConfigError, DataError, RunDirError
@@ -24,7 +24,7 @@ from gradual.knowledge.levels import Level
 from gradual.knowledge.map import FactKnowledge, SetAnswer
 from gradual.models import load
 from gradual.probing.probe import probe_facts
-from gradual.run.choice import best_stage, choose_stage, refuse_other_weights, validation_by_stage
+from gradual.run.best_stage import best_stage, choose_stage, refuse_other_weights, validation_by_stage
 from gradual.statistics.calibration import AnsweredFact
 from gradual.testing import FakeEngine, toy_facts
 

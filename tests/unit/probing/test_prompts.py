@@ -8,7 +8,7 @@ import pytest
 
 from gradual.errors import ModelError
 from gradual.facts.prompts import ChatPrompts, PlainPrompts
-from gradual.probing.prompts import draw_asking
+from gradual.probing.prompts import draw_probe_prompts
 from gradual.testing import toy_facts
 
 SYSTEMS = ("Be brief.", "Be brief.", "Rhyme.", "")
@@ -22,7 +22,7 @@ def written(messages: list[dict[str, str]], opens_answer: bool) -> str:
 
 def test_each_fact_is_asked_under_its_own_turn_of_the_system_and_kept_so() -> None:
     style = ChatPrompts(written, "<end>", system="Be kind.")
-    probe_prompts = draw_asking(FACTS, SHOTS, style, num_sets=2, num_shots=1, seed=1)
+    probe_prompts = draw_probe_prompts(FACTS, SHOTS, style, num_sets=2, num_shots=1, seed=1)
     begins = [probe_prompts.prompt(fact, 1).split("<user>")[0] for fact in FACTS]
     assert begins == ["<system>Be brief.", "<system>Be brief.", "<system>Rhyme.", "<system>Be kind."]
     kept = {(prompt.set, prompt.for_fact): prompt for prompt in probe_prompts.record(FACTS)}
@@ -35,7 +35,7 @@ def test_each_fact_is_asked_under_its_own_turn_of_the_system_and_kept_so() -> No
 
 
 def test_plain_prompts_know_no_turn_of_the_system() -> None:
-    probe_prompts = draw_asking(FACTS, SHOTS, PlainPrompts(), num_sets=1, num_shots=1, seed=1)
+    probe_prompts = draw_probe_prompts(FACTS, SHOTS, PlainPrompts(), num_sets=1, num_shots=1, seed=1)
     assert [prompt.for_fact for prompt in probe_prompts.record(FACTS)] == [""]
 
 
@@ -45,6 +45,6 @@ def test_template_that_refuses_turns_of_the_system_is_found_before_anything_is_a
             raise ModelError("no turn of the system")
         return written(messages, opens_answer)
 
-    draw_asking(FACTS[3:], SHOTS, ChatPrompts(refusing, "<end>"), num_sets=1, num_shots=1, seed=1)
+    draw_probe_prompts(FACTS[3:], SHOTS, ChatPrompts(refusing, "<end>"), num_sets=1, num_shots=1, seed=1)
     with pytest.raises(ModelError, match="no turn of the system"):
-        draw_asking(FACTS, SHOTS, ChatPrompts(refusing, "<end>"), num_sets=1, num_shots=1, seed=1)
+        draw_probe_prompts(FACTS, SHOTS, ChatPrompts(refusing, "<end>"), num_sets=1, num_shots=1, seed=1)

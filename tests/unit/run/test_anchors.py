@@ -16,7 +16,7 @@ from gradual.knowledge.levels import Level
 from gradual.knowledge.map import read_cost
 from gradual.probing.own_answers import OwnAnswer
 from gradual.run.anchors.choice import anchor_options, anchor_warnings, with_anchors_and_refusals
-from gradual.run.anchors.own_answers import Place, own_answers, read_own_answers, write_own_answers
+from gradual.run.anchors.own_answers import OwnAnswerKey, own_answers, read_own_answers, write_own_answers
 from gradual.run.anchors.targets import add_anchor, stage_facts
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection, Strategy, select_facts
@@ -60,13 +60,13 @@ def drawn_answers(
     ids: frozenset[str],
     stage: StageConfig,
     progress: Callable[[int], None] = lambda _: None,
-) -> dict[Place, OwnAnswer]:
+) -> dict[OwnAnswerKey, OwnAnswer]:
     units = UnitStore(path.parent / "units", {})
     return own_answers(path, rows, ids, stage, ENGINE, max_new_tokens=3, seed="s", units=units, progress=progress)
 
 
 def anchored_rows(path: Path, stage: StageConfig, rows: TrainingRows, selection: Selection) -> TrainingRows:
-    def draw(rows: TrainingRows, ids: frozenset[str]) -> dict[Place, OwnAnswer]:
+    def draw(rows: TrainingRows, ids: frozenset[str]) -> dict[OwnAnswerKey, OwnAnswer]:
         return drawn_answers(path, rows, ids, stage)
 
     return add_anchor(rows, selection, stage, draw)
@@ -95,7 +95,7 @@ def test_own_answers_are_trained_on_behind_the_prompts_they_were_drawn_behind(tm
         assert {e.weight for e in own} == {1.5}  # 3 for the two answers of a fact together
         for fact_id in UNKNOWN:
             tokens = [tuple(e.completion_ids) for e in own if e.fact_id == fact_id]
-            assert tokens == [kept[Place(epoch, number, fact_id)].tokens for number in (0, 1)]
+            assert tokens == [kept[OwnAnswerKey(epoch, number, fact_id)].tokens for number in (0, 1)]
     assert rows.steps_per_epoch == plain.steps_per_epoch
 
 
@@ -147,7 +147,7 @@ def test_own_answers_are_drawn_once_and_the_same_again(tmp_path: Path) -> None:
 
 def test_own_answers_of_another_stage_and_damaged_ones_are_refused(tmp_path: Path) -> None:
     path, settings = tmp_path / "own_answers.parquet", stage(anchor=AnchorConfig())
-    write_own_answers(path, {Place(0, 0, "toy-0-0"): OwnAnswer("x", (9,))})
+    write_own_answers(path, {OwnAnswerKey(0, 0, "toy-0-0"): OwnAnswer("x", (9,))})
     with pytest.raises(RunDirError, match="expected 12 answers, found others - remove the file"):
         anchored_rows(path, settings, rows_of(select(settings), settings), select(settings))
 

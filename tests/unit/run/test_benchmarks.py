@@ -25,7 +25,7 @@ from gradual.run.measures.benchmarks import (
     write_scores,
 )
 from gradual.run.steps import planned_steps
-from gradual.run.summary.elsewhere import benchmarks_of_run
+from gradual.run.summary.side_effects import benchmarks_of_run
 from gradual.run.summary.summary_file import Summary
 
 RESULTS = {

@@ -15,7 +15,7 @@ from gradual.reporting.run_transfer import bystanders_table, drift_table, transf
 from gradual.run.cost import count_cost
 from gradual.run.folder import RunDir, read_facts, write_facts
 from gradual.run.measures.drift import Drift, DriftFile, TextDrift, write_drift
-from gradual.run.summary.elsewhere import bystanders_of_run, count_bystanders, drift_of_run
+from gradual.run.summary.side_effects import bystanders_of_run, count_bystanders, drift_of_run
 from gradual.run.summary.summary_file import Summary
 from gradual.run.summary.transfer import transfer_of_run
 from gradual.run.summary.transfer_file import FormScores, Transfer

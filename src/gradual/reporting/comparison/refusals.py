@@ -8,7 +8,7 @@ from gradual.knowledge.levels import Level
 from gradual.reporting.cells import NOTHING
 from gradual.reporting.comparison.cells import accuracy_cell, arm_cell, facts_text, number_estimate_cell, points_cell
 from gradual.reporting.table import Cell, Table, make_table
-from gradual.statistics.abstaining import TARGETS
+from gradual.statistics.refusal_scores import TARGETS
 from gradual.text import mean_count
 
 

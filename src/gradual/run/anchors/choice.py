@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradual.config.stage import StageConfig
-from gradual.selection.anchors import with_anchors, with_refusals
 from gradual.selection.expressions import FactState
+from gradual.selection.other_roles import with_anchors, with_refusals
 from gradual.selection.strategies import Selection
 
 

@@ -26,7 +26,7 @@ _OWN_ANSWERS = (
 )
 
 
-class Place(NamedTuple):
+class OwnAnswerKey(NamedTuple):
     """Where in a stage an own answer is trained on."""
 
     epoch: int
@@ -47,7 +47,7 @@ def own_answers(
     seed: str,
     units: UnitStore,
     progress: Callable[[int], None],
-) -> dict[Place, OwnAnswer]:
+) -> dict[OwnAnswerKey, OwnAnswer]:
     """The own answers of some facts in all epochs of a stage: read from `path`, or drawn and kept there.
 
     Each is drawn behind the very prompt that it is trained behind. Those that are drawn together are kept in `units`,
@@ -60,7 +60,7 @@ def own_answers(
     """
     anchor = stage.anchor
     num_epochs, per_epoch = stage.num_train_epochs, 1 if anchor is None else anchor.per_epoch
-    wanted = {Place(epoch, n, each) for epoch in range(num_epochs) for n in range(per_epoch) for each in ids}
+    wanted = {OwnAnswerKey(epoch, n, each) for epoch in range(num_epochs) for n in range(per_epoch) for each in ids}
     if path.is_file():
         drawn = read_own_answers(path)
         if drawn.keys() != wanted:
@@ -70,7 +70,11 @@ def own_answers(
     packs, places = [], []
     for epoch in range(num_epochs):
         for prompts in rows.prompts(epoch, ids):
-            at = [(Place(epoch, n, prompt.fact_id), prompt.token_ids) for prompt in prompts for n in range(per_epoch)]
+            at = [
+                (OwnAnswerKey(epoch, n, prompt.fact_id), prompt.token_ids)
+                for prompt in prompts
+                for n in range(per_epoch)
+            ]
             packs.append([Draw(f"{seed}/{p.fact_id}/{p.epoch}/{p.number}", tokens) for p, tokens in at])
             places += [place for place, _ in at]
     temperature = 1.0 if anchor is None else anchor.temperature
@@ -101,7 +105,7 @@ def _from_bytes(data: bytes) -> list[OwnAnswer]:
     return [OwnAnswer(text, tuple(tokens)) for text, tokens in json.loads(data)]
 
 
-def write_own_answers(path: Path, answers: Mapping[Place, OwnAnswer]) -> None:
+def write_own_answers(path: Path, answers: Mapping[OwnAnswerKey, OwnAnswer]) -> None:
     """Keeps own answers as a table, in the order of their places.
 
     Raises:
@@ -119,19 +123,19 @@ def write_own_answers(path: Path, answers: Mapping[Place, OwnAnswer]) -> None:
     write_table(path, _OWN_ANSWERS, columns)
 
 
-def read_own_answers(path: Path) -> dict[Place, OwnAnswer]:
+def read_own_answers(path: Path) -> dict[OwnAnswerKey, OwnAnswer]:
     """The own answers of a stage.
 
     Raises:
         RunDirError: the file is missing or damaged.
     """
     table = read_table(path, _OWN_ANSWERS)
-    answers: dict[Place, OwnAnswer] = {}
+    answers: dict[OwnAnswerKey, OwnAnswer] = {}
     for row, numbers in enumerate(table["tokens"]):
         try:
             tokens = tuple(map(int, numbers.split()))
         except ValueError:
             raise RunDirError(f"{path}: column 'tokens', row {row}: expected numbers, found {numbers!r:.60}") from None
-        place = Place(table["epoch"][row], table["number"][row], table["id"][row])
+        place = OwnAnswerKey(table["epoch"][row], table["number"][row], table["id"][row])
         answers[place] = OwnAnswer(table["answer"][row], tokens)
     return answers

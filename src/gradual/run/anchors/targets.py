@@ -12,7 +12,7 @@ from gradual.config.stage import StageConfig
 from gradual.facts.fact import Fact
 from gradual.facts.prompts import PromptStyle
 from gradual.probing.own_answers import OwnAnswer
-from gradual.run.anchors.own_answers import Place
+from gradual.run.anchors.own_answers import OwnAnswerKey
 from gradual.selection.strategies import Selection
 from gradual.training.rows import DrawnTokens, TrainingRows
 
@@ -39,7 +39,7 @@ def add_anchor(
     rows: TrainingRows,
     selection: Selection,
     stage: StageConfig,
-    draw: Callable[[TrainingRows, frozenset[str]], Mapping[Place, OwnAnswer]],
+    draw: Callable[[TrainingRows, frozenset[str]], Mapping[OwnAnswerKey, OwnAnswer]],
 ) -> TrainingRows:
     """The rows with what their anchor facts are held to; as they are where the stage has no such anchor.
 

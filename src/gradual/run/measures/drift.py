@@ -15,7 +15,7 @@ from gradual.facts.prepare import RunFacts
 from gradual.files import storage
 from gradual.files.typed_json import FilePart, read_typed
 from gradual.knowledge.map import COST_FILE, Cost
-from gradual.probing.prompts import draw_asking
+from gradual.probing.prompts import draw_probe_prompts
 from gradual.run.folder import RunDir
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def drift_rows(config: RunConfig, run_facts: RunFacts, engine: TransformersEngin
     text = [[*beginning, *ids[start : start + size]] for start in range(0, len(ids), size)]
     facts = spread(run_facts.test, MOST_PROMPTS)
     style = engine.prompt_style(config.probe)
-    probe_prompts = draw_asking(facts, {}, style, num_sets=1, num_shots=0, seed=config.evaluation.exemplar_seed)
+    probe_prompts = draw_probe_prompts(facts, {}, style, num_sets=1, num_shots=0, seed=config.evaluation.exemplar_seed)
     prompts = engine.encode(
         [probe_prompts.prompt(fact, 0) for fact in facts], add_special_tokens=style.adds_special_tokens
     )

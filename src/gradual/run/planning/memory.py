@@ -18,8 +18,8 @@ from gradual.engines.reader import TOKENS_PER_PASS
 from gradual.engines.transformers_engine import numbers_per_token, scale_that_fits
 from gradual.errors import ModelError
 from gradual.knowledge.map import KnowledgeMap
-from gradual.models.hollow import hollow_model, largest_linear_bytes, weight_bytes
 from gradual.models.load import LoadedModel
+from gradual.models.shapes import hollow_model, largest_linear_bytes, weight_bytes
 from gradual.probing.probe import FACTS_PER_BLOCK, PROMPTS_PER_UNIT
 from gradual.run.planning.timing import step_key
 from gradual.text import gigabytes

@@ -35,7 +35,7 @@ from gradual.run.planning.timing import (
     scorings,
     step_key,
 )
-from gradual.run.stages import fact_states, in_epochs, select_for_stage, training_rows
+from gradual.run.stage_selection import fact_states, in_epochs, select_for_stage, training_rows
 from gradual.run.steps import Step, planned_steps
 from gradual.selection.strategies import Replay, Selection
 

@@ -21,13 +21,13 @@ from gradual.models.adapters import add_adapter, unload_adapter
 from gradual.models.load import LoadedModel
 from gradual.probing.own_answers import OwnAnswer
 from gradual.probing.probe import fact_blocks, probe_facts
-from gradual.probing.prompts import ProbePrompts, draw_asking, plant_prompts
+from gradual.probing.prompts import ProbePrompts, draw_probe_prompts, plant_prompts
 from gradual.progress import Progress
 from gradual.run.anchors.choice import with_anchors_and_refusals
-from gradual.run.anchors.own_answers import Place
+from gradual.run.anchors.own_answers import OwnAnswerKey
 from gradual.run.anchors.targets import add_anchor
 from gradual.run.measures.drift import drift_rows
-from gradual.run.stages import in_epochs, training_rows
+from gradual.run.stage_selection import in_epochs, training_rows
 from gradual.run.steps import Step
 from gradual.selection.expressions import FactState
 from gradual.selection.strategies import Selection, select_facts
@@ -104,14 +104,14 @@ def step_key(stage: StageConfig) -> str:
     return json.dumps(stage.model_dump(mode="json", include=settings), sort_keys=True)
 
 
-def longest_answers(ids: Iterable[str], stage: StageConfig, max_new_tokens: int) -> dict[Place, OwnAnswer]:
+def longest_answers(ids: Iterable[str], stage: StageConfig, max_new_tokens: int) -> dict[OwnAnswerKey, OwnAnswer]:
     """What stands for the own answers of the first epoch before any is drawn: each as long as can be.
 
     No two of a fact begin alike, so that none is read with another.
     """
     numbers = range(stage.anchor.per_epoch if stage.anchor is not None else 1)
     rest = (0,) * (max_new_tokens - 1)
-    return {Place(0, number, fact_id): OwnAnswer("", (number, *rest)) for number in numbers for fact_id in ids}
+    return {OwnAnswerKey(0, number, fact_id): OwnAnswer("", (number, *rest)) for number in numbers for fact_id in ids}
 
 
 _WITH_CONFIDENCE = 1.25
@@ -263,7 +263,7 @@ def probe_prompts_of(
     settings: ProbeConfig, facts: Sequence[Fact], run_facts: RunFacts, engine: TransformersEngine, seed: int
 ) -> ProbePrompts:
     """What a probe with these settings asks of some facts."""
-    return draw_asking(
+    return draw_probe_prompts(
         facts,
         run_facts.exemplars,
         engine.prompt_style(settings),

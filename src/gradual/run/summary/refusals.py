@@ -1,6 +1,6 @@
 """What a run's model refuses to answer in each evaluation, and what its answers are worth for that.
 
-Evaluation maps in, the part `refusals` of `summary.json` out; what is counted is in `statistics.abstaining`.
+Evaluation maps in, the part `refusals` of `summary.json` out; what is counted is in `statistics.refusal_scores`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from gradual.knowledge.map import KnowledgeMap
 from gradual.knowledge.replies import known_at_start, replies
 from gradual.run.summary.quality import fact_share
 from gradual.run.summary.refusals_file import Refusals, RefusedChange, ReplyScores, StageRefusals, TargetScore
-from gradual.statistics.abstaining import TARGETS, Reply, accuracy_of_answered, coverage, refusal_rate, scores
 from gradual.statistics.measures import mean_of, share_of
+from gradual.statistics.refusal_scores import TARGETS, Reply, accuracy_of_answered, coverage, refusal_rate, scores
 
 
 def refusals_of_run(tests: Sequence[KnowledgeMap], levels: Mapping[str, Level]) -> Refusals | None:

@@ -16,9 +16,9 @@ from gradual.knowledge.map import MAP_FILE, FactKnowledge, KnowledgeMap, read_ma
 from gradual.knowledge.transitions import highly_known_gain, transition_counts
 from gradual.run.folder import RunDir, read_facts
 from gradual.run.stage_files import EpochNumbers, read_epochs, read_stage, read_taught
-from gradual.run.summary.elsewhere import benchmarks_of_run, bystanders_of_run, drift_of_run
 from gradual.run.summary.quality import answer_quality_of_run
 from gradual.run.summary.refusals import refusals_of_run
+from gradual.run.summary.side_effects import benchmarks_of_run, bystanders_of_run, drift_of_run
 from gradual.run.summary.summary_file import (
     AccuracyShare,
     ExampleFact,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradual.config.stage import StageConfig
-from gradual.run.stages import warm_up_warning
+from gradual.run.stage_selection import warm_up_warning
 
 
 def test_a_stage_that_ends_within_its_warm_up_is_told() -> None:

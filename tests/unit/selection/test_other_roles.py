@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gradual.knowledge.levels import Level
-from gradual.selection.anchors import with_anchors, with_refusals
 from gradual.selection.expressions import FactState
+from gradual.selection.other_roles import with_anchors, with_refusals
 from gradual.selection.strategies import Replay, Selection, Strategy, draw, select_facts
 
 STATES = [

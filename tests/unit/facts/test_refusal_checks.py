@@ -14,7 +14,7 @@ from gradual.errors import ConfigError
 from gradual.facts.fact import Fact
 from gradual.facts.matching import SQUAD, Matching
 from gradual.facts.prepare import RunFacts, prepare, prepare_probe
-from gradual.facts.refusals import accepted_refusals, check_refusals, taught_refusals
+from gradual.facts.refusal_checks import accepted_refusals, check_refusals, taught_refusals
 
 FACTS = (Fact("f1", "r", "Who wrote it?", ("Unknown", "An unknown author")), Fact("f2", "r", "When?", ("1885",)))
 

@@ -39,8 +39,8 @@ def loss_of(anchor: AnchorConfig | None, model: Any, reference: Reference | None
     To be asked for before anything is trained: `l2` holds the weights to where they are now.
     """
     if anchor is not None and anchor.kind == "l2":
-        return HeldWeights(adapter_weights(model), anchor.weight)
-    return HeldChances(reference) if reference is not None else packed_loss
+        return L2AnchorLoss(adapter_weights(model), anchor.weight)
+    return KlAnchorLoss(reference) if reference is not None else packed_loss
 
 
 def reads_a_reference(anchor: AnchorConfig | None) -> bool:
@@ -61,7 +61,7 @@ def adapter_weights(model: Any) -> list[torch.Tensor]:
     return [weight for _, weight in _adapter_weights_by_name(model)]
 
 
-class HeldWeights:
+class L2AnchorLoss:
     """Cross entropy + weight x N x sum (theta - theta_0)^2 over the adapter's weights theta, which began as theta_0.
 
     N makes it weight x distance for the mean over the places, however a step is divided. L2-SP (arXiv 1802.01483), for
@@ -79,7 +79,7 @@ class HeldWeights:
         return packed_loss(model, batch, masks) + self._weight * len(batch["labels"]) * torch.stack(distances).sum()
 
 
-class HeldChances:
+class KlAnchorLoss:
     """Cross entropy + sum over K places of weight x KL(reference || model) of the next token there.
 
     KL = sum_v p(v) (log p(v) - log q(v)) over the whole vocabulary, p being the reference's chances, read in the same

@@ -12,7 +12,7 @@ from tests.support.maps import MODEL, PROBE, known_fact, make_map, write_run
 from gradual.errors import DataError, RunDirError
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import KnowledgeMap, MapInfo, SetAnswer, write_map
-from gradual.run.show import show_fact, why
+from gradual.run.fact_view import show_fact, why
 
 INFO = MapInfo(probe=PROBE, model=MODEL)
 

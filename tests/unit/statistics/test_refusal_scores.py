@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from gradual.statistics.abstaining import TARGETS, Reply, accuracy_of_answered, coverage, refusal_rate, score, scores
 from gradual.statistics.intervals import wilson
 from gradual.statistics.measures import NO_GAIN_TO_COMPARE, ratio_of
+from gradual.statistics.refusal_scores import (
+    TARGETS,
+    Reply,
+    accuracy_of_answered,
+    coverage,
+    refusal_rate,
+    score,
+    scores,
+)
 
 RIGHT, REFUSED, WRONG = Reply.RIGHT, Reply.REFUSED, Reply.WRONG
 TEN = [RIGHT] * 5 + [REFUSED] * 2 + [WRONG] * 3
