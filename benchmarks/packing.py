@@ -42,7 +42,9 @@ def main() -> None:
     run_facts = prepare_probe(FactsConfig(path="atlas", relations=[args.relation]), num_shots=4)
     facts, exemplars = run_facts.facts, run_facts.exemplars
     chosen = spread(facts, args.num_facts)
-    probe_prompts = draw_probe_prompts(chosen, exemplars, engine.prompt_style("plain"), num_sets=NUM_SETS, num_shots=4, seed=1)
+    probe_prompts = draw_probe_prompts(
+        chosen, exemplars, engine.prompt_style("plain"), num_sets=NUM_SETS, num_shots=4, seed=1
+    )
     prompts = [
         engine.encode([probe_prompts.prompt(fact, number) for fact in chosen], add_special_tokens=True)
         for number in range(NUM_SETS)

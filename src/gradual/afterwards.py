@@ -88,7 +88,7 @@ def open_asker(request: AskRequest, *, online: bool = False, progress: Progress 
 
 
 def show(folder: str | Path, fact_id: str, *, probe: int | None = None) -> ShownFact:
-    """Everything that a map or a run knows about one fact; see `run.show.show_fact`.
+    """Everything that a map or a run knows about one fact; see `run.fact_view.show_fact`.
 
     Raises:
         DataError: the folder has no such fact, or the run no such probe.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradual.config.model import ModelConfig
     from gradual.config.run import FactsConfig, ProbeConfig, RunConfig
     from gradual.facts.fact import Fact
-    from gradual.facts.prepare import PreparedProbe, RunFacts
+    from gradual.facts.prepare import ProbeFacts, RunFacts
 
 NO_TRAINING_THROUGH_A_SERVER = (
     "model.server: a server reads and cannot train, which needs weights - probe through it (gradual probe --server), "
@@ -77,7 +77,7 @@ def facts_and_exemplars(
     settings: ProbeConfig,
     *,
     limit: int | None,
-) -> PreparedProbe:
+) -> ProbeFacts:
     """The facts to ask, the exemplars of their relations, and the rows that are no facts."""
     from gradual.config.run import FactsConfig
     from gradual.facts.matching import matching_of

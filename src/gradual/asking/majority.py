@@ -16,7 +16,8 @@ from gradual.facts.fact import Fact
 from gradual.facts.matching import Matching, matching_of
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import FactKnowledge, SetAnswer
-from gradual.probing.probe import Progress, probe_facts
+from gradual.probing.probe import probe_facts
+from gradual.progress import Advance
 from gradual.statistics.calibration import CONFIDENT, VERY_CONFIDENT
 
 Verdict = Literal["sure", "likely", "unsure"]
@@ -80,7 +81,7 @@ def ask_questions(
     settings: ProbeConfig,
     *,
     seed: int,
-    progress: Progress = lambda _: None,
+    progress: Advance = lambda _: None,
 ) -> list[Said]:
     """What the engine's model says to each question, in their order.
 

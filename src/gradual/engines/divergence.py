@@ -55,7 +55,7 @@ def divergence(
 
     At a place t, with the base model's chances p and those with the adapter q over the whole vocabulary, at
     temperature 1: KL(p || q) = sum_v p(v | x_<=t) (log p(v | x_<=t) - log q(v | x_<=t)) (Kullback & Leibler 1951).
-    It is the divergence that an anchor of kind `kl` holds down (`training.anchors`).
+    It is the divergence that an anchor of kind `kl` holds down (`training.anchor_losses`).
 
     Args:
         model: with its adapter on; `disable_adapter` takes it off for the base model's chances.

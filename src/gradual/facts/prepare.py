@@ -108,11 +108,10 @@ def prepare(config: RunConfig) -> RunFacts:
     """The checked facts of a run, divided.
 
     Raises:
-        ConfigError: settings of chats are given for plain prompts.
-        DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty.
-        ConfigError: what a stage teaches the model to say in place of an answer is one.
-        DataError: a rewording is the question of a training fact; no fact can be asked in a form of
-            `evaluation.transfer`; or the text for `evaluation.drift` cannot be read.
+        ConfigError: settings of chats are given for plain prompts, or what a stage teaches as a refusal is an answer.
+        DataError: the file, a row or a relation cannot be used, or a part that the run needs stays empty; a rewording
+            is the question of a training fact; no fact can be asked in a form of `evaluation.transfer`; or the text
+            for `evaluation.drift` cannot be read.
     """
     transfer = config.evaluation.transfer
     if "chat" not in transfer:
@@ -127,16 +126,10 @@ def prepare(config: RunConfig) -> RunFacts:
         facts = [fact for fact in loaded if fact.relation not in others]
         more_exemplars, no_exemplars = _exemplars_of_source(_exemplar_source(config.facts), loaded)
         facts = _pool_small(facts, more_exemplars, needed + 1 if needed else 0, config)
-        splits = split_facts(
-            [*facts, *(fact for fact in more_exemplars if fact.relation not in others)],
-            config.facts.splits,
-            seed=config.seed,
-        )
-        scored = set_aside(
-            [fact for fact in [*loaded, *more_exemplars] if fact.relation in others],
-            config.facts.splits,
-            seed=config.seed,
-        )
+        to_split = [*facts, *(fact for fact in more_exemplars if fact.relation not in others)]
+        splits = split_facts(to_split, config.facts.splits, seed=config.seed)
+        of_others = [fact for fact in [*loaded, *more_exemplars] if fact.relation in others]
+        scored = set_aside(of_others, config.facts.splits, seed=config.seed)
         parts = [*splits.train, *splits.validation, *splits.test, *scored.test]
         shots = [*splits.exemplars, *scored.exemplars]
         checked = check_exemplars(_by_relation(parts), _by_relation(shots), num_shots=needed)
@@ -291,7 +284,7 @@ def _keeps_answers_apart(facts: Iterable[Fact], config: RunConfig) -> bool:
 
 
 @dataclass(frozen=True)
-class PreparedProbe:
+class ProbeFacts:
     """The facts of a probe outside of a run. Every relation has enough exemplars."""
 
     facts: tuple[Fact, ...]
@@ -308,7 +301,7 @@ def prepare_probe(
     limit: int | None = None,
     matching: Matching = SQUAD,
     refusals: Sequence[str] = (),
-) -> PreparedProbe:
+) -> ProbeFacts:
     """The facts to probe, the exemplars to ask them with, by relation, and the rows that are no facts.
 
     Exemplars come from `exemplars` (or `facts.exemplars`), else from the facts marked so, else from the facts
@@ -336,7 +329,7 @@ def prepare_probe(
         warnings.warn(text, stacklevel=2)
     check_refusals(accepted_refusals("probe", refusals), usable, matching)
     chosen = usable if limit is None else spread(usable, limit)
-    return PreparedProbe(tuple(chosen), checked.exemplars, (*left_out, *no_exemplars))
+    return ProbeFacts(tuple(chosen), checked.exemplars, (*left_out, *no_exemplars))
 
 
 def _shots_of_stages(config: RunConfig) -> list[int]:

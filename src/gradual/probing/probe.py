@@ -7,7 +7,7 @@ units are kept, so that an interrupted probe goes on where it was. Where units r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from gradual.config.base import settings_that_matter
@@ -19,6 +19,7 @@ from gradual.models.ranks import ALONE, Ranks
 from gradual.probing.prompts import ProbePrompts, draw_probe_prompts
 from gradual.probing.runner import OwnRunner, Runner
 from gradual.probing.unit import Unit, read_unit
+from gradual.progress import Advance
 
 FACTS_PER_BLOCK = 48
 """Facts of one relation behind one copy of their shots, at most."""
@@ -27,9 +28,6 @@ PROMPTS_PER_UNIT = 960
 lose little when a probe is interrupted."""
 ROWS_PER_UNIT = 64
 """Copies of shots in a unit, at most: with relations of few facts it is these that fill the memory."""
-
-Progress = Callable[[int], None]
-"""Called with the number of facts that have just been finished."""
 
 
 class Units(Protocol):
@@ -53,7 +51,7 @@ def probe_facts(
     seed: int,
     sampling_seed: int | None = None,
     units: Units | None = None,
-    progress: Progress = lambda _: None,
+    progress: Advance = lambda _: None,
     ranks: Ranks = ALONE,
 ) -> KnowledgeMap:
     """The knowledge map of `facts` under the engine's model.
@@ -87,10 +85,9 @@ def probe_facts(
         if stored is not None:
             facts_of_unit[key] = read_unit(stored)
             progress(len(facts_of_unit[key]))
-    drawn_with = seed if sampling_seed is None else sampling_seed
-    missing = [
-        _unit(*unit, probe_prompts, settings, drawn_with) for unit in units_of_facts if unit[0] not in facts_of_unit
-    ]
+    sampler = seed if sampling_seed is None else sampling_seed
+    rest = [unit for unit in units_of_facts if unit[0] not in facts_of_unit]
+    missing = [_unit(*unit, probe_prompts, settings, sampler) for unit in rest]
     for key, data in runner.run(missing):
         if units:
             units.put(key, data)
@@ -101,11 +98,8 @@ def probe_facts(
     if settings.method == "sampled" and sampling_seed is not None:
         about["sampling_seed"] = sampling_seed
     info = MapInfo(probe=about, model=dict(runner.fingerprint), cost=cost)
-    return KnowledgeMap(
-        tuple(fact for key, _ in units_of_facts for fact in facts_of_unit[key]),
-        tuple(probe_prompts.record(facts)),
-        info,
-    )
+    known = tuple(fact for key, _ in units_of_facts for fact in facts_of_unit[key])
+    return KnowledgeMap(known, tuple(probe_prompts.record(facts)), info)
 
 
 def _unit(

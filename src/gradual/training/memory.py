@@ -36,7 +36,7 @@ def step_bytes(
     """Peak bytes of a step that trains on some packs with AdamW, beside the base model's weights.
 
     Args:
-        hollow: a model without weights (`models.hollow`) with its tokenizer; is left with fake weights.
+        hollow: a model without weights (`models.shapes`) with its tokenizer; is left with fake weights.
         on_cpu: attention as it is computed on a CPU, which keeps all scores; on a GPU a fused kernel keeps none.
         anchor: what the step is held by; the adapter's state that it keeps counts.
         kl: facts that are held to a reference (`TrainingRows.kl`).

@@ -1,6 +1,6 @@
 """How much memory a run's probes and training will take, whether that is there, and what would make it fit.
 
-Weights, adapter and a step of training are counted with shapes alone (`models.hollow`, `training.memory`); what a probe
+Weights, adapter and a step of training are counted with shapes alone (`models.shapes`, `training.memory`); what a probe
 holds follows from how many tokens a sample took. Trains and reads nothing.
 """
 

@@ -1,6 +1,6 @@
 """The types of what `summary.json` says of what holds beyond the wording, and of what else training changed.
 
-`run.summary.transfer` and `run.summary.elsewhere` work them out; docs/transfer.md says what each number counts.
+`run.summary.transfer` and `run.summary.side_effects` work them out; docs/transfer.md says what each number counts.
 """
 
 from __future__ import annotations
