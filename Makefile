@@ -66,7 +66,7 @@ $(EXTRAS)/.installed: scripts/extras.txt | $(READY)
 check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy --strict src
+	$(BIN)/mypy --strict src benchmarks examples
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -q tests/contract/test_layers.py
 	$(BIN)/mkdocs build --quiet --strict

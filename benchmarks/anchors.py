@@ -17,7 +17,7 @@ from dataclasses import replace
 import torch
 
 from gradual.config.model import ModelConfig
-from gradual.config.run import FactsConfig, LoraSettings
+from gradual.config.run import FactsConfig, LoraSettings, ProbeConfig
 from gradual.config.stage import AnchorConfig, AnchorKind
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
@@ -47,7 +47,7 @@ def main() -> None:
     rows = TrainingRows(
         facts=chosen,
         exemplars=exemplars,
-        style=engine.prompt_style("plain"),
+        style=engine.prompt_style(ProbeConfig()),
         encode=lambda texts, add: engine.encode(texts, add_special_tokens=add),
         num_shots=4,
         pack_size=8,

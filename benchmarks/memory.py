@@ -58,13 +58,15 @@ def main() -> None:
 def _measure(shape: str, what: str, *, again: bool, device: str) -> tuple[int, int, float]:
     """Predicted and measured peak bytes of a step of training or a unit of a probe, and millions of weights."""
     from gradual.config.model import ModelConfig
-    from gradual.config.run import ProbeConfig, RunConfig
+    from gradual.config.run import FactsConfig, ProbeConfig, RunConfig
+    from gradual.config.stage import StageConfig
     from gradual.engines.transformers_engine import TransformersEngine
     from gradual.facts.fact import Fact
     from gradual.facts.prompts import PlainPrompts
     from gradual.models.load import LoadedModel, load_model
     from gradual.probing.probe import probe_facts
     from gradual.run.planning.memory import plan_memory
+    from gradual.run.planning.timing import step_key
     from gradual.testing import make_tiny_model, toy_facts
     from gradual.training.epochs import Score
     from gradual.training.rows import TrainingRows
@@ -77,9 +79,9 @@ def _measure(shape: str, what: str, *, again: bool, device: str) -> tuple[int, i
         _save_random_model(Path(place) / "model", SHAPES[shape])
         config = RunConfig(
             model=ModelConfig(name_or_path=f"{place}/model", dtype="float32", device=device),
-            facts={"path": "none"},
+            facts=FactsConfig(path="none"),
             probe=ProbeConfig(max_new_tokens=2, tolerance=0.9, greedy_answers="none"),
-            stages=[{"select": "True", "num_train_epochs": 1, "activation_checkpointing": again}],
+            stages=[StageConfig(select="True", num_train_epochs=1, activation_checkpointing=again)],
         )
         stage, few = config.stages[0], config.probe.model_copy(update={"num_exemplar_sets": 1})
 
@@ -108,7 +110,7 @@ def _measure(shape: str, what: str, *, again: bool, device: str) -> tuple[int, i
         else:
             sample = probe_facts(asked, exemplars, engine, config.probe, seed=1)
             measured = _peak(device) - before
-        plan = plan_memory(config, loaded, rows, sample, len(asked))
+        plan = plan_memory(config, loaded, {step_key(stage): rows}, sample, len(asked))
         assert plan is not None
         num_weights = sum(each.numel() for each in loaded.model.parameters())
         return getattr(plan.own, what), measured, num_weights / 1e6

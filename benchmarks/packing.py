@@ -16,7 +16,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from gradual.config.model import ModelConfig
-from gradual.config.run import FactsConfig
+from gradual.config.run import FactsConfig, ProbeConfig
 from gradual.engines.token_tree import ROOT
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.facts.fact import spread
@@ -43,7 +43,7 @@ def main() -> None:
     facts, exemplars = run_facts.facts, run_facts.exemplars
     chosen = spread(facts, args.num_facts)
     probe_prompts = draw_probe_prompts(
-        chosen, exemplars, engine.prompt_style("plain"), num_sets=NUM_SETS, num_shots=4, seed=1
+        chosen, exemplars, engine.prompt_style(ProbeConfig()), num_sets=NUM_SETS, num_shots=4, seed=1
     )
     prompts = [
         engine.encode([probe_prompts.prompt(fact, number) for fact in chosen], add_special_tokens=True)
@@ -102,7 +102,7 @@ def _shared_length(prompts: Sequence[list[int]]) -> int:
     return min(same, min(map(len, prompts)) - 1)
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]
 def _rows(engine: TransformersEngine, prompts: Sequence[list[int]], shared: int) -> torch.Tensor:
     cache = DynamicCache()
     engine.model.get_decoder()(torch.tensor([prompts[0][:shared]]), past_key_values=cache, use_cache=True)

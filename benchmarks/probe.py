@@ -200,14 +200,14 @@ def _multiply_peak(engine: TransformersEngine) -> float:
     multiply(10)
     count = max(20, round(20 * 0.3 / max(multiply(20), 1e-6)))
     best = min(multiply(count) for _ in range(5))
-    return 2 * count * left.shape[0] * shape[0] * shape[1] / best
+    return float(2 * count * left.shape[0] * shape[0] * shape[1] / best)
 
 
 def _prompts(
     engine: TransformersEngine, facts: Sequence[Fact], exemplars: Mapping[str, Any], settings: ProbeConfig
 ) -> list[str]:
     probe_prompts = draw_probe_prompts(
-        facts, exemplars, engine.prompt_style("plain"),
+        facts, exemplars, engine.prompt_style(settings),
         num_sets=settings.num_exemplar_sets, num_shots=settings.num_shots,
         seed=SEED,
     )  # fmt: skip
@@ -235,7 +235,8 @@ def _generate(engine: TransformersEngine, prompts: list[str], num_facts: int, se
     started = time.perf_counter()
     torch.backends.cuda.enable_cudnn_sdp(False)  # which would plan anew for every token, as the batch grows longer
     sizes = GENERATE_BATCHES[model.device.type]
-    for batch_size, extra in zip(sizes, ({"do_sample": False}, sampling), strict=True):
+    ways: tuple[dict[str, Any], dict[str, Any]] = ({"do_sample": False}, sampling)
+    for batch_size, extra in zip(sizes, ways, strict=True):
         for start in range(0, len(prompts), batch_size):
             batch = tokenizer(prompts[start : start + batch_size], return_tensors="pt", padding=True).to(model.device)
             with torch.inference_mode():

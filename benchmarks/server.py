@@ -99,7 +99,7 @@ def _protocol(
     probe_prompts = draw_probe_prompts(facts, exemplars, engine.prompt_style(settings), **drawing)
     texts = [probe_prompts.prompt(fact, number) for fact in facts for number in sets]
     prompts = engine.encode(texts, add_special_tokens=True)
-    common = {"model": engine.served.name, "max_tokens": settings.max_new_tokens, "stop": ["\n"]}
+    common = {"model": engine.server_model.name, "max_tokens": settings.max_new_tokens, "stop": ["\n"]}
     sampled = {"n": settings.num_samples, "temperature": settings.temperature, "top_k": settings.top_k}
     size = server.prompts_per_request
     parts = [prompts[start : start + size] for start in range(0, len(prompts), size)]

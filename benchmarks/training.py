@@ -19,7 +19,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from gradual.config.model import ModelConfig
-from gradual.config.run import FactsConfig, LoraSettings
+from gradual.config.run import FactsConfig, LoraSettings, ProbeConfig
 from gradual.engines.transformers_engine import TransformersEngine
 from gradual.engines.tree_attention import MaskKinds
 from gradual.facts.fact import Fact, spread
@@ -50,7 +50,7 @@ def main() -> None:
         return TrainingRows(
             facts=chosen,
             exemplars=exemplars,
-            style=engine.prompt_style("plain"),
+            style=engine.prompt_style(ProbeConfig()),
             encode=lambda texts, add: engine.encode(texts, add_special_tokens=add),
             num_shots=args.num_shots,
             pack_size=pack_size,
