@@ -27,7 +27,7 @@ from gradual.models.load import LoadedModel
 from gradual.probing import probe as probing
 from gradual.probing.folder import ProbeRequest, make_map
 from gradual.progress import Progress, Silent
-from gradual.run import pipeline
+from gradual.run import checks, pipeline
 from gradual.run.folder import RunDir
 from gradual.run.measures.drift import Drift, DriftFile, DriftRows, TextDrift
 from gradual.testing import FakeEngine, toy_facts
@@ -68,20 +68,29 @@ class Work:
 def small_run(folder: Path, work: Work | None = None, *, stages: int = 1, progress: Progress | None = None) -> RunDir:
     """Makes or continues the run."""
     work = work or Work()
-    stand_ins = {
-        "load_model": lambda _: LoadedModel("base", None, "fake", {"name": "fake"}),
+    before = {
+        "load_model": lambda *_, **__: LoadedModel("base", None, "fake", {"name": "fake"}),
         "reading_warnings": lambda _: [],
         "check_training": lambda *_: None,
+    }
+    engine = {
         "TransformersEngine": lambda loaded: FakeEngine(
             seed=int(hashlib.sha256(loaded.model.encode()).hexdigest()[:8], 16)
-        ),
+        )
+    }
+    stand_ins = {
         "with_adapter": lambda loaded, adapter: nullcontext(
             replace(loaded, model=(adapter / "weights").read_text()) if adapter else loaded
         ),
         "measure_drift": lambda rows, *_: (_no_drift(rows), Cost(seconds=0.0, tokens_read=0, forward_passes=0)),
         "train_stage": lambda *arguments, **named: _train_stage(work, *arguments, **named),
     }
-    with patch.multiple(pipeline, **stand_ins), patch.object(probing, "PROMPTS_PER_UNIT", 1), work.watched():
+    with (
+        patch.multiple(checks, **before, **engine),
+        patch.multiple(pipeline, **stand_ins, **engine),
+        patch.object(probing, "PROMPTS_PER_UNIT", 1),
+        work.watched(),
+    ):
         return pipeline.fit(_config(stages), _run_facts(), folder, progress=progress)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -51,13 +51,31 @@ class StandInsConfig(Settings):
 
 _Part = Annotated[float, Field(gt=0.0, le=1.0)]
 AnchorKind = Literal["own_answers", "kl", "kl_first_epoch", "l2"]
-_UNUSED_SETTINGS: dict[AnchorKind, tuple[str, ...]] = {
-    "own_answers": (),
-    "kl": ("temperature", "per_epoch", "soft_targets"),
-    "kl_first_epoch": ("temperature", "per_epoch", "soft_targets"),
-    "l2": ("select", "share", "temperature", "per_epoch", "soft_targets"),
+
+
+class _AnchorTraits(NamedTuple):
+    """What a kind of anchor does; the rest of the code asks these, never for the kind."""
+
+    chooses_facts: bool = True
+    draws_answers: bool = False
+    """Rows of its own, with answers that the base model has drawn."""
+    reads_a_reference: bool = True
+    """Another state of the model tells its chances, in a pass of its own."""
+    keeps_first_epoch: bool = False
+    """That state is the one after the first epoch, not the base model."""
+    unused_settings: tuple[str, ...] = ("temperature", "per_epoch", "soft_targets")
+
+
+_ANCHOR_KINDS: dict[AnchorKind, _AnchorTraits] = {
+    "own_answers": _AnchorTraits(draws_answers=True, reads_a_reference=False, unused_settings=()),
+    "kl": _AnchorTraits(),
+    "kl_first_epoch": _AnchorTraits(keeps_first_epoch=True),
+    "l2": _AnchorTraits(
+        chooses_facts=False,
+        reads_a_reference=False,
+        unused_settings=("select", "share", "temperature", "per_epoch", "soft_targets"),
+    ),
 }
-"""Settings of an anchor that its kind has no use for."""
 
 
 class AnchorConfig(Settings):
@@ -87,10 +105,30 @@ class AnchorConfig(Settings):
 
     @model_validator(mode="after")
     def _has_only_what_its_kind_uses(self) -> Self:
-        for name in _UNUSED_SETTINGS[self.kind]:
+        for name in _ANCHOR_KINDS[self.kind].unused_settings:
             if getattr(self, name) != AnchorConfig.model_fields[name].default:
                 raise ConfigError(f"kind {self.kind} has no use for `{name}`; leave it out, or choose another kind")
         return self
+
+    @property
+    def chooses_facts(self) -> bool:
+        """Whether it is about some facts, those of `select`, and not about the weights."""
+        return _ANCHOR_KINDS[self.kind].chooses_facts
+
+    @property
+    def draws_answers(self) -> bool:
+        """Whether the base model draws answers for its facts, which become rows of the stage."""
+        return _ANCHOR_KINDS[self.kind].draws_answers
+
+    @property
+    def reads_a_reference(self) -> bool:
+        """Whether its loss asks another state of the model for its chances, in a pass of its own."""
+        return _ANCHOR_KINDS[self.kind].reads_a_reference or self.soft_targets
+
+    @property
+    def keeps_first_epoch(self) -> bool:
+        """Whether that state is the one after the stage's first epoch, and not the base model."""
+        return _ANCHOR_KINDS[self.kind].keeps_first_epoch
 
 
 class AbstainConfig(Settings):
@@ -211,7 +249,7 @@ def check_stages(stages: Sequence[StageConfig]) -> None:
 
 def _idle_parts(index: int, stage: StageConfig) -> Iterator[str]:
     """What is wrong with an anchor or a refusal of the first stage that can match no fact there."""
-    anchor = None if stage.anchor is None or stage.anchor.kind == "l2" else stage.anchor.select
+    anchor = stage.anchor.select if stage.anchor is not None and stage.anchor.chooses_facts else None
     abstain = None if stage.abstain is None else stage.abstain.select
     for name, select in (("anchor", anchor), ("abstain", abstain)):
         if index == 0 and select is not None and not can_match(select, first_stage=True):

@@ -94,7 +94,7 @@ def check_in_step(config: RunConfig) -> None:
             "run's adapter by lm-eval's own command"
         )
     for index, stage in enumerate(config.stages):
-        if stage.anchor is not None and stage.anchor.kind == "own_answers":
+        if stage.anchor is not None and stage.anchor.draws_answers:
             raise ConfigError(
                 f"stages[{index}].anchor: own answers are drawn by one process, which has only a part of the model "
                 "under model.fsdp - use another kind of anchor, or draw them where the model lies whole"

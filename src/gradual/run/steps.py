@@ -182,7 +182,7 @@ def planned_steps(config: RunConfig, run_facts: RunFacts) -> list[Step]:
             steps.append(replace(step, training=config.stages[step.stage - 1]))
         elif step.kind == "own_answers":
             stage = config.stages[step.stage - 1]
-            if stage.anchor is not None and stage.anchor.kind == "own_answers":
+            if stage.anchor is not None and stage.anchor.draws_answers:
                 steps.append(replace(step, drawing=stage))
         elif step.kind in ("facts", *_FILES):
             is_wanted = {"drift": config.evaluation.drift, "lm_eval": bool(config.evaluation.lm_eval)}

@@ -38,14 +38,9 @@ def loss_of(anchor: AnchorConfig | None, model: Any, reference: Reference | None
 
     To be asked for before anything is trained: `l2` holds the weights to where they are now.
     """
-    if anchor is not None and anchor.kind == "l2":
+    if anchor is not None and not anchor.chooses_facts:
         return L2AnchorLoss(adapter_weights(model), anchor.weight)
     return KlAnchorLoss(reference) if reference is not None else packed_loss
-
-
-def reads_a_reference(anchor: AnchorConfig | None) -> bool:
-    """Whether a stage's loss asks another state of the model for its chances, in a pass of its own."""
-    return anchor is not None and (anchor.kind in ("kl", "kl_first_epoch") or anchor.soft_targets)
 
 
 def loss_beforehand(anchor: AnchorConfig | None, model: Any) -> Loss:
@@ -53,7 +48,7 @@ def loss_beforehand(anchor: AnchorConfig | None, model: Any) -> Loss:
 
     The model after the first epoch is not there yet; the base model, read in its place, costs the same.
     """
-    return loss_of(anchor, model, Base() if reads_a_reference(anchor) else None)
+    return loss_of(anchor, model, Base() if anchor is not None and anchor.reads_a_reference else None)
 
 
 def adapter_weights(model: Any) -> list[torch.Tensor]:

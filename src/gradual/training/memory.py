@@ -53,7 +53,7 @@ def step_bytes(
             weights = live.now
             loss_beforehand(anchor, model)(model, batch, masks).backward()
         adapter = sum(_bytes(each) for each in model.parameters() if each.requires_grad)
-        snapshot = adapter if anchor is not None and anchor.kind == "kl_first_epoch" else 0
+        snapshot = adapter if anchor is not None and anchor.keeps_first_epoch else 0
         return live.peak - weights + (1 + _STATES_OF_ADAM) * adapter + snapshot
     finally:
         hollow.model.__dict__.pop("_can_set_attn_implementation", None)

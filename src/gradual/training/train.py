@@ -39,7 +39,6 @@ from gradual.training.anchor_losses import (
     Reference,
     loss_beforehand,
     loss_of,
-    reads_a_reference,
 )
 from gradual.training.checkpoints import last_checkpoint
 from gradual.training.epochs import EpochRecord, Score, StagePaused, Watcher
@@ -252,9 +251,9 @@ def _make_trainer(
 
 def _reference(anchor: AnchorConfig | None, watcher: Watcher, checkpoints: Path) -> Reference | None:
     """What the stage is held to by its chances of the next token; None where it is not."""
-    if anchor is not None and anchor.kind == "kl_first_epoch":
-        return FirstEpoch(checkpoints, lambda: watcher.epoch)
-    return Base() if reads_a_reference(anchor) else None
+    if anchor is None or not anchor.reads_a_reference:
+        return None
+    return FirstEpoch(checkpoints, lambda: watcher.epoch) if anchor.keeps_first_epoch else Base()
 
 
 def _snapshots(reference: Reference | None) -> list[FirstEpoch]:

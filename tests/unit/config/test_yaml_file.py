@@ -28,6 +28,7 @@ OTHER_VALUES: dict[str, object] = {
     "model.device": "cuda:1",
     "model.quantization": "nf4",
     "model.device_map": "auto",
+    "model.fsdp": "full_shard",
     "model.server": {"url": "http://localhost:8000", "model": "served", "logprobs": 20, "timeout": 5.0},
     "model.trust_remote_code": True,
     "facts.path": "more.csv",

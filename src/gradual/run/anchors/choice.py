@@ -17,7 +17,7 @@ def with_anchors_and_refusals(
     if stage.abstain is not None:
         abstain = stage.abstain
         selection = with_refusals(selection, states, abstain.select, abstain.share, rng_seed=rng_seed)
-    if stage.anchor is not None and stage.anchor.kind != "l2":
+    if stage.anchor is not None and stage.anchor.chooses_facts:
         selection = with_anchors(selection, states, stage.anchor.select, stage.anchor.share, rng_seed=rng_seed)
     return selection
 
@@ -25,7 +25,7 @@ def with_anchors_and_refusals(
 def anchor_warnings(selection: Selection, stage: StageConfig) -> list[str]:
     """What to say of a stage whose anchor or refusals match no fact."""
     found = []
-    if stage.anchor is not None and stage.anchor.kind != "l2" and not selection.num_anchor:
+    if stage.anchor is not None and stage.anchor.chooses_facts and not selection.num_anchor:
         found.append(f"no fact beside those trained on matches anchor.select `{stage.anchor.select}`: nothing is held")
     if stage.abstain is not None and not selection.num_abstain:
         found.append(f"no fact matches abstain.select `{stage.abstain.select}`: no refusal is taught")
@@ -38,7 +38,7 @@ def anchor_options(stage: StageConfig, selection: Selection | None) -> list[str]
     if stage.abstain is not None:
         count = "" if selection is None else f": {selection.num_abstain}"
         options.append(f'taught to say "{stage.abstain.answer}" where {stage.abstain.select}{count}')
-    if stage.anchor is not None and stage.anchor.kind == "l2":
+    if stage.anchor is not None and not stage.anchor.chooses_facts:
         options.append(f"weights of the adapter held to where they begin, l2 by {stage.anchor.weight:g}")
     elif stage.anchor is not None:
         count = "" if selection is None else f": {selection.num_anchor}"

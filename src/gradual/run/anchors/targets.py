@@ -54,7 +54,7 @@ def add_anchor(
         return rows
     weight = dict.fromkeys(sorted(ids), stage.anchor.weight)
     without = dict.fromkeys(weight, 0.0)
-    if stage.anchor.kind != "own_answers":
+    if not stage.anchor.draws_answers:
         return replace(rows, kl=weight, weights=without)
     drawn = draw(rows, ids)
     answers: dict[str, list[list[DrawnTokens]]] = {fact_id: [] for fact_id in weight}

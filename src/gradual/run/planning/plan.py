@@ -247,7 +247,7 @@ def _disk_bytes(loaded: LoadedModel, config: RunConfig, steps: Sequence[Step]) -
         if hasattr(module, "in_features") and "lm_head" not in name
     )
     adapter: int = 4 * weights
-    snapshots = int(any(stage.anchor is not None and stage.anchor.kind == "kl_first_epoch" for stage in config.stages))
+    snapshots = int(any(stage.anchor is not None and stage.anchor.keeps_first_epoch for stage in config.stages))
     return answers * _BYTES_PER_ANSWER + adapter * (len(config.stages) + 2 * 3 + snapshots)
 
 

@@ -219,7 +219,7 @@ class ReadEstimate:
 
         The facts are as many as match the anchor under the base model, and any as many.
         """
-        if stage.anchor is None or stage.anchor.kind != "own_answers":
+        if stage.anchor is None or not stage.anchor.draws_answers:
             return 0
         selected = select_first_stage(self._sample, stage)
         train = self._run_facts.train
