@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
-from gradual.files.storage import Json
 from gradual.progress import Advance
-from gradual.reporting.table import Table, as_rich
 from gradual.text import count, duration, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+
+    from gradual.files.storage import Json
+    from gradual.reporting.table import Table
 
 SECONDS_BETWEEN_LINES = 5.0
 """How often a bar tells where it is when it cannot be drawn."""
@@ -111,6 +112,8 @@ class Console:
     def show(self, *parts: Table | str) -> None:
         """Tables and texts, one below the other."""
         from rich.console import Console as RichConsole
+
+        from gradual.reporting.table import as_rich
 
         width = None if self._file.isatty() else _LOG_WIDTH
         screen = RichConsole(file=self._file, width=width, highlight=False, markup=False, emoji=False)
