@@ -162,15 +162,15 @@ SAFETIES = (
     ),
     Safety(
         "fingerprint: the settings",
-        "run/pipeline.py",
+        "run/checks.py",
         'return {f"config.{name}": json.dumps(value) for name, value in settings.items()} | model',
         "return model",
         ("tests/faults/test_fingerprint.py",),
     ),
     Safety(
         "fingerprint: the facts",
-        "run/pipeline.py",
-        '    data = {"facts.digest": prepared.digest()}\n',
+        "run/checks.py",
+        '    data = {"facts.digest": run_facts.digest()}\n',
         "    data: dict[str, str] = {}\n",
         ("tests/faults/test_fingerprint.py",),
     ),
@@ -197,7 +197,7 @@ SAFETIES = (
     ),
     Safety(
         "fingerprint: versions of what trains and writes",
-        "run/pipeline.py",
+        "run/checks.py",
         "for name in _WRITING}",
         'for name in ("trl",)}',
         ("tests/faults/test_fingerprint.py",),

@@ -1,4 +1,4 @@
-"""The commands as functions: what `gradual probe`, `fit`, `compare`, `plan` and all others call.
+"""The commands as functions: what `gradual probe`, `fit`, `compare`, `plan` and the others that make something call.
 
 Prepares the process and calls what does the work, loading libraries for models only when they are needed. Knows no
 terminal.
@@ -25,6 +25,7 @@ from gradual.preparation import (
     facts_and_exemplars,
     prepare_comparison,
     prepare_run,
+    refuse_parts,
     refuse_ray_and_server,
     refuse_samples_of_a_part,
     refuse_several_processes,
@@ -99,6 +100,7 @@ def probe(
     progress, settings = progress or Silent(), settings or ProbeConfig()
     model = model if isinstance(model, ModelConfig) else ModelConfig(name_or_path=str(model))
     refuse_ray_and_server(model, ray)
+    refuse_parts(model, "a probe")
     require_packages(RAY_PACKAGES if ray else SERVER_PACKAGES if model.server else PROBE_PACKAGES)
     check_model(model)
     refuse_samples_of_a_part(model, settings, num_checked)
@@ -140,10 +142,11 @@ def fit(
     prepare_environment(online=online)
     from gradual.models.ranks import launch
 
+    settings = settings_of(config)
     if ray:
+        refuse_parts(settings.model, "--ray")
         refuse_several_processes("fit --ray")
         require_packages(RAY_PACKAGES)
-    settings = settings_of(config)
     with launch(settings.model.device, in_step=settings.model.fsdp is not None) as ranks:
         settings, run_facts = prepare_run(settings)
         from gradual.run import pipeline
@@ -284,12 +287,13 @@ def tune(
         ConfigError, DataError, ModelError: something cannot be used, or the budget is too small for one rung.
         RunDirError, TrainingError: as for `fit`; no recipe could be trained.
     """
-    prepare_environment(online=online)
     refuse_several_processes("tune")
+    prepare_environment(online=online)
     from gradual.tuning.budget import seconds_of
 
     seconds = seconds_of(budget)
     settings, run_facts = prepare_run(config)
+    refuse_parts(settings.model, "tuning")
     from gradual.tuning.tune import TuneRequest, tune
 
     return tune(TuneRequest(settings, run_facts, goal, seconds), Path(out), progress=progress)

@@ -47,8 +47,8 @@ def prepare_run(config: RunConfig | str | Path) -> tuple[RunConfig, RunFacts]:
         raise ConfigError("model.adapter: a run trains adapters of its own - merge this one into the model first")
     if settings.model.device_map:
         raise ConfigError(
-            "model.device_map: is for probing, found a run, which trains - a model in parts is not trained; use "
-            "model.quantization nf4 and stages[].activation_checkpointing, which take far less memory"
+            "model.device_map: is for probing, found a run, which trains - use model.quantization nf4 and "
+            "stages[].activation_checkpointing, which take far less memory, or model.fsdp in a launch"
         )
     require_packages(TRAIN_PACKAGES)
     check_model(settings.model)
@@ -68,7 +68,25 @@ def prepare_comparison(config: RunConfig | str | Path, arms: Sequence[str] | Non
 
     settings = settings_of(config)
     resolve_arms(settings, arms)
+    refuse_parts(settings.model, "a comparison")
+    if settings.evaluation.lm_eval:
+        raise ConfigError(
+            "evaluation.lm_eval: a comparison does not tell its scores, which would be made for every arm and seed - "
+            "leave it out, and score runs by lm-eval's own command"
+        )
     return prepare_run(settings)
+
+
+def refuse_parts(model: ModelConfig, what: str) -> None:
+    """Refuses `model.fsdp` where only one process works.
+
+    Raises:
+        ConfigError: it is set.
+    """
+    if model.fsdp is not None:
+        raise ConfigError(
+            f"model.fsdp: is for `gradual fit` in a launch of several processes, found {what} - set it to null"
+        )
 
 
 def facts_and_exemplars(

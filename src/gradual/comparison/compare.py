@@ -42,7 +42,7 @@ def plan_comparison(
 
     Args:
         config: settings; their section `compare` says what is not given here.
-        prepared: the facts of all runs.
+        run_facts: the facts of all runs.
         arms: names of the arms.
         num_seeds: times that each arm is trained.
         limit: keep this many training facts, and the same share of all others.

@@ -42,7 +42,7 @@ class LegWorker:
         Args:
             home: of the process that starts it.
             config: of the comparison.
-            prepared: its facts.
+            run_facts: its facts.
             folder: where the comparison lies.
             owner: who has locked that folder: by this a worker knows that it sees the same one.
         """

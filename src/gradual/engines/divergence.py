@@ -15,7 +15,7 @@ import torch
 from gradual.engines.next_tokens import logits_at
 from gradual.errors import OutOfMemoryError, ProbeError
 from gradual.knowledge.map import Cost
-from gradual.models.memory import free_memory, is_out_of_memory
+from gradual.models.memory import calls_for_parts, free_memory
 
 TOKENS_PER_ROW = 256
 """Tokens that are read together, at most."""
@@ -93,7 +93,7 @@ def _within_memory(model: Any, rows: Sequence[Sequence[int]], *, at_ends: bool) 
     try:
         return _read(model, rows, at_ends=at_ends)
     except (OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
+        if not isinstance(error, OutOfMemoryError) and not calls_for_parts(error):
             raise
         if len(rows) == 1:
             raise ProbeError(

@@ -19,7 +19,7 @@ from gradual.engines.next_tokens import logits_at, merge_parts, most_logits, top
 from gradual.engines.reader import Reader
 from gradual.engines.token_tree import ROOT, TokenTree
 from gradual.errors import OutOfMemoryError
-from gradual.models.memory import is_out_of_memory
+from gradual.models.memory import calls_for_parts
 
 
 class _Sequence(NamedTuple):
@@ -48,7 +48,7 @@ class PathForest:
         try:
             parts = [self._read_part(batch) for batch in self._batches(sequences)]
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+            if not calls_for_parts(error):
                 raise
             raise OutOfMemoryError(f"no memory for paths of {len(sequences[0].tokens)} tokens") from error
         return merge_parts(parts, len(wanted))

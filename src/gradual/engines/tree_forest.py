@@ -24,7 +24,7 @@ from gradual.engines.reader import Reader
 from gradual.engines.token_tree import TokenTree
 from gradual.engines.tree_attention import tree_attention
 from gradual.errors import OutOfMemoryError
-from gradual.models.memory import free_memory, is_out_of_memory
+from gradual.models.memory import calls_for_parts, free_memory
 
 _MOST_PADDING = {"cpu": 64, "cuda": 512}
 """Tokens of a pass that may be padding; shorter rows wait for a pass of their own."""
@@ -143,7 +143,7 @@ class TreeForest:
             try:
                 return batch, self._read_part(batch, place_of)
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
+                if not calls_for_parts(error):
                     raise
             free_memory()
             if self._tokens_per_pass == 1:

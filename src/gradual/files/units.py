@@ -1,4 +1,4 @@
-"""TaskResult units of a long step, so that a killed step goes on where it was.
+"""Finished units of a long step, so that a killed step goes on where it was.
 
 Owns the store only. Knows neither what a unit holds (the step does) nor where the store lies (`run.folder`).
 """

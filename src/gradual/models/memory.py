@@ -6,10 +6,31 @@ Knows torch's ways of saying so; those who do the work then divide it (`tree_for
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 
 _CPU_MESSAGES = ("can't allocate memory", "not enough memory")
+
+
+_DIVIDES = ContextVar("divides", default=True)
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Within it nobody does work in parts where memory runs out: other processes would be left behind."""
+    token = _DIVIDES.set(False)
+    try:
+        yield
+    finally:
+        _DIVIDES.reset(token)
+
+
+def calls_for_parts(error: BaseException) -> bool:
+    """Whether work that ended so should be divided: memory has run out, and this process may do it in parts."""
+    return _DIVIDES.get() and is_out_of_memory(error)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

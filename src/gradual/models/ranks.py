@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -208,11 +208,30 @@ def launch(device: str, *, in_step: bool = False) -> Iterator[Ranks]:
         dist.init_process_group("nccl" if on_gpus else "gloo", timeout=_MEETING)
         group = dist.new_group(backend="gloo", timeout=_LONG)
     try:
-        yield Ranks(ranks.number, ranks.total, group, in_step)
+        with _whole_passes() if in_step else nullcontext():
+            yield Ranks(ranks.number, ranks.total, group, in_step)
     finally:
         dist.destroy_process_group(group)  # closed connections are what the others notice
         if not on_gpus:  # those of GPUs may wait for work that never comes; they end with the process
             dist.destroy_process_group()
+
+
+@contextmanager
+def _whole_passes() -> Iterator[None]:
+    """Nothing is read or trained in parts where memory runs out, which one process alone can't do in step."""
+    from gradual.models.memory import is_out_of_memory, undivided
+
+    try:
+        with undivided():
+            yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise LaunchError(
+            f"memory has run out in process {launched_ranks().number}, and under model.fsdp nothing is done in parts - "
+            "use more processes, stages[].activation_checkpointing, or less of batch_size, probe.num_exemplar_sets or "
+            "probe.num_shots; the same command goes on"
+        ) from error
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class OwnRunner(Runner):
             return
         if ranks.in_step:
             for unit in units:
-                yield unit.key, run_unit(unit, self._engine, style, in_parts=False)
+                yield unit.key, run_unit(unit, self._engine, style)
             return
         for start in range(0, len(units), ranks.total):
             turn = units[start : start + ranks.total]

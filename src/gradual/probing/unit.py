@@ -70,21 +70,19 @@ class Unit:
         return ""
 
 
-def run_unit(unit: Unit, engine: Engine, style: PromptStyle, *, in_parts: bool = True) -> bytes:
+def run_unit(unit: Unit, engine: Engine, style: PromptStyle) -> bytes:
     """What the model knows of the facts of a unit, as `read_unit` reads it; the same bytes in every process.
 
     Args:
         unit: the facts, and how they are asked.
         engine: what reads.
         style: the engine's `prompt_style` with the unit's settings; making one takes time.
-        in_parts: whether a unit that does not fit into memory is read in halves.
 
     Raises:
         ProbeError: the model's logits are not numbers, or the prompts of a fact do not fit into memory.
     """
     probe_prompts = ProbePrompts(style, unit.exemplar_sets)
-    read = _probe_within_memory if in_parts else probe_unit
-    known = read(unit.blocks, probe_prompts, engine, unit.settings, seed=unit.seed)
+    known = _probe_within_memory(unit.blocks, probe_prompts, engine, unit.settings, seed=unit.seed)
     # A margin is infinite where an engine tells of one token only; Python's JSON writes and reads that.
     return json.dumps([dataclasses.asdict(fact) for fact in known]).encode()
 

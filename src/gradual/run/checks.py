@@ -86,7 +86,7 @@ def check_in_step(config: RunConfig) -> None:
     """Refuses what one process does by itself with the model, where it lies in parts in all of them (`model.fsdp`).
 
     Raises:
-        ConfigError: a stage draws own answers, or lm-eval is to score the model.
+        ConfigError: a stage draws own answers or reads a reference, or lm-eval is to score the model.
     """
     if config.evaluation.lm_eval:
         raise ConfigError(
@@ -97,7 +97,12 @@ def check_in_step(config: RunConfig) -> None:
         if stage.anchor is not None and stage.anchor.draws_answers:
             raise ConfigError(
                 f"stages[{index}].anchor: own answers are drawn by one process, which has only a part of the model "
-                "under model.fsdp - use another kind of anchor, or draw them where the model lies whole"
+                "under model.fsdp - use an anchor of kind l2, or draw them where the model lies whole"
+            )
+        if stage.anchor is not None and stage.anchor.reads_a_reference:
+            raise ConfigError(
+                f"stages[{index}].anchor: {stage.anchor.kind} reads the model once more where a process has anchors in "
+                "its share, which under model.fsdp all would have to do together - use an anchor of kind l2"
             )
 
 

@@ -80,7 +80,7 @@ def fit(
     ranks: Ranks = ALONE,
     cluster: Cluster | None = None,
 ) -> RunDir:
-    """Makes or continues the run of `prepared` facts in folder `out`; finished steps are taken as they are.
+    """Makes or continues the run of the facts in folder `out`; finished steps are taken as they are.
 
     A run without MaybeKnown facts to train on ends in order, with its map and status `nothing_to_train`.
 
@@ -96,11 +96,11 @@ def fit(
     """
     progress = progress or Silent()
     say_what_to_know(config, run_facts, progress)
+    if ranks.in_step:
+        check_in_step(config)
     loaded = load_to_train(config, progress, threads=1 if cluster else None)  # as workers compute
     if ranks.total > 1:
         check_packs(config.stages, ranks.total, reads_trees=reads_trees(loaded))
-    if ranks.in_step:
-        check_in_step(config)
     with ExitStack() as stack:
         crew = stack.enter_context(open_runner(cluster, loaded)) if cluster else None
         return fit_loaded(config, run_facts, loaded, Path(out), progress=progress, ranks=ranks, crew=crew)

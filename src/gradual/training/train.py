@@ -30,7 +30,7 @@ from gradual.errors import ConfigError, GradualError, ModelError, TrainingError
 from gradual.files import storage
 from gradual.models.adapters import add_adapter, in_model_precision, save_adapter, unload_adapter
 from gradual.models.load import LoadedModel
-from gradual.models.memory import free_memory, is_out_of_memory
+from gradual.models.memory import calls_for_parts, free_memory
 from gradual.models.ranks import ALONE, Ranks, add_up_gradients
 from gradual.training.anchor_losses import (
     Base,
@@ -379,7 +379,7 @@ class _StageTrainer(SFTTrainer):  # type: ignore[misc]
                     loss += self._pass(model, batch, count)
                 return loss
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or self.ranks.in_step:
+                if not calls_for_parts(error):
                     raise
             model.zero_grad()
             free_memory()

@@ -38,6 +38,7 @@ from gradual.run.planning.timing import TIMING, probe_sample
 from gradual.run.stage_files import EpochLine, read_epoch_times, read_epochs
 from gradual.run.steps import Step, planned_steps, scoring_settings
 from gradual.statistics.calibration import AnsweredFact
+from gradual.training.trackers import check_trackers
 from gradual.tuning.budget import recipes_within
 from gradual.tuning.choice import Judge, Outcome, few_facts_warning, outcome_of
 from gradual.tuning.halving import Score, halve
@@ -71,6 +72,7 @@ def tune(request: TuneRequest, out: Path, *, progress: Progress | None = None) -
         warn(progress, told)
     refuse_foreign_folder(out, TUNING_FOLDER, "tuning's")
     with single_writer(out / TUNING_FOLDER):
+        check_trackers(request.config.report_to)  # the runs that are tried have none
         loaded = load_to_train(config, progress)
         check_questions(loaded, planned_steps(config, run_facts))
         tuning = _Tuning(request, config, loaded, out, progress)

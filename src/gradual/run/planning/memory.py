@@ -80,6 +80,7 @@ class MemoryPlan:
             least = min(self.others, key=lambda each: each.peak)
             lines.append(f"  nothing of this would fit; least takes {least.name}: {gigabytes(least.peak)}")
         if self.own.training > _USABLE * self.device_bytes >= self.own.probe:
+            lines.append("  gradual fit with model.fsdp full_shard divides the layers' weights by a launch's processes")
             lines.append("  steps that don't fit are trained in parts, slower, down to one fact at a time")
         if self.own.probe > _USABLE * self.device_bytes:
             lines.append("  gradual probe --set model.device_map=auto spreads a model over several GPUs")
@@ -95,11 +96,11 @@ def refuse_weights_that_do_not_fit(settings: ModelConfig) -> None:
     hollow = hollow_model(settings)
     device, room = _device_of(settings)
     needed = weight_bytes(hollow, settings.quantization)
-    if needed <= room or settings.device_map:
+    if needed <= room or settings.device_map or settings.fsdp:
         return
     smaller = {f"model.quantization {kind}": weight_bytes(hollow, kind) for kind in ("int8", "nf4")}
     told = [f"{name} ({gigabytes(size)})" for name, size in smaller.items() if size <= room]
-    remedy = f"use {' or '.join(told)}" if told else "use a smaller model, or gradual probe with model.device_map auto"
+    remedy = f"use {' or '.join(told)}" if told else "fit with model.fsdp, or probe with model.device_map"
     raise ModelError(
         f'model "{settings.name_or_path}": its weights take {gigabytes(needed)}, and {device} has {gigabytes(room)} - '
         f"{remedy}"

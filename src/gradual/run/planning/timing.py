@@ -69,7 +69,7 @@ class StepTimes:
 
         Args:
             config: settings of the run.
-            prepared: its facts.
+            run_facts: its facts.
             known: a map of all training facts, or of some.
             loaded: the base model.
         """
