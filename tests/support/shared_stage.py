@@ -95,9 +95,15 @@ def main(model: str, folder: Path, die_after: int = 0, *, in_step: bool = False)
             records, result = train(loaded, folder, ranks=ranks, die_after=die_after)
         if ranks.is_first:
             losses = [record.loss for record in records]
-            print([losses, [record.tokens for record in records], result.best_epoch], flush=True)
+            _say(str([losses, [record.tokens for record in records], result.best_epoch]))
         else:
-            print(f"{len(failures)} passes did not fit", flush=True)
+            _say(f"{len(failures)} passes did not fit")
+
+
+def _say(line: str) -> None:
+    """A line in one piece: both processes write to the same pipe."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
