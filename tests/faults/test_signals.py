@@ -40,7 +40,7 @@ def command(place, number, folder):
             signal.raise_signal(number)  # to this thread: another one may take its time on a busy machine
 
     Console.say = heard
-    api.fit = lambda config, out, *, online, progress: small_run.small_run(Path(out), progress=progress)
+    api.fit = lambda config, out, *, progress, **_: small_run.small_run(Path(out), progress=progress)
     sys.argv = ["gradual", "fit", "config.yaml", "--out", folder]
     app.main()
 
