@@ -149,7 +149,7 @@ def tell(before: Mapping[str, str], after: Mapping[str, str]) -> int:
         print(f"{kind:<32} {len(names) - len(other):>4} of {len(names)} the same")
         for name in other:
             print(f"    {'differs' if name in before and name in after else 'is in one of them only'}: {name}")
-        differing += other
+        differing += [name for name in other if name in before]  # what came since was no result before
     return int(any(Path(name).name in MUST_BE_SAME for name in differing))
 
 
