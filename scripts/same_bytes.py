@@ -38,7 +38,7 @@ CONFIG = {
         "splits": {"exemplars_per_relation": 6},
     },
     "probe": {"num_exemplar_sets": 2, "num_shots": 2, "max_new_tokens": 4},
-    "evaluation": {"transfer": ["zero_shot"]},
+    "evaluation": {},
     "lora": {"r": 4, "lora_dropout": 0.1},
     "stages": [
         {"strategy": "all", **STAGE},
