@@ -65,6 +65,11 @@ def read_typed(path: Path, model: type[_Model]) -> _Model:
     return check_content(storage.read_json(path), model, where=str(path))
 
 
+def read_typed_if_there(path: Path, model: type[_Model]) -> _Model | None:
+    """As `read_typed`; None where there is no such file."""
+    return read_typed(path, model) if path.is_file() else None
+
+
 def read_typed_lines(path: Path, model: type[_Model]) -> list[_Model]:
     """What each finished line of a file of JSON lines says; none where there is no such file.
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from gradual.errors import ProbeError, RunDirError
 from gradual.files import storage
 from gradual.files.parquet import Column, read_table, write_table
-from gradual.files.typed_json import FilePart, check_content, read_typed
+from gradual.files.typed_json import FilePart, check_content, read_typed_if_there
 from gradual.knowledge.levels import Level, possible_levels
 from gradual.knowledge.transitions import level_counts
 
@@ -415,7 +415,7 @@ def read_cost(folder: Path) -> Cost:
     Raises:
         RunDirError: the file is damaged.
     """
-    return read_typed(folder / COST_FILE, Cost) if (folder / COST_FILE).is_file() else Cost()
+    return read_typed_if_there(folder / COST_FILE, Cost) or Cost()
 
 
 def read_map_file(folder: Path) -> MapFile:

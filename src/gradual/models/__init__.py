@@ -1,4 +1,4 @@
-"""Models of strangers: their files are checked, they are loaded, adapters are put on, chat templates run apart.
+"""Models from third parties: their files are checked, they are loaded, adapters are put on, chat templates run apart.
 
 Loads torch and its kind. Knows how to hold a model, not how to ask or train it.
 """

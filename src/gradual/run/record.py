@@ -15,7 +15,7 @@ from gradual.config.base import flat_settings, setting_of_stage
 from gradual.errors import ConfigError, RunDirError
 from gradual.files import storage
 from gradual.files.strict_yaml import read_yaml
-from gradual.files.typed_json import read_typed, read_typed_lines
+from gradual.files.typed_json import read_typed_if_there, read_typed_lines
 from gradual.knowledge.levels import Level
 from gradual.knowledge.map import MAP_FILE, read_map_file
 from gradual.run.cost import RunCost, StageCost
@@ -56,8 +56,8 @@ def read_run(folder: Path) -> RunRecord:
         raise RunDirError(f"{folder}: expected a run folder, found {'a file' if folder.exists() else 'nothing'}")
     if not any((folder / part).exists() for part in ("run.json", "summary.json", "probes")):
         raise RunDirError(f"{folder}: not a run folder: neither run.json nor summary.json nor probes/ is in it")
-    about = _read_if_there(folder / "run.json", RunInfo)
-    summary_file = _read_if_there(folder / "summary.json", Summary)
+    about = read_typed_if_there(folder / "run.json", RunInfo)
+    summary_file = read_typed_if_there(folder / "summary.json", Summary)
     status = about.status if about else "unknown"
     summary = summary_file or Summary(levels=_levels_of_probes(folder), stages=_stages_of_files(RunDir(folder)))
     settings = summary.settings or _settings_of_config_file(folder / "config.yaml")
@@ -72,7 +72,7 @@ def read_run(folder: Path) -> RunRecord:
         created=attempts[0].time if attempts else "",
         version=about.gradual_version if about else "",
         summary=summary,
-        cost=_read_if_there(folder / "cost.json", RunCost) or RunCost(),
+        cost=read_typed_if_there(folder / "cost.json", RunCost) or RunCost(),
         missing=_missing_parts(summary, has_summary=summary_file is not None, ended=status == "nothing_to_train"),
     )
 
@@ -99,11 +99,6 @@ def _missing_parts(summary: Summary, *, has_summary: bool, ended: bool) -> tuple
     return tuple(missing)
 
 
-def _read_if_there(path: Path, model: type[_Model]) -> _Model | None:
-    """The file as a model, or None where there is no such file."""
-    return read_typed(path, model) if path.is_file() else None
-
-
 def _levels_of_probes(folder: Path) -> list[dict[Level, int]]:
     """Level counts of probes 0, 1, ... up to the first that is not there."""
     levels: list[dict[Level, int]] = []
@@ -118,7 +113,7 @@ def _stages_of_files(run: RunDir) -> list[StageSummary]:
     while True:
         number = len(stages) + 1
         epochs = read_typed_lines(run.epochs(number), EpochNumbers)
-        summary = _read_if_there(run.stage_summary(number), StageSummary)
+        summary = read_typed_if_there(run.stage_summary(number), StageSummary)
         if summary is None and not epochs:
             return stages
         stages.append((summary or StageSummary()).model_copy(update={"epochs": epochs}))

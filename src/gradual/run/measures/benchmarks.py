@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from gradual.config.run import EvaluationConfig, RunConfig
 from gradual.errors import ConfigError, ProbeError
 from gradual.files import storage
-from gradual.files.typed_json import FilePart, read_typed
-from gradual.knowledge.map import COST_FILE, Cost
+from gradual.files.typed_json import FilePart, read_typed_if_there
+from gradual.knowledge.map import Cost
 from gradual.run.folder import RunDir
+from gradual.run.measures.result_file import write_with_cost
 from gradual.text import did_you_mean, join_words
 
 if TYPE_CHECKING:
@@ -151,10 +152,7 @@ def write_scores(run: RunDir, stage: int, found: ScoresFile, cost: Cost) -> None
     Raises:
         RunDirError: the disk refused.
     """
-    folder = run.benchmarks(stage)
-    storage.make_folder(folder)
-    storage.write_json(folder / COST_FILE, cost.as_json())
-    storage.write_json(folder / SCORES_FILE, found.as_json())
+    write_with_cost(run.benchmarks(stage) / SCORES_FILE, found, cost)
 
 
 def read_scores(run: RunDir, stage: int) -> ScoresFile | None:
@@ -163,8 +161,7 @@ def read_scores(run: RunDir, stage: int) -> ScoresFile | None:
     Raises:
         RunDirError: the file is damaged.
     """
-    path = run.benchmarks(stage) / SCORES_FILE
-    return read_typed(path, ScoresFile) if path.is_file() else None
+    return read_typed_if_there(run.benchmarks(stage) / SCORES_FILE, ScoresFile)
 
 
 def _metrics(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from gradual.config.run import RunConfig
 from gradual.facts.fact import spread
 from gradual.facts.prepare import RunFacts
-from gradual.files import storage
-from gradual.files.typed_json import FilePart, read_typed
-from gradual.knowledge.map import COST_FILE, Cost
+from gradual.files.typed_json import FilePart, read_typed_if_there
+from gradual.knowledge.map import Cost
 from gradual.probing.prompts import draw_probe_prompts
 from gradual.run.folder import RunDir
+from gradual.run.measures.result_file import write_with_cost
 
 if TYPE_CHECKING:
     from gradual.engines.transformers_engine import TransformersEngine
@@ -118,10 +118,7 @@ def write_drift(run: RunDir, stage: int, found: DriftFile, cost: Cost) -> None:
     Raises:
         RunDirError: the disk refused.
     """
-    folder = run.drift(stage)
-    storage.make_folder(folder)
-    storage.write_json(folder / COST_FILE, cost.as_json())
-    storage.write_json(folder / DRIFT_FILE, found.as_json())
+    write_with_cost(run.drift(stage) / DRIFT_FILE, found, cost)
 
 
 def read_drift(run: RunDir, stage: int) -> DriftFile | None:
@@ -130,8 +127,7 @@ def read_drift(run: RunDir, stage: int) -> DriftFile | None:
     Raises:
         RunDirError: the file is damaged.
     """
-    path = run.drift(stage) / DRIFT_FILE
-    return read_typed(path, DriftFile) if path.is_file() else None
+    return read_typed_if_there(run.drift(stage) / DRIFT_FILE, DriftFile)
 
 
 def _mean(total: float, number: int) -> float | None:
